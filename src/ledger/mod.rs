@@ -1,0 +1,3 @@
+//! Accounts, staves, binding constraint, latency and energy statistics.
+
+pub mod outcome;

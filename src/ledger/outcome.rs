@@ -1,0 +1,457 @@
+//! What a run leaves behind: the contract that reports, studies and users read.
+//!
+//! Field names are stable (they are the keys of `summary.json`); every number is finite or absent.
+//! SI units. Counts (`requests`, `tokens`, `energy_j`) cover the whole run; rates, percentiles, shares
+//! and per-token figures cover the measured window, warm-up excluded.
+
+use serde::Serialize;
+
+/// Version of `summary.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The result of one run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// `summary.json`.
+    pub summary: Summary,
+    /// `timeseries.csv`: one row per reporting interval, in time order.
+    pub series: Vec<SeriesRow>,
+    /// `requests.csv` in order of index, if asked for.
+    pub requests: Option<Vec<RequestRow>>,
+    /// What the engine went through; equal in both engines unless named otherwise.
+    pub counters: Counters,
+}
+
+/// `summary.json`.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys, documented in the README")]
+pub struct Summary {
+    pub schema_version: u32,
+    pub scenario: ScenarioInfo,
+    pub engine: EngineInfo,
+    pub requests: Requests,
+    pub tokens: Tokens,
+    pub throughput: Throughput,
+    pub latency_s: Latencies,
+    /// Share of requests finished or shed in the window that met their SLO; null without any.
+    pub slo_attainment: Option<f64>,
+    pub energy_j: Energy,
+    pub j_per_output_token: PerBoundary,
+    pub j_per_useful_token: PerBoundary,
+    pub power_w: PowerSummary,
+    pub pue: MeanMinMax,
+    pub staves_tok_per_s: Staves,
+    pub binding: Binding,
+    pub tpf: Tpf,
+    pub per_site: Vec<SiteSummary>,
+    pub per_pool: Vec<PoolSummary>,
+    /// Catalog entries this run rests on, with the quality of their numbers.
+    pub sources: Vec<SourceNote>,
+    /// Things a reader must know, in plain words (requests left in flight, rows dropped, …).
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct ScenarioInfo {
+    pub name: String,
+    /// SHA-256 of the canonical resolved scenario and its input files' contents, hexadecimal.
+    pub hash: String,
+    pub seed: u64,
+    pub duration_s: f64,
+    pub warm_up_s: f64,
+    /// End of the measured window: `duration_s`, or the last completion when draining.
+    pub end_s: f64,
+    pub start_at_h: f64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct EngineInfo {
+    /// `segments` or `stepwise`.
+    pub kind: String,
+    pub events: u64,
+    pub segments: u64,
+    pub iterations_represented: u64,
+    /// Wall time of the simulation; absent in files that must be reproducible.
+    pub wall_s: Option<f64>,
+    pub requests_per_s: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Requests {
+    pub arrived: u64,
+    pub completed: u64,
+    pub shed: u64,
+    pub in_flight: u64,
+    /// Completed within their SLO.
+    pub met_slo: u64,
+    /// Met SLO and quality; without quality targets the same as `met_slo`.
+    pub useful: u64,
+    /// Shed by cause; their sum is `shed`.
+    pub shed_by: ShedBy,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct ShedBy {
+    pub patience: u64,
+    pub queue_full: u64,
+    /// Could never fit the KV cache of its replica.
+    pub too_long: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Tokens {
+    /// Each completed or started prompt once, when its prefill ends; recomputation apart.
+    pub prompt: u64,
+    pub output: u64,
+    pub useful_output: u64,
+    /// Tokens processed again after preemption.
+    pub recomputed: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Throughput {
+    pub output_tok_per_s: f64,
+    pub useful_tok_per_s: f64,
+    /// predicted · u of the Token Production Function.
+    pub utilisation_adjusted_tok_per_s: Option<f64>,
+    pub prompt_tok_per_s: f64,
+    pub completed_req_per_s: f64,
+}
+
+/// Mean and percentiles [s]; absent without samples.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Quantiles {
+    pub n: u64,
+    pub mean: Option<f64>,
+    pub p50: Option<f64>,
+    pub p90: Option<f64>,
+    pub p99: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Latencies {
+    pub ttft: Quantiles,
+    pub tpot: Quantiles,
+    pub itl: Quantiles,
+    pub e2e: Quantiles,
+    /// Arrival to admission.
+    pub queue: Quantiles,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Energy {
+    pub gpu: f64,
+    pub it: f64,
+    pub facility: f64,
+    /// gpu_active, gpu_idle, node_overhead, pue_overhead; sums to `facility`.
+    pub by: EnergyBy,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct EnergyBy {
+    pub gpu_active: f64,
+    pub gpu_idle: f64,
+    pub node_overhead: f64,
+    /// (static PUE − 1) · IT: stands for losses and cooling.
+    pub pue_overhead: f64,
+}
+
+/// Joules per token at the three accounting boundaries; absent without tokens.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct PerBoundary {
+    pub gpu: Option<f64>,
+    pub it: Option<f64>,
+    pub facility: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct PowerSummary {
+    pub it: MeanP99Max,
+    pub facility: MeanP99Max,
+    /// Mean IT power delivered: facility power over PUE.
+    pub delivered_it_mean: f64,
+    /// Mean facility cap over the window; null without a cap.
+    pub cap_facility_mean: Option<f64>,
+    /// Time with power above the cap (clocks change at iteration boundaries only) and the joules above it.
+    pub overshoot_s: f64,
+    pub overshoot_j: f64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct MeanP99Max {
+    pub mean: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct MeanMinMax {
+    pub mean: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+/// Output rates that each limit alone would allow [tok/s]; null: unlimited or unknown.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Staves {
+    pub demand: Option<f64>,
+    pub compute: Option<f64>,
+    pub memory_bandwidth: Option<f64>,
+    pub kv_capacity: Option<f64>,
+    pub power: Option<f64>,
+}
+
+/// A binding constraint (PHYSICS D4/D5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constraint {
+    /// Not enough work.
+    Demand,
+    /// FLOP/s, host or links.
+    Compute,
+    /// HBM bandwidth.
+    MemoryBandwidth,
+    /// Slots or KV memory.
+    KvCapacity,
+    /// A power device or a GPU cap.
+    Power,
+    /// Refused admission, failed, starting.
+    Operations,
+}
+
+impl Constraint {
+    /// All, in the order of reports.
+    pub const ALL: [Self; 6] =
+        [Self::Demand, Self::Compute, Self::MemoryBandwidth, Self::KvCapacity, Self::Power, Self::Operations];
+
+    /// The key in `summary.json`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Demand => "demand",
+            Self::Compute => "compute",
+            Self::MemoryBandwidth => "memory_bandwidth",
+            Self::KvCapacity => "kv_capacity",
+            Self::Power => "power",
+            Self::Operations => "operations",
+        }
+    }
+}
+
+/// GPU-seconds by label over installed GPU-seconds; sums to 1.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Shares {
+    pub demand: f64,
+    pub compute: f64,
+    pub memory_bandwidth: f64,
+    pub kv_capacity: f64,
+    pub power: f64,
+    pub operations: f64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Binding {
+    pub share: Shares,
+    /// Run lengths of the site label on a fixed 60 s grid over the whole run.
+    pub timeline: Vec<Stretch>,
+    pub first: First,
+}
+
+/// A stretch of the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Stretch {
+    pub start_s: f64,
+    pub end_s: f64,
+    pub constraint: Constraint,
+    /// The device, pool or class that binds, e.g. `dallas.meter` or `dallas.large`.
+    #[serde(rename = "where")]
+    pub place: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct First {
+    /// Start of the first power-bound stretch.
+    pub power_s: Option<f64>,
+}
+
+/// Token Production Function of the run (PHYSICS §1, D3). Predicted from the physics and the offered mix,
+/// never from the run's own token count.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Tpf {
+    /// Null where a pool has its own step law and so knows no FLOP.
+    pub k_eff_flop_per_s: Option<f64>,
+    pub c_tok_flop: Option<f64>,
+    pub e_tok_j: Option<f64>,
+    pub theta: Option<f64>,
+    pub p_facility_w: Option<f64>,
+    pub phi: Option<f64>,
+    pub u: Option<f64>,
+    pub predicted_tok_per_s: Option<f64>,
+    pub measured_tok_per_s: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct SiteSummary {
+    pub name: String,
+    pub gpus: u64,
+    pub pue: f64,
+    pub energy_j: Energy,
+    pub power_w: PowerSummary,
+    pub binding: Binding,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct PoolSummary {
+    pub name: String,
+    pub site: String,
+    pub model: String,
+    pub gpu: String,
+    pub replicas: u64,
+    pub gpus: u64,
+    pub kv_blocks_per_replica: u64,
+    pub output_tok_per_s: f64,
+    /// Share of replica-seconds spent in iterations.
+    pub busy_share: f64,
+    /// Mean clock of working replicas as a share of the full clock; null if never working.
+    pub mean_clock: Option<f64>,
+    pub energy_it_j: f64,
+    pub preemptions: u64,
+    pub staves_tok_per_s: Staves,
+    /// Largest feasible batch b* of the offered mix [sequences], and what limits it.
+    pub feasible_batch: f64,
+    pub feasible_batch_limit: String,
+    pub share: Shares,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct SourceNote {
+    /// E.g. `gpu H100-SXM-80GB`.
+    pub entry: String,
+    /// The weakest quality among the numbers used: measured, fitted, datasheet or guess.
+    pub quality: String,
+    pub source: String,
+}
+
+/// One row of `timeseries.csv`. Energies over the interval are given as mean watts.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the CSV columns")]
+pub struct SeriesRow {
+    /// Start of the interval.
+    pub time_s: f64,
+    /// Length of the interval (the last may be shorter).
+    pub length_s: f64,
+    pub stave_demand_tok_per_s: Option<f64>,
+    pub stave_compute_tok_per_s: Option<f64>,
+    pub stave_memory_bandwidth_tok_per_s: Option<f64>,
+    pub stave_kv_capacity_tok_per_s: Option<f64>,
+    pub stave_power_tok_per_s: Option<f64>,
+    /// Fleet label that held longest in the interval (key of `Constraint`).
+    pub binding: &'static str,
+    /// Output tokens per second.
+    pub output_tok_per_s: f64,
+    pub useful_tok_per_s: f64,
+    pub gpu_active_w: f64,
+    pub gpu_idle_w: f64,
+    pub node_overhead_w: f64,
+    pub pue_overhead_w: f64,
+    pub it_w: f64,
+    pub facility_w: f64,
+    /// Mean facility cap; empty without one.
+    pub cap_facility_w: Option<f64>,
+    pub pue: f64,
+    /// At the end of the interval: waiting, running requests; replicas waiting for watts.
+    pub queue: u64,
+    pub running: u64,
+    pub waiting_for_power: u64,
+    /// Mean clock of working replicas over the interval, share of full clock; empty if none worked.
+    pub clock: Option<f64>,
+    pub arrivals: u64,
+    pub completed: u64,
+    pub shed: u64,
+}
+
+/// One row of `requests.csv`.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "names and units are the CSV columns")]
+pub struct RequestRow {
+    pub index: u64,
+    pub class: u16,
+    /// [fs]
+    pub arrival_fs: i128,
+    pub first_token_fs: Option<i128>,
+    pub finish_fs: Option<i128>,
+    pub prompt_tok: u32,
+    pub output_tok: u32,
+    /// Global replica number; absent if refused before routing.
+    pub replica: Option<u32>,
+    pub outcome: RequestOutcome,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// All tokens delivered.
+    Completed,
+    /// Gave up waiting.
+    ShedPatience,
+    /// Refused by a full queue.
+    ShedQueueFull,
+    /// Could never fit.
+    ShedTooLong,
+    /// Waiting or running at the end.
+    InFlight,
+}
+
+impl RequestOutcome {
+    /// As written to `requests.csv`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::ShedPatience => "shed_patience",
+            Self::ShedQueueFull => "shed_queue_full",
+            Self::ShedTooLong => "shed_too_long",
+            Self::InFlight => "in_flight",
+        }
+    }
+}
+
+/// What the engine went through; used by tests to know what they compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "plain counts")]
+pub struct Counters {
+    pub preemptions: u64,
+    /// A working replica went on at another clock.
+    pub clock_changes: u64,
+    /// Starts refused for lack of watts.
+    pub power_waits: u64,
+    pub admissions: u64,
+    pub iterations: u64,
+    /// Σ IT energy [nW·fs], exact: whole joules and remainder.
+    pub it_energy_j: i128,
+    pub it_energy_rest_nw_fs: i128,
+    /// Σ GPU energy, likewise.
+    pub gpu_energy_j: i128,
+    pub gpu_energy_rest_nw_fs: i128,
+}

@@ -1,0 +1,714 @@
+//! The scenario as its author writes it: one struct per YAML map, defaults included.
+//!
+//! Keys carry their unit. Enums are externally tagged maps; a variant without fields may be written
+//! as a bare word. Every field has its default here, so that a loaded [`Scenario`] serialises to the
+//! complete `scenario.resolved.yaml`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A complete scenario: what arrives, what serves it, what limits it, what is reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Name of the result; default: the file's name without extension.
+    #[serde(default)]
+    pub name: String,
+    /// Seed of every random draw.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Length of the run [s]. May be left out when a class replays a trace: as long as its traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    /// Local time of day at t = 0 [h].
+    #[serde(default)]
+    pub start_at_h: f64,
+    /// Start of the run that is kept in the ledger and left out of rates and percentiles [s].
+    #[serde(default)]
+    pub warm_up_s: f64,
+    /// What happens to requests in flight at the end.
+    #[serde(default)]
+    pub at_end: AtEnd,
+    /// What arrives.
+    pub workload: Workload,
+    /// Model variants that pools may name besides the catalog's own entries.
+    #[serde(default)]
+    pub models: Vec<Model>,
+    /// How requests are spread over replicas.
+    #[serde(default)]
+    pub routing: Routing,
+    /// What serves.
+    pub fleet: Fleet,
+    /// What is written.
+    #[serde(default)]
+    pub report: Report,
+}
+
+/// What happens at the end of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AtEnd {
+    /// Stop at `duration_s` and report what is in flight.
+    #[default]
+    Cut,
+    /// No more arrivals after `duration_s`; finish what is in flight.
+    Drain,
+}
+
+/// The offered work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// Classes of requests; their arrivals are merged in time.
+    pub classes: Vec<Class>,
+}
+
+/// One class of requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Class {
+    /// Name, unique among the classes.
+    pub name: String,
+    /// High is admitted before normal before low, and preempted last.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Only pools that serve this model (a name under `models` or of the catalog); default: any pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// When requests arrive.
+    pub arrivals: Arrivals,
+    /// Token counts per request; must be absent for trace replay, which brings its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<Lengths>,
+    /// Limits a request must meet to count as useful; an absent limit always holds.
+    #[serde(default)]
+    pub slo: Slo,
+    /// A request that has waited this long without being started gives up and counts as shed [s];
+    /// default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_s: Option<f64>,
+}
+
+/// Order of admission and, reversed, of preemption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Admitted first.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// Admitted last, preempted first.
+    Low,
+}
+
+/// An arrival process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrivals {
+    /// Equally spaced, the first one gap after t = 0.
+    Constant(ConstantRate),
+    /// A fixed number in flight: each is replaced at the instant it finishes (or is shed).
+    ClosedLoop(ClosedLoop),
+    /// Independent exponential gaps.
+    Poisson(PoissonRate),
+    /// Poisson with a cosine day.
+    Diurnal(Diurnal),
+    /// Poisson with rates from a CSV, constant within each row's interval.
+    RateCurve(RateCurve),
+    /// Arrivals and lengths replayed from a file.
+    Trace(TraceReplay),
+}
+
+/// `constant`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConstantRate {
+    /// Arrivals per second.
+    pub rate_per_s: f64,
+}
+
+/// `closed_loop`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosedLoop {
+    /// Requests in flight.
+    pub in_flight: u64,
+}
+
+/// `poisson`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoissonRate {
+    /// Mean arrivals per second.
+    pub rate_per_s: f64,
+}
+
+/// `diurnal`: rate(h) = mean_per_s · (1 + (peak_to_mean − 1) · cos(2π (h − peak_at_h) / 24)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Diurnal {
+    /// Mean arrivals per second over a day.
+    pub mean_per_s: f64,
+    /// Peak rate over mean rate, 1 to 2.
+    pub peak_to_mean: f64,
+    /// Local time of the peak [h].
+    pub peak_at_h: f64,
+}
+
+/// `rate_curve`: a CSV with one row per interval; a row's rate holds until the next row's time, the
+/// last row's for as long as the one before it; then the curve repeats.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateCurve {
+    /// The CSV, relative to the scenario file.
+    pub path: String,
+    /// Name of the column with the row's start [s from the start of the run].
+    #[serde(default = "default_time_column")]
+    pub time_column: String,
+    /// Name of the column with the rate [arrivals/s].
+    #[serde(default = "default_rate_column")]
+    pub rate_column: String,
+    /// Multiplies every rate.
+    #[serde(default = "one")]
+    pub scale: f64,
+}
+
+/// `trace`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceReplay {
+    /// The trace (.csv or .csv.gz), relative to the scenario file.
+    pub path: String,
+    /// Columns; `auto` goes by the header.
+    #[serde(default)]
+    pub format: TraceFormat,
+    /// Requests per row: 2 doubles every request, 0.5 keeps each with probability ½ (by its own draw).
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// Divides every arrival time: 2 replays in half the time.
+    #[serde(default = "one")]
+    pub speed_up: f64,
+}
+
+/// Trace columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceFormat {
+    /// By header.
+    #[default]
+    Auto,
+    /// `arrival_s,prompt_tok,output_tok[,class]`.
+    Wattmill,
+    /// `TIMESTAMP,ContextTokens,GeneratedTokens`.
+    Azure,
+}
+
+/// Token counts of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lengths {
+    /// Prompt tokens.
+    #[serde(default = "default_prompt")]
+    pub prompt: Length,
+    /// Answer (output) tokens.
+    #[serde(default = "default_answer")]
+    pub answer: Length,
+}
+
+/// A distribution of token counts. Real draws are rounded up; results lie in 1..=max_tok.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// Always the same.
+    Constant(ConstantLength),
+    /// Exponential.
+    Exponential(ExponentialLength),
+    /// Lognormal, by its mean (before the limit) and the σ of its logarithm.
+    Lognormal(LognormalLength),
+    /// Drawn from the rows of a CSV column.
+    Empirical(EmpiricalLength),
+}
+
+/// `constant`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConstantLength {
+    /// Tokens.
+    pub tok: u32,
+}
+
+/// `exponential`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExponentialLength {
+    /// Mean [tokens].
+    pub mean_tok: f64,
+    /// Longer draws are set to this.
+    #[serde(default = "default_max_tok")]
+    pub max_tok: u32,
+}
+
+/// `lognormal`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LognormalLength {
+    /// Mean before the limit [tokens].
+    pub mean_tok: f64,
+    /// Standard deviation of the logarithm.
+    pub sigma: f64,
+    /// Longer draws are set to this.
+    #[serde(default = "default_max_tok")]
+    pub max_tok: u32,
+}
+
+/// `empirical`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmpiricalLength {
+    /// A CSV with a header, relative to the scenario file.
+    pub path: String,
+    /// The column with the token counts.
+    pub column: String,
+}
+
+/// Service-level objectives.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// Time to first token [ms].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
+    /// Time per output token after the first [ms].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot_ms: Option<f64>,
+}
+
+/// A model variant: a catalog entry with levers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The name pools and classes use.
+    pub name: String,
+    /// The catalog's name.
+    pub catalog: String,
+    /// Precision of the weights; default: the checkpoint's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Precision>,
+    /// Precision of the KV cache.
+    #[serde(default = "bf16")]
+    pub kv_cache: Precision,
+}
+
+/// Number format of weights or KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 16 bit.
+    Bf16,
+    /// 8 bit floating point.
+    Fp8,
+    /// 8 bit integer.
+    Int8,
+    /// 4 bit integer weights, 16 bit arithmetic.
+    Int4,
+    /// 4 bit floating point, NVIDIA block scales.
+    Nvfp4,
+    /// 4 bit floating point, OCP block scales.
+    Mxfp4,
+}
+
+/// How a request finds its replica.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Routing {
+    /// Each replica in turn.
+    RoundRobin,
+    /// Uniformly at random, by the request's own draw.
+    Random,
+    /// The replica with the fewest requests waiting and running; ties: the lowest number.
+    LeastLoaded(LeastLoaded),
+    /// The less loaded of two replicas drawn at random.
+    #[default]
+    PowerOfTwo,
+}
+
+/// `least_loaded`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeastLoaded {
+    /// Look at this many replicas drawn at random; default: at all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<u32>,
+}
+
+/// The serving side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fleet {
+    /// Sites, each behind one utility meter.
+    pub sites: Vec<Site>,
+}
+
+/// A site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Name; default: `site`, or `site-<n>` when there are several.
+    #[serde(default)]
+    pub name: String,
+    /// Facility power over IT power, a constant that stands for losses and cooling; default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_pue: Option<f64>,
+    /// Power limits.
+    #[serde(default)]
+    pub power: Power,
+    /// Pools of identical replicas.
+    pub pools: Vec<Pool>,
+}
+
+/// Power limits of a site.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// Limit at the utility meter [MW]; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap_mw: Option<f64>,
+    /// Share of `cap_mw` over time.
+    #[serde(default)]
+    pub cap_fraction: CapFraction,
+    /// How the cap is kept.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// Share of the cap over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CapFraction {
+    /// Constant.
+    Constant(f64),
+    /// Steps; before the first, 1.
+    Steps(Vec<CapStep>),
+}
+
+impl Default for CapFraction {
+    fn default() -> Self {
+        Self::Constant(1.0)
+    }
+}
+
+/// One step of the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CapStep {
+    /// Local time counted from midnight before t = 0 [h]; beyond 24: following days.
+    pub at_h: f64,
+    /// Share of `cap_mw` from then on.
+    pub value: f64,
+}
+
+/// A capping policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// One clock for all replicas, split over two adjacent steps in order of number.
+    UniformClock(UniformClock),
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::UniformClock(UniformClock::default())
+    }
+}
+
+/// `uniform_clock`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UniformClock {
+    /// Distance of clock steps as a share of the full clock; 0: any clock.
+    #[serde(default = "default_clock_step")]
+    pub clock_step: f64,
+    /// Clocks are raised only while the planned power is below this share of the budget.
+    #[serde(default = "default_release_below")]
+    pub release_below: f64,
+    /// Shortest time between a change of clocks and a raise [s].
+    #[serde(default = "default_dwell_s")]
+    pub dwell_s: f64,
+}
+
+impl Default for UniformClock {
+    fn default() -> Self {
+        Self {
+            clock_step: default_clock_step(),
+            release_below: default_release_below(),
+            dwell_s: default_dwell_s(),
+        }
+    }
+}
+
+/// Identical replicas on identical nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Name, unique in the site; default: the model's name.
+    #[serde(default)]
+    pub name: String,
+    /// A name under `models`, or of the catalog.
+    pub model: String,
+    /// The catalog's GPU.
+    pub gpu: String,
+    /// The catalog's node; default: the GPU's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Number of nodes, fully populated.
+    pub nodes: u32,
+    /// The catalog's serving engine and version: host time per step and per sequence.
+    #[serde(default = "default_engine")]
+    pub engine: String,
+    /// How a replica is spread over GPUs.
+    #[serde(default)]
+    pub parallel: Parallel,
+    /// Where step times come from.
+    #[serde(default)]
+    pub step_law: StepLaw,
+    /// Limits of the serving engine.
+    #[serde(default)]
+    pub batching: Batching,
+    /// Power limit set on each GPU [W]; default: the GPU's own (TDP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_cap_w: Option<f64>,
+}
+
+/// Parallelism of one replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parallel {
+    /// GPUs over which each layer is split.
+    #[serde(default = "one_u32")]
+    pub tensor: u32,
+}
+
+impl Default for Parallel {
+    fn default() -> Self {
+        Self { tensor: 1 }
+    }
+}
+
+/// Step time and power of a replica.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepLaw {
+    /// From the catalog's GPU and model.
+    #[default]
+    Roofline,
+    /// The user's own.
+    Affine(Affine),
+}
+
+/// An own step law:
+/// t = base + [p > 0]·prefill + p·per_prompt_tok + n·per_seq + kv·per_kv_tok, all over the clock's share,
+/// for n decoding sequences holding kv tokens and p prompt tokens in the step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Affine {
+    /// Every step [µs].
+    pub base_us: f64,
+    /// A step with prompt tokens [µs].
+    #[serde(default)]
+    pub prefill_us: f64,
+    /// Per prompt token in the step [µs].
+    #[serde(default)]
+    pub per_prompt_tok_us: f64,
+    /// Per decoding sequence [µs].
+    #[serde(default)]
+    pub per_seq_us: f64,
+    /// Per token resident in the KV cache of decoding sequences [µs].
+    #[serde(default)]
+    pub per_kv_tok_us: f64,
+    /// Energy of a step.
+    pub energy: Energy,
+}
+
+/// Energy of an own step law.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Energy {
+    /// In proportion to processed tokens; nothing when idle.
+    PerToken(PerToken),
+    /// By what the replica is doing.
+    PerState(PerState),
+}
+
+/// `per_token`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerToken {
+    /// Node joules per token that a step processes, prompt or output.
+    pub it_j_per_tok: f64,
+}
+
+/// `per_state`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerState {
+    /// Node watts of a replica without work.
+    pub idle_w: f64,
+    /// Node watts of a working replica at full clock.
+    pub base_w: f64,
+    /// On top of it per running sequence: decoding or in prefill.
+    #[serde(default)]
+    pub per_seq_w: f64,
+}
+
+/// Limits of the serving engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Batching {
+    /// Most sequences running at once.
+    #[serde(default = "default_max_seqs")]
+    pub max_seqs: u32,
+    /// Most tokens in one step: a prefill chunk and one per decoding sequence.
+    #[serde(default = "default_max_step_tok")]
+    pub max_step_tok: u32,
+    /// Who is served first within a step.
+    #[serde(default)]
+    pub order: StepOrder,
+    /// Tokens per KV block.
+    #[serde(default = "default_kv_block_tok")]
+    pub kv_block_tok: u32,
+    /// Share of the GPU memory for weights and KV cache together.
+    #[serde(default = "default_hbm_fraction")]
+    pub hbm_fraction: f64,
+    /// KV blocks of a replica; default: what the memory holds beside the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_blocks: Option<u64>,
+    /// What gives way when decoding finds no free KV block.
+    #[serde(default)]
+    pub on_kv_full: OnKvFull,
+    /// Requests that may wait at a replica; a further one is shed. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_queue: Option<u64>,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self {
+            max_seqs: default_max_seqs(),
+            max_step_tok: default_max_step_tok(),
+            order: StepOrder::default(),
+            kv_block_tok: default_kv_block_tok(),
+            hbm_fraction: default_hbm_fraction(),
+            kv_blocks: None,
+            on_kv_full: OnKvFull::default(),
+            max_queue: None,
+        }
+    }
+}
+
+/// Order within a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOrder {
+    /// Decoding sequences first, then prompts, first come first served.
+    #[default]
+    DecodeFirst,
+}
+
+/// Preemption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnKvFull {
+    /// The most recently admitted sequence of the lowest priority loses its cache and recomputes it later.
+    #[default]
+    RecomputeNewest,
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Interval of `timeseries.csv` [s]; changes no total.
+    #[serde(default = "default_interval_s")]
+    pub interval_s: f64,
+    /// Write `requests.csv`, one row per request.
+    #[serde(default)]
+    pub requests: bool,
+    /// Which figures are drawn.
+    #[serde(default)]
+    pub figures: Figures,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { interval_s: default_interval_s(), requests: false, figures: Figures::default() }
+    }
+}
+
+/// Figures to draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Figures {
+    /// All that the run can fill.
+    #[default]
+    Default,
+    /// None.
+    None,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+fn one() -> f64 {
+    1.0
+}
+fn one_u32() -> u32 {
+    1
+}
+fn bf16() -> Precision {
+    Precision::Bf16
+}
+fn default_time_column() -> String {
+    "time_s".into()
+}
+fn default_rate_column() -> String {
+    "rate_per_s".into()
+}
+/// Chat prompts: mean of the Azure 2023 conversation trace (1,155 tokens); σ as for answers.
+pub fn default_prompt() -> Length {
+    Length::Lognormal(LognormalLength { mean_tok: 1155.0, sigma: 1.1, max_tok: 16384 })
+}
+/// Chat answers: ML.ENERGY v3, Llama-3.1-70B, mean 355 tokens, σ 1.10.
+pub fn default_answer() -> Length {
+    Length::Lognormal(LognormalLength { mean_tok: 355.0, sigma: 1.1, max_tok: 4096 })
+}
+fn default_engine() -> String {
+    "vllm-0.11".into()
+}
+fn default_max_tok() -> u32 {
+    131_072
+}
+fn default_clock_step() -> f64 {
+    0.01
+}
+fn default_release_below() -> f64 {
+    0.98
+}
+fn default_dwell_s() -> f64 {
+    10.0
+}
+fn default_max_seqs() -> u32 {
+    256
+}
+fn default_max_step_tok() -> u32 {
+    2048
+}
+fn default_kv_block_tok() -> u32 {
+    16
+}
+fn default_hbm_fraction() -> f64 {
+    0.9
+}
+fn default_interval_s() -> f64 {
+    60.0
+}

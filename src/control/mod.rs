@@ -1,0 +1,9 @@
+//! Power control: who may run at which clock, so that no site exceeds its cap.
+
+mod capping;
+mod meter;
+mod power;
+
+pub use capping::{CappingPolicy, Member, UniformClockPolicy};
+pub use meter::{Meter, Reading};
+pub use power::{Effect, Grant, PowerControl};

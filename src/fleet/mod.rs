@@ -1,0 +1,112 @@
+//! The fleet: sites, pools and replicas as a graph, with each pool's laws in integers.
+
+mod build;
+mod graph;
+
+pub use build::memory_plan;
+pub use graph::{Device, FleetGraph};
+
+use std::ops::Range;
+
+use crate::physics::clock::Clock;
+use crate::physics::step::{PowerLaw, StepLaw};
+use crate::scenario::types::UniformClock;
+
+/// Everything that serves.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Sites in the scenario's order.
+    pub sites: Vec<Site>,
+    /// Pools of all sites; a site's pools are contiguous.
+    pub pools: Vec<Pool>,
+    /// Pool of each replica; a pool's replicas are contiguous.
+    pub pool_of: Vec<u16>,
+    /// Site → pools → replicas as a graph of named devices.
+    pub graph: FleetGraph,
+    /// By class: the pools that may serve it.
+    pub pools_of_class: Vec<Vec<u16>>,
+}
+
+/// A site behind one utility meter.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Name.
+    pub name: String,
+    /// Facility power over IT power.
+    pub pue: f64,
+    /// Its pools.
+    pub pools: Range<usize>,
+    /// Its replicas.
+    pub replicas: Range<usize>,
+    /// Installed GPUs.
+    pub gpus: u64,
+    /// Facility cap over time, sorted; empty without a cap. The first entry holds at t = 0.
+    pub cap: Vec<CapLevel>,
+    /// How the cap is kept.
+    pub policy: UniformClock,
+}
+
+/// A facility cap from an instant on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CapLevel {
+    /// From [fs].
+    pub from_fs: i128,
+    /// At the utility meter [W].
+    pub facility_w: f64,
+    /// IT power that fits under it: cap over PUE [nW].
+    pub it_nw: i128,
+}
+
+/// Identical replicas.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Name.
+    pub name: String,
+    /// Its site.
+    pub site: usize,
+    /// Name of its model as the scenario writes it.
+    pub model: String,
+    /// Name of its GPU.
+    pub gpu: String,
+    /// Its replicas.
+    pub replicas: Range<usize>,
+    /// GPUs of a replica.
+    pub gpus_per_replica: u32,
+    /// Step time.
+    pub step: StepLaw,
+    /// Watts.
+    pub power: PowerLaw,
+    /// Clocks from lowest to full, for a policy with steps; empty for any clock.
+    pub clocks: Vec<Clock>,
+    /// Most running sequences.
+    pub max_seqs: u32,
+    /// Most tokens in a step.
+    pub max_step_tok: u32,
+    /// Tokens per KV block.
+    pub block_tok: u32,
+    /// KV blocks of a replica.
+    pub kv_blocks: u64,
+    /// Most waiting requests at a replica.
+    pub max_queue: u64,
+    /// Achievable FLOP/s of a replica at full clock in the limit of large steps; absent for an own step law.
+    pub knows_flop: bool,
+    /// Catalog entries it rests on: (entry, weakest quality, source).
+    pub sources: Vec<(String, String, String)>,
+}
+
+impl Fleet {
+    /// Number of replicas.
+    pub fn replicas(&self) -> usize {
+        self.pool_of.len()
+    }
+
+    /// The pool of a replica.
+    pub fn pool(&self, replica: usize) -> &Pool {
+        &self.pools[usize::from(self.pool_of[replica])]
+    }
+
+    /// Installed GPUs.
+    pub fn gpus(&self) -> u64 {
+        self.sites.iter().map(|site| site.gpus).sum()
+    }
+}

@@ -1,0 +1,463 @@
+//! Step time and watts of one replica: integer laws, affine in context, evaluated per iteration shape.
+
+use super::bucket;
+use super::clock::{Clock, ClockLaw, scale};
+use super::{FS_PER_S, fs_from_s};
+
+/// What one iteration does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// Decoding sequences.
+    pub n: u32,
+    /// Tokens they hold in the KV cache at the start of the iteration.
+    pub kv_tok: i64,
+    /// Prompt tokens in the iteration.
+    pub p: u32,
+    /// Prompts they belong to.
+    pub chunks: u32,
+    /// Σ chunk·c0 + chunk·(chunk+1)/2: pairs of prompt token and token it attends to.
+    pub pairs: i64,
+}
+
+/// The part of a shape that power and binding may depend on; constant within a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct PowerState {
+    /// Decoding sequences.
+    pub n: u32,
+    /// Prompt tokens.
+    pub p: u32,
+    /// Prompts.
+    pub chunks: u32,
+    /// Bucket of `kv_tok`.
+    pub kv_bucket: u16,
+    /// Bucket of pairs/p, the mean context of a prompt token.
+    pub prefill_bucket: u16,
+}
+
+impl Shape {
+    /// The power state of this shape.
+    pub fn power_state(&self) -> PowerState {
+        PowerState {
+            n: self.n,
+            p: self.p,
+            chunks: self.chunks,
+            kv_bucket: bucket::bucket(self.kv_tok),
+            prefill_bucket: if self.p == 0 { 0 } else { bucket::bucket(self.pairs / i64::from(self.p)) },
+        }
+    }
+}
+
+/// Costs that depend on the number of tokens in a step (decoding + prompt) alone, at full clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LinearCost {
+    /// Time that stretches with 1/clock [fs].
+    pub compute_fs: i64,
+    /// Time bound by memory [fs].
+    pub memory_fs: i64,
+    /// Link time, independent of the clock [fs].
+    pub link_fs: i64,
+    /// Floating point operations per GPU.
+    pub flop: f64,
+    /// Bytes moved per GPU.
+    pub bytes: f64,
+}
+
+/// Step time of a replica at full clock; see [`StepLaw::coefficients`] for the formula.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepLaw {
+    /// By tokens in the step, 0..=max_step_tok.
+    pub linear: Vec<LinearCost>,
+    /// Compute time of a step with prompt tokens [fs].
+    pub prefill_compute_fs: i64,
+    /// Compute time per prompt token, attention overhead included [fs].
+    pub prompt_tok_compute_fs: i64,
+    /// Compute time per (prompt token × context token) pair [fs].
+    pub pair_compute_fs: i64,
+    /// Compute time per sampled token (decoding sequence or prompt chunk) [fs].
+    pub sampled_compute_fs: i64,
+    /// Memory time per decoding sequence [fs].
+    pub seq_memory_fs: i64,
+    /// Attention per resident token: whichever of compute and memory is slower at the clock [fs].
+    pub kv_tok_compute_fs: i64,
+    /// See `kv_tok_compute_fs` [fs].
+    pub kv_tok_memory_fs: i64,
+    /// Attention calls of a step with decoding sequences, independent of the clock [fs].
+    pub decode_fixed_fs: i64,
+    /// Host time per step [fs].
+    pub host_step_fs: i64,
+    /// Host time per running sequence (decoding or chunk) [fs].
+    pub host_seq_fs: i64,
+    /// FLOP per GPU per sampled token, per resident token, per pair, per prompt token.
+    pub sampled_flop: f64,
+    /// See above.
+    pub kv_tok_flop: f64,
+    /// See above.
+    pub pair_flop: f64,
+    /// Bytes per GPU per resident token of decoding sequences.
+    pub kv_tok_bytes: f64,
+    /// Bytes per GPU per decoding sequence.
+    pub seq_bytes: f64,
+    /// Whether the law knows FLOP and bytes (a user's own does not).
+    pub knows_flop: bool,
+}
+
+/// Duration of an iteration: `base_fs + kv_tok·kv_tok_fs + pairs·pair_fs`, exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coefficients {
+    /// Constant part [fs].
+    pub base_fs: i128,
+    /// Per token resident [fs].
+    pub kv_tok_fs: i128,
+    /// Per pair [fs].
+    pub pair_fs: i128,
+}
+
+impl Coefficients {
+    /// Duration of an iteration of this shape [fs]; at least 1.
+    pub fn duration_fs(&self, shape: &Shape) -> i128 {
+        (self.base_fs + i128::from(shape.kv_tok) * self.kv_tok_fs + i128::from(shape.pairs) * self.pair_fs).max(1)
+    }
+}
+
+/// Where the time of a step goes, at a power state's bucket centres [s].
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Breakdown {
+    /// Arithmetic.
+    pub compute_s: f64,
+    /// HBM traffic.
+    pub memory_s: f64,
+    /// Links between GPUs.
+    pub link_s: f64,
+    /// Serving engine on the host.
+    pub host_s: f64,
+    /// ∂ln t / ∂ln n: how the step grows with the batch.
+    pub batch_elasticity: f64,
+}
+
+impl Breakdown {
+    /// The whole step [s].
+    pub fn total_s(&self) -> f64 {
+        self.compute_s + self.memory_s + self.link_s + self.host_s
+    }
+}
+
+/// Real-valued step for fluid estimates (staves, b*): see [`StepLaw::fluid`].
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FluidStep {
+    /// Where the time goes.
+    pub parts: Breakdown,
+    /// FLOP per GPU.
+    pub flop: f64,
+    /// Bytes per GPU.
+    pub bytes: f64,
+}
+
+impl StepLaw {
+    /// A user's own law: every term is compute time [s].
+    pub fn affine(base_s: f64, prefill_s: f64, prompt_tok_s: f64, seq_s: f64, kv_tok_s: f64, max_step_tok: u32) -> Self {
+        let base = LinearCost { compute_fs: round_fs(base_s), ..LinearCost::default() };
+        Self {
+            linear: vec![base; max_step_tok as usize + 1],
+            prefill_compute_fs: round_fs(prefill_s),
+            prompt_tok_compute_fs: round_fs(prompt_tok_s),
+            pair_compute_fs: 0,
+            sampled_compute_fs: 0,
+            seq_memory_fs: 0,
+            kv_tok_compute_fs: round_fs(kv_tok_s),
+            kv_tok_memory_fs: 0,
+            decode_fixed_fs: 0,
+            host_step_fs: 0,
+            host_seq_fs: 0,
+            sampled_flop: 0.0,
+            kv_tok_flop: 0.0,
+            pair_flop: 0.0,
+            kv_tok_bytes: 0.0,
+            seq_bytes: 0.0,
+            knows_flop: false,
+        }
+        .with_seq_compute(round_fs(seq_s))
+    }
+
+    /// Charge compute time per decoding sequence by way of the token table and the prompt tokens: a step's
+    /// tokens are n + p, so the table carries it for both and prompt tokens give it back.
+    fn with_seq_compute(mut self, seq_fs: i64) -> Self {
+        for (tokens, cost) in self.linear.iter_mut().enumerate() {
+            cost.compute_fs += seq_fs * tokens as i64;
+        }
+        self.prompt_tok_compute_fs -= seq_fs;
+        self
+    }
+
+    /// Coefficients of an iteration with n decoding sequences and p prompt tokens in `chunks` prompts.
+    ///
+    /// base = compute(n + p)·1/f + memory(n + p)/min(1, f/f_bw) + link + host; the per-token terms scale alike.
+    /// A pure function of (n, p, chunks, clock), so that both engines build the same integers.
+    pub fn coefficients(&self, n: u32, p: u32, chunks: u32, clock: &Clock) -> Coefficients {
+        let linear = &self.linear[(n + p) as usize];
+        let sampled = i128::from(n + chunks);
+        let prompt = if p > 0 {
+            i128::from(self.prefill_compute_fs) + i128::from(p) * i128::from(self.prompt_tok_compute_fs)
+        } else {
+            0
+        };
+        let compute = i128::from(linear.compute_fs) + prompt + sampled * i128::from(self.sampled_compute_fs);
+        let memory = i128::from(linear.memory_fs) + i128::from(n) * i128::from(self.seq_memory_fs);
+        let fixed = i128::from(linear.link_fs)
+            + i128::from(self.host_step_fs)
+            + sampled * i128::from(self.host_seq_fs)
+            + if n > 0 { i128::from(self.decode_fixed_fs) } else { 0 };
+        Coefficients {
+            base_fs: scale(compute, clock.slow_compute) + scale(memory, clock.slow_memory) + fixed,
+            kv_tok_fs: scale(i128::from(self.kv_tok_compute_fs), clock.slow_compute)
+                .max(scale(i128::from(self.kv_tok_memory_fs), clock.slow_memory)),
+            pair_fs: scale(i128::from(self.pair_compute_fs), clock.slow_compute),
+        }
+    }
+
+    /// Real-valued step of `n` decoding sequences holding `kv_tok` tokens, with `p` prompt tokens in `chunks`
+    /// prompts and `pairs` attention pairs, at a clock.
+    pub fn fluid(&self, n: f64, kv_tok: f64, p: f64, chunks: f64, pairs: f64, clock: &Clock) -> FluidStep {
+        let one = super::clock::ONE as f64;
+        let (slow_c, slow_m) = (clock.slow_compute as f64 / one, clock.slow_memory as f64 / one);
+        let (linear, slope) = self.linear_at(n + p);
+        let decoding = if n > 0.0 { 1.0 } else { 0.0 };
+        let prompt = if p > 0.0 {
+            self.prefill_compute_fs as f64 + p * self.prompt_tok_compute_fs as f64
+        } else {
+            0.0
+        };
+        let kv_compute = self.kv_tok_compute_fs as f64 * slow_c;
+        let kv_memory = self.kv_tok_memory_fs as f64 * slow_m;
+        let attention = kv_tok * kv_compute.max(kv_memory);
+        let (attention_c, attention_m) = if kv_compute > kv_memory { (attention, 0.0) } else { (0.0, attention) };
+        let compute = (linear.0 + prompt + pairs * self.pair_compute_fs as f64
+            + (n + chunks) * self.sampled_compute_fs as f64)
+            * slow_c
+            + attention_c;
+        let seq_memory = n * self.seq_memory_fs as f64 * slow_m;
+        // Attention calls are issued at a fixed pace while the caches stream: counted to memory.
+        let memory = linear.1 * slow_m + seq_memory + attention_m + decoding * self.decode_fixed_fs as f64;
+        let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
+        let total = compute + memory + linear.2 + host;
+        let growth = n * (slope.0 * slow_c + slope.1 * slow_m + slope.2)
+            + n * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
+            + seq_memory
+            + attention;
+        let fs = 1.0 / FS_PER_S as f64;
+        FluidStep {
+            parts: Breakdown {
+                compute_s: compute * fs,
+                memory_s: memory * fs,
+                link_s: linear.2 * fs,
+                host_s: host * fs,
+                batch_elasticity: if total > 0.0 { growth / total } else { 0.0 },
+            },
+            flop: linear.3
+                + kv_tok * self.kv_tok_flop
+                + pairs * self.pair_flop
+                + (n + chunks) * self.sampled_flop,
+            bytes: linear.4 + kv_tok * self.kv_tok_bytes + n * self.seq_bytes,
+        }
+    }
+
+    /// The step at a power state's bucket centres.
+    pub fn at_state(&self, state: &PowerState, clock: &Clock) -> FluidStep {
+        let p = f64::from(state.p);
+        self.fluid(
+            f64::from(state.n),
+            if state.n == 0 { 0.0 } else { bucket::centre(state.kv_bucket) },
+            p,
+            f64::from(state.chunks),
+            p * bucket::centre(state.prefill_bucket),
+            clock,
+        )
+    }
+
+    /// Table values (compute, memory, link, flop, bytes) and slopes (compute, memory, link) at a real token count.
+    fn linear_at(&self, tokens: f64) -> ((f64, f64, f64, f64, f64), (f64, f64, f64)) {
+        let last = self.linear.len() - 1;
+        let below = (tokens.max(0.0).floor() as usize).min(last.saturating_sub(1));
+        let (lo, hi) = (&self.linear[below], &self.linear[(below + 1).min(last)]);
+        let part = tokens - below as f64;
+        let mix = |a: f64, b: f64| a + (b - a) * part;
+        (
+            (
+                mix(lo.compute_fs as f64, hi.compute_fs as f64),
+                mix(lo.memory_fs as f64, hi.memory_fs as f64),
+                mix(lo.link_fs as f64, hi.link_fs as f64),
+                mix(lo.flop, hi.flop),
+                mix(lo.bytes, hi.bytes),
+            ),
+            (
+                (hi.compute_fs - lo.compute_fs) as f64,
+                (hi.memory_fs - lo.memory_fs) as f64,
+                (hi.link_fs - lo.link_fs) as f64,
+            ),
+        )
+    }
+}
+
+fn round_fs(seconds: f64) -> i64 {
+    i64::try_from(fs_from_s(seconds)).unwrap_or(i64::MAX)
+}
+
+/// Watts of a replica as a function of its clock: `fixed + swing·gain(clock)`, at the wall and at the GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Draw {
+    /// Wall watts that do not depend on the clock [nW].
+    pub fixed_nw: i64,
+    /// Wall watts at full clock on top of it [nW].
+    pub swing_nw: i64,
+    /// GPU watts that do not depend on the clock [nW].
+    pub gpu_fixed_nw: i64,
+    /// GPU watts at full clock on top of it [nW].
+    pub gpu_swing_nw: i64,
+}
+
+impl Draw {
+    /// Wall watts at a clock [nW].
+    pub fn it_nw(&self, clock: &Clock) -> i64 {
+        self.fixed_nw + scale(i128::from(self.swing_nw), clock.gain) as i64
+    }
+
+    /// GPU watts at a clock [nW].
+    pub fn gpu_nw(&self, clock: &Clock) -> i64 {
+        self.gpu_fixed_nw + scale(i128::from(self.gpu_swing_nw), clock.gain) as i64
+    }
+}
+
+/// GPU power by activity (PHYSICS §3): p0 + (pmax − p0)(1 − exp(−a·MBU − b·MFU)), at most TDP.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ActivityPower {
+    /// Weights resident, no work [W].
+    pub idle_loaded_w: f64,
+    /// Working at vanishing utilisation [W].
+    pub p0_w: f64,
+    /// Limit at full utilisation [W].
+    pub pmax_w: f64,
+    /// Weight of memory utilisation.
+    pub a: f64,
+    /// Weight of arithmetic utilisation.
+    pub b: f64,
+    /// Thermal design power [W].
+    pub tdp_w: f64,
+    /// Peak arithmetic rate in the precision used [FLOP/s].
+    pub peak_flop_per_s: f64,
+    /// Peak HBM bandwidth [byte/s].
+    pub peak_byte_per_s: f64,
+}
+
+impl ActivityPower {
+    /// Draw of a GPU at stock clock and the given utilisations [W].
+    pub fn natural_w(&self, mbu: f64, mfu: f64) -> f64 {
+        let active = self.p0_w + (self.pmax_w - self.p0_w) * -(-self.a * mbu - self.b * mfu).exp_m1();
+        active.min(self.tdp_w)
+    }
+}
+
+/// Where the watts of a working replica come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PowerSource {
+    /// The GPU's activity.
+    Activity(ActivityPower),
+    /// Node joules per processed token.
+    PerToken {
+        /// [J]
+        it_j_per_tok: f64,
+    },
+    /// Node watts by what the replica does.
+    PerState {
+        /// Without work [W].
+        idle_w: f64,
+        /// Working [W].
+        base_w: f64,
+        /// Per running sequence [W].
+        per_seq_w: f64,
+    },
+}
+
+/// Watts of a replica, its share of the node included: wall = overhead + factor·ΣGPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PowerLaw {
+    /// Where the watts come from.
+    pub source: PowerSource,
+    /// GPUs of the replica.
+    pub gpus: u32,
+    /// The replica's share of the node's constant power [W].
+    pub node_overhead_w: f64,
+    /// Wall watts per GPU watt (fans, conversion).
+    pub node_factor: f64,
+    /// Answer to the clock.
+    pub clock: ClockLaw,
+    /// Limit set on each GPU [W].
+    pub gpu_cap_w: Option<f64>,
+}
+
+impl PowerLaw {
+    /// Draw of a replica without work.
+    pub fn idle(&self) -> Draw {
+        match self.source {
+            PowerSource::Activity(gpu) => self.from_gpu(gpu.idle_loaded_w, gpu.idle_loaded_w),
+            PowerSource::PerToken { .. } => self.from_wall(0.0, 0.0),
+            PowerSource::PerState { idle_w, .. } => self.from_wall(idle_w, idle_w),
+        }
+    }
+
+    /// Draw of a replica in a power state.
+    pub fn at_state(&self, law: &StepLaw, state: &PowerState) -> Draw {
+        let step = law.at_state(state, &Clock::FULL);
+        self.at_step(&step, f64::from(state.n + state.p), f64::from(state.n + state.chunks))
+    }
+
+    /// Draw in a step that processes `tokens` tokens for `seqs` sequences.
+    pub fn at_step(&self, step: &FluidStep, tokens: f64, seqs: f64) -> Draw {
+        let seconds = step.parts.total_s().max(1e-15);
+        match self.source {
+            PowerSource::Activity(gpu) => {
+                let mbu = step.bytes / (seconds * gpu.peak_byte_per_s);
+                let mfu = step.flop / (seconds * gpu.peak_flop_per_s);
+                self.from_gpu(gpu.idle_loaded_w, gpu.natural_w(mbu, mfu))
+            }
+            PowerSource::PerToken { it_j_per_tok } => self.from_wall(0.0, it_j_per_tok * tokens / seconds),
+            PowerSource::PerState { idle_w, base_w, per_seq_w } => self.from_wall(idle_w, base_w + per_seq_w * seqs),
+        }
+    }
+
+    /// The clock that a limit on each GPU allows for a draw (full when there is none or it does not bind).
+    pub fn local_share(&self, draw: &Draw) -> f64 {
+        let Some(cap_w) = self.gpu_cap_w else { return 1.0 };
+        let cap_nw = cap_w * 1e9 * f64::from(self.gpus);
+        let (fixed, swing) = (draw.gpu_fixed_nw as f64, draw.gpu_swing_nw as f64);
+        if fixed + swing <= cap_nw || swing <= 0.0 {
+            return 1.0;
+        }
+        ((cap_nw - fixed).max(0.0) / swing).powf(1.0 / self.clock.exponent)
+    }
+
+    fn from_gpu(&self, idle_w: f64, full_w: f64) -> Draw {
+        let gpus = f64::from(self.gpus);
+        let (idle, swing) = (idle_w * gpus, (full_w - idle_w).max(0.0) * gpus);
+        Draw {
+            fixed_nw: nw(self.node_overhead_w + self.node_factor * idle),
+            swing_nw: nw(self.node_factor * swing),
+            gpu_fixed_nw: nw(idle),
+            gpu_swing_nw: nw(swing),
+        }
+    }
+
+    /// From wall watts: what the GPUs draw follows from the node's law read backwards.
+    fn from_wall(&self, idle_w: f64, full_w: f64) -> Draw {
+        let swing = (full_w - idle_w).max(0.0);
+        let fixed = full_w.min(idle_w);
+        Draw {
+            fixed_nw: nw(fixed),
+            swing_nw: nw(swing),
+            gpu_fixed_nw: nw(((fixed - self.node_overhead_w) / self.node_factor).max(0.0)),
+            gpu_swing_nw: nw(swing / self.node_factor),
+        }
+    }
+}
+
+fn nw(watts: f64) -> i64 {
+    (watts * 1e9).round() as i64
+}

@@ -5,5 +5,5 @@ mod meter;
 mod power;
 
 pub use capping::{CappingPolicy, Member, UniformClockPolicy};
-pub use meter::{Meter, Reading};
+pub use meter::{Integrals, Meter, Reading};
 pub use power::{Effect, Grant, PowerControl};

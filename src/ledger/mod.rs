@@ -1,3 +1,11 @@
-//! Accounts, staves, binding constraint, latency and energy statistics.
+//! Accounts, staves, binding constraint, latency and energy statistics. It only adds.
 
+pub mod binding;
+pub mod book;
+pub mod latency;
 pub mod outcome;
+mod report;
+pub mod staves;
+
+pub use binding::Label;
+pub use book::{Departure, Gauges, Ledger, Run, Terms};

@@ -6,6 +6,9 @@
 pub mod bucket;
 pub mod clock;
 pub mod energy;
+pub mod power;
+pub mod roofline;
+pub mod series;
 pub mod step;
 
 /// Femtoseconds in a second.

@@ -2,6 +2,8 @@
 
 use super::bucket;
 use super::clock::{Clock, ClockLaw, scale};
+use super::power::GpuPower;
+use super::roofline::RooflineParams;
 use super::{FS_PER_S, fs_from_s};
 
 /// What one iteration does.
@@ -58,8 +60,29 @@ pub struct LinearCost {
     pub link_fs: i64,
     /// Floating point operations per GPU.
     pub flop: f64,
+    /// Seconds these operations would take at the peak rates of their formats.
+    pub peak_s: f64,
     /// Bytes moved per GPU.
     pub bytes: f64,
+}
+
+/// Arithmetic and traffic of one GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Floating point operations.
+    pub flop: f64,
+    /// Seconds they would take at the peak rates of their formats.
+    pub peak_s: f64,
+    /// Bytes moved.
+    pub bytes: f64,
+}
+
+impl Work {
+    fn add(&mut self, work: &Self, times: f64) {
+        self.flop += work.flop * times;
+        self.peak_s += work.peak_s * times;
+        self.bytes += work.bytes * times;
+    }
 }
 
 /// Step time of a replica at full clock; see [`StepLaw::coefficients`] for the formula.
@@ -87,16 +110,16 @@ pub struct StepLaw {
     pub host_step_fs: i64,
     /// Host time per running sequence (decoding or chunk) [fs].
     pub host_seq_fs: i64,
-    /// FLOP per GPU per sampled token, per resident token, per pair, per prompt token.
-    pub sampled_flop: f64,
-    /// See above.
-    pub kv_tok_flop: f64,
-    /// See above.
-    pub pair_flop: f64,
-    /// Bytes per GPU per resident token of decoding sequences.
-    pub kv_tok_bytes: f64,
-    /// Bytes per GPU per decoding sequence.
-    pub seq_bytes: f64,
+    /// Work per sampled token.
+    pub sampled: Work,
+    /// Work per token resident in the cache of decoding sequences.
+    pub kv_tok: Work,
+    /// Work per decoding sequence.
+    pub seq: Work,
+    /// Work per pair.
+    pub pair: Work,
+    /// Work per prompt token besides the linear one.
+    pub prompt_tok: Work,
     /// Whether the law knows FLOP and bytes (a user's own does not).
     pub knows_flop: bool,
 }
@@ -146,13 +169,59 @@ impl Breakdown {
 pub struct FluidStep {
     /// Where the time goes.
     pub parts: Breakdown,
-    /// FLOP per GPU.
-    pub flop: f64,
-    /// Bytes per GPU.
-    pub bytes: f64,
+    /// Work per GPU.
+    pub work: Work,
 }
 
 impl StepLaw {
+    /// The law of a replica by its roofline, tabulated up to `max_step_tok` tokens a step.
+    pub fn roofline(params: &RooflineParams, max_step_tok: u32) -> Self {
+        let one = params.linear(1.0, 1.0);
+        let two = params.linear(1.0, 2.0);
+        let sampled_compute_s = two.compute_s - one.compute_s;
+        let sampled =
+            Work { flop: two.flop - one.flop, peak_s: two.peak_flop_s - one.peak_flop_s, bytes: two.bytes - one.bytes };
+        let linear = (0..=max_step_tok)
+            .map(|tokens| {
+                if tokens == 0 {
+                    return LinearCost::default();
+                }
+                // The head's weights stream once a step; its arithmetic is charged per sampled token.
+                let term = params.linear(f64::from(tokens), 1.0);
+                LinearCost {
+                    compute_fs: round_fs(term.compute_s - sampled_compute_s),
+                    memory_fs: round_fs(term.memory_s),
+                    link_fs: round_fs(params.comm_s(f64::from(tokens))),
+                    flop: term.flop - sampled.flop,
+                    peak_s: term.peak_flop_s - sampled.peak_s,
+                    bytes: term.bytes - sampled.bytes,
+                }
+            })
+            .collect();
+        let decode = params.decode_attention();
+        let prefill = params.prefill_attention();
+        let work = |flop: f64, peak: f64, bytes: f64| Work { flop, peak_s: flop / peak, bytes };
+        Self {
+            linear,
+            prefill_compute_fs: 0,
+            prompt_tok_compute_fs: round_fs(prefill.s_per_tok + prefill.overhead_tok * prefill.s_per_pair),
+            pair_compute_fs: round_fs(prefill.s_per_pair),
+            sampled_compute_fs: round_fs(sampled_compute_s),
+            seq_memory_fs: round_fs(decode.memory_s_per_seq),
+            kv_tok_compute_fs: round_fs(decode.compute_s_per_ctx_tok),
+            kv_tok_memory_fs: round_fs(decode.memory_s_per_ctx_tok),
+            decode_fixed_fs: round_fs(decode.layer_s),
+            host_step_fs: round_fs(params.host_step_s),
+            host_seq_fs: round_fs(params.host_seq_s),
+            sampled,
+            kv_tok: work(decode.flop_per_ctx_tok, decode.peak_flop_s, decode.bytes_per_ctx_tok),
+            seq: work(decode.flop_per_seq, decode.peak_flop_s, decode.bytes_per_seq),
+            pair: work(prefill.flop_per_pair, prefill.peak_flop_s, 0.0),
+            prompt_tok: work(prefill.flop_per_tok, prefill.peak_flop_s, 0.0),
+            knows_flop: true,
+        }
+    }
+
     /// A user's own law: every term is compute time [s].
     pub fn affine(base_s: f64, prefill_s: f64, prompt_tok_s: f64, seq_s: f64, kv_tok_s: f64, max_step_tok: u32) -> Self {
         let base = LinearCost { compute_fs: round_fs(base_s), ..LinearCost::default() };
@@ -168,11 +237,11 @@ impl StepLaw {
             decode_fixed_fs: 0,
             host_step_fs: 0,
             host_seq_fs: 0,
-            sampled_flop: 0.0,
-            kv_tok_flop: 0.0,
-            pair_flop: 0.0,
-            kv_tok_bytes: 0.0,
-            seq_bytes: 0.0,
+            sampled: Work::default(),
+            kv_tok: Work::default(),
+            seq: Work::default(),
+            pair: Work::default(),
+            prompt_tok: Work::default(),
             knows_flop: false,
         }
         .with_seq_compute(round_fs(seq_s))
@@ -243,6 +312,12 @@ impl StepLaw {
             + n * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
             + seq_memory
             + attention;
+        let mut work = Work { flop: linear.3, peak_s: linear.4, bytes: linear.5 };
+        work.add(&self.sampled, n + chunks);
+        work.add(&self.kv_tok, kv_tok);
+        work.add(&self.seq, n);
+        work.add(&self.pair, pairs);
+        work.add(&self.prompt_tok, p);
         let fs = 1.0 / FS_PER_S as f64;
         FluidStep {
             parts: Breakdown {
@@ -252,11 +327,7 @@ impl StepLaw {
                 host_s: host * fs,
                 batch_elasticity: if total > 0.0 { growth / total } else { 0.0 },
             },
-            flop: linear.3
-                + kv_tok * self.kv_tok_flop
-                + pairs * self.pair_flop
-                + (n + chunks) * self.sampled_flop,
-            bytes: linear.4 + kv_tok * self.kv_tok_bytes + n * self.seq_bytes,
+            work,
         }
     }
 
@@ -273,8 +344,9 @@ impl StepLaw {
         )
     }
 
-    /// Table values (compute, memory, link, flop, bytes) and slopes (compute, memory, link) at a real token count.
-    fn linear_at(&self, tokens: f64) -> ((f64, f64, f64, f64, f64), (f64, f64, f64)) {
+    /// Table values (compute, memory, link, flop, peak seconds, bytes) and slopes (compute, memory, link) at a
+    /// real token count.
+    fn linear_at(&self, tokens: f64) -> ((f64, f64, f64, f64, f64, f64), (f64, f64, f64)) {
         let last = self.linear.len() - 1;
         let below = (tokens.max(0.0).floor() as usize).min(last.saturating_sub(1));
         let (lo, hi) = (&self.linear[below], &self.linear[(below + 1).min(last)]);
@@ -286,6 +358,7 @@ impl StepLaw {
                 mix(lo.memory_fs as f64, hi.memory_fs as f64),
                 mix(lo.link_fs as f64, hi.link_fs as f64),
                 mix(lo.flop, hi.flop),
+                mix(lo.peak_s, hi.peak_s),
                 mix(lo.bytes, hi.bytes),
             ),
             (
@@ -326,40 +399,16 @@ impl Draw {
     }
 }
 
-/// GPU power by activity (PHYSICS §3): p0 + (pmax − p0)(1 − exp(−a·MBU − b·MFU)), at most TDP.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ActivityPower {
-    /// Weights resident, no work [W].
-    pub idle_loaded_w: f64,
-    /// Working at vanishing utilisation [W].
-    pub p0_w: f64,
-    /// Limit at full utilisation [W].
-    pub pmax_w: f64,
-    /// Weight of memory utilisation.
-    pub a: f64,
-    /// Weight of arithmetic utilisation.
-    pub b: f64,
-    /// Thermal design power [W].
-    pub tdp_w: f64,
-    /// Peak arithmetic rate in the precision used [FLOP/s].
-    pub peak_flop_per_s: f64,
-    /// Peak HBM bandwidth [byte/s].
-    pub peak_byte_per_s: f64,
-}
-
-impl ActivityPower {
-    /// Draw of a GPU at stock clock and the given utilisations [W].
-    pub fn natural_w(&self, mbu: f64, mfu: f64) -> f64 {
-        let active = self.p0_w + (self.pmax_w - self.p0_w) * -(-self.a * mbu - self.b * mfu).exp_m1();
-        active.min(self.tdp_w)
-    }
-}
-
 /// Where the watts of a working replica come from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PowerSource {
     /// The GPU's activity.
-    Activity(ActivityPower),
+    Activity {
+        /// Watts by utilisation.
+        gpu: GpuPower,
+        /// Peak HBM bandwidth [byte/s].
+        hbm_byte_s: f64,
+    },
     /// Node joules per processed token.
     PerToken {
         /// [J]
@@ -397,7 +446,7 @@ impl PowerLaw {
     /// Draw of a replica without work.
     pub fn idle(&self) -> Draw {
         match self.source {
-            PowerSource::Activity(gpu) => self.from_gpu(gpu.idle_loaded_w, gpu.idle_loaded_w),
+            PowerSource::Activity { gpu, .. } => self.from_gpu(gpu.idle_loaded_w, gpu.idle_loaded_w),
             PowerSource::PerToken { .. } => self.from_wall(0.0, 0.0),
             PowerSource::PerState { idle_w, .. } => self.from_wall(idle_w, idle_w),
         }
@@ -413,9 +462,9 @@ impl PowerLaw {
     pub fn at_step(&self, step: &FluidStep, tokens: f64, seqs: f64) -> Draw {
         let seconds = step.parts.total_s().max(1e-15);
         match self.source {
-            PowerSource::Activity(gpu) => {
-                let mbu = step.bytes / (seconds * gpu.peak_byte_per_s);
-                let mfu = step.flop / (seconds * gpu.peak_flop_per_s);
+            PowerSource::Activity { gpu, hbm_byte_s } => {
+                let mbu = step.work.bytes / (seconds * hbm_byte_s);
+                let mfu = step.work.peak_s / seconds;
                 self.from_gpu(gpu.idle_loaded_w, gpu.natural_w(mbu, mfu))
             }
             PowerSource::PerToken { it_j_per_tok } => self.from_wall(0.0, it_j_per_tok * tokens / seconds),

@@ -1,0 +1,592 @@
+//! Replicas in the segment engine: runs of like iterations, where they are cut, and what is posted of them.
+
+use std::collections::VecDeque;
+
+use super::SimError;
+use super::queue::{Key, Queue, Rank};
+use super::setup::Setup;
+use crate::control::{Grant, PowerControl};
+use crate::ledger::outcome::{Counters, RequestOutcome};
+use crate::ledger::{Departure, Label, Ledger, Run};
+use crate::physics::clock::Clock;
+use crate::physics::series::Series;
+use crate::physics::step::{Draw, PowerState};
+use crate::serving::batch::{Batch, Notes, Plan};
+use crate::serving::binding::{Cause, cause};
+use crate::serving::slots::{Slots, Stage};
+use crate::workload::Request;
+
+/// A run of like iterations under way.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    start_fs: i128,
+    stall_fs: i128,
+    series: Series,
+    /// Iterations until it ends, as planned or cut.
+    iterations: u64,
+    clock: Clock,
+    it_nw: i64,
+    gpu_nw: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Idle,
+    /// A start is pending at this instant.
+    Starting,
+    Running(Segment),
+    /// Planned, but waiting for watts.
+    Waiting,
+}
+
+struct Replica {
+    pool: u16,
+    batch: Batch,
+    state: State,
+    plan: Plan,
+    /// Power state of the last request for a clock; none while idle.
+    asked: Option<PowerState>,
+    draw: Draw,
+    local: Clock,
+    /// Clock granted last, and when iterations last ran at it.
+    clock: Clock,
+    ran: bool,
+    it_nw: i64,
+    gpu_nw: i64,
+    /// Control wants to be asked again at the first boundary after this instant.
+    recheck_fs: Option<i128>,
+    /// End of the last iteration, or of idling [fs].
+    last_end_fs: i128,
+    /// Start of the stretch without iterations [fs].
+    rest_since_fs: i128,
+    refused: bool,
+    full: bool,
+    backlogged: bool,
+    cause: Cause,
+    label: Label,
+}
+
+/// A request on watch until an instant.
+#[derive(Debug, Clone, Copy)]
+struct Watch {
+    at_fs: i128,
+    slot: u32,
+    index: u64,
+}
+
+/// All replicas, their requests and the watches over who waits.
+pub(super) struct Replicas {
+    replicas: Vec<Replica>,
+    slots: Slots,
+    notes: Notes,
+    done: Vec<u32>,
+    priorities: Vec<usize>,
+    overdue: Vec<VecDeque<Watch>>,
+    patience: Vec<VecDeque<Watch>>,
+    /// By pool: replicas that were full at their last start.
+    full: Vec<usize>,
+    running_total: u64,
+}
+
+impl Replicas {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let classes = setup.classes.len();
+        let replicas = (0..setup.fleet.replicas())
+            .map(|r| {
+                let pool = setup.fleet.pool(r);
+                let idle = pool.power.idle();
+                Replica {
+                    pool: setup.fleet.pool_of[r],
+                    batch: Batch::new(pool, classes),
+                    state: State::Idle,
+                    plan: Plan::default(),
+                    asked: None,
+                    draw: idle,
+                    local: Clock::FULL,
+                    clock: Clock::FULL,
+                    ran: false,
+                    it_nw: idle.fixed_nw,
+                    gpu_nw: idle.gpu_fixed_nw,
+                    recheck_fs: None,
+                    last_end_fs: 0,
+                    rest_since_fs: 0,
+                    refused: false,
+                    full: false,
+                    backlogged: false,
+                    cause: Cause { step_s: 0.0, plain: Label::Demand, refused: Label::Demand },
+                    label: Label::Demand,
+                }
+            })
+            .collect();
+        Self {
+            replicas,
+            slots: Slots::default(),
+            notes: Notes::default(),
+            done: Vec::new(),
+            priorities: setup.classes.iter().map(|class| class.priority).collect(),
+            overdue: vec![VecDeque::new(); classes],
+            patience: vec![VecDeque::new(); classes],
+            full: vec![0; setup.fleet.pools.len()],
+            running_total: 0,
+        }
+    }
+
+    pub(super) fn waiting(&self, replica: usize) -> u32 {
+        self.replicas[replica].batch.waiting()
+    }
+
+    pub(super) fn running_total(&self) -> u64 {
+        self.running_total
+    }
+
+    /// A request joins a replica: an idle one starts at this instant, a running one is cut at its next boundary
+    /// if the request could be admitted there.
+    pub(super) fn enqueue(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        request: Request,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) -> u32 {
+        let priority = self.priorities[usize::from(request.class)];
+        let id = self.slots.take(request, number as u32);
+        let replica = &mut self.replicas[number];
+        let is_head = replica.batch.enqueue(&mut self.slots, id, priority);
+        match replica.state {
+            State::Idle => {
+                replica.state = State::Starting;
+                queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
+            }
+            State::Running(_) if is_head => self.next_in_line(now_fs, number, false, setup, queue),
+            _ => {}
+        }
+        id
+    }
+
+    /// The head of a running replica's queue is new: mark it refused if no slot is free, else let the next
+    /// boundary decide. Nothing happens while the step has no token left for it.
+    fn next_in_line(&mut self, now_fs: i128, number: usize, after: bool, setup: &mut Setup, queue: &mut Queue) {
+        let replica = &mut self.replicas[number];
+        let pool = &setup.fleet.pools[usize::from(replica.pool)];
+        let shape = &replica.plan.shape;
+        if shape.n + shape.p >= pool.max_step_tok {
+            return;
+        }
+        if replica.batch.running() == pool.max_seqs {
+            if !replica.refused {
+                replica.refused = true;
+                self.relabel(now_fs, number, setup);
+            }
+        } else {
+            self.cut(now_fs, number, after, queue);
+        }
+    }
+
+    /// End a running replica's segment at its first iteration boundary at or (`after`) after now.
+    fn cut(&mut self, now_fs: i128, number: usize, after: bool, queue: &mut Queue) {
+        let State::Running(segment) = &mut self.replicas[number].state else { return };
+        let elapsed = now_fs - segment.start_fs;
+        let over = segment.series.completed(elapsed);
+        let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
+        let until = if at_boundary { over } else { over + 1 };
+        if until < i128::from(segment.iterations) {
+            segment.iterations = until as u64;
+            let end = segment.start_fs + segment.series.sum_fs(until);
+            queue.set(number, Key::new(end, Rank::IterationEnd, number));
+        }
+    }
+
+    /// Control asks for a recheck: at the first boundary after now.
+    pub(super) fn recheck(&mut self, now_fs: i128, number: usize, queue: &mut Queue) {
+        self.replicas[number].recheck_fs = Some(now_fs);
+        self.cut(now_fs, number, true, queue);
+    }
+
+    /// A segment ends: post it, let prompts join and sequences leave. `departed` gets the class of each that is
+    /// done, in order of index.
+    pub(super) fn end(&mut self, now_fs: i128, number: usize, setup: &mut Setup, departed: &mut Vec<u16>) {
+        let replica = &mut self.replicas[number];
+        let State::Running(segment) = replica.state else { return };
+        let pool = &setup.fleet.pools[usize::from(replica.pool)];
+        let ledger = &mut setup.ledger;
+        ledger.post(&run_of(replica, &segment, now_fs));
+        self.done.clear();
+        let plan = replica.plan;
+        replica.batch.end(&mut self.slots, pool, &plan, segment.iterations, &mut self.done, |slots, id| {
+            let slot = &mut slots[id];
+            if slot.first_token_fs < 0 {
+                slot.first_token_fs = now_fs;
+                ledger.first_token(now_fs, &slot.request);
+            } else {
+                ledger.resumed(now_fs, slot.last_token_fs);
+            }
+        });
+        for &id in &self.done {
+            let slot = &self.slots[id];
+            ledger.departed(
+                now_fs,
+                &Departure {
+                    request: slot.request,
+                    first_token_fs: Some(slot.first_token_fs),
+                    replica: Some(number as u32),
+                    outcome: RequestOutcome::Completed,
+                },
+            );
+            departed.push(slot.request.class);
+            setup.loads.remove(number);
+            self.slots.give_back(id);
+        }
+        self.running_total -= self.done.len() as u64;
+        let replica = &mut self.replicas[number];
+        replica.state = State::Starting;
+        replica.last_end_fs = now_fs;
+        #[cfg(debug_assertions)]
+        if let Some(error) = replica.batch.audit(&self.slots, pool) {
+            panic!("replica {number} at {now_fs} fs: {error}");
+        }
+    }
+
+    /// Plan the next iterations, ask for a clock if need be, and go.
+    pub(super) fn start(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
+        let replica = &mut self.replicas[number];
+        let pool = &setup.fleet.pools[usize::from(replica.pool)];
+        let running = replica.batch.running();
+        let plan = replica.batch.start(&mut self.slots, pool, &self.priorities, &mut self.notes);
+        self.running_total = self.running_total + u64::from(replica.batch.running()) - u64::from(running);
+        replica.refused = self.notes.refused;
+        for &(id, lost, was_decoding) in &self.notes.preempted {
+            if was_decoding {
+                // Its last token came with the iteration that ended last.
+                self.slots[id].last_token_fs = replica.last_end_fs;
+            }
+            setup.ledger.preempted(usize::from(replica.pool), lost);
+        }
+        for &id in &self.notes.admitted {
+            let slot = &mut self.slots[id];
+            if !slot.admitted {
+                slot.admitted = true;
+                setup.ledger.admitted(now_fs, &slot.request);
+            }
+        }
+        if replica.batch.waiting() == 0 {
+            replica.backlogged = false;
+        }
+        let full = plan.is_some() && (replica.batch.running() == pool.max_seqs || replica.refused);
+        let Some(plan) = plan else {
+            self.go_idle(now_fs, number, setup);
+            return;
+        };
+        replica.plan = plan;
+        let state = plan.shape.power_state();
+        let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs);
+        if replica.asked != Some(state) || recheck {
+            if replica.asked != Some(state) {
+                replica.draw = pool.power.at_state(&pool.step, &state);
+                replica.local = pool.local_clock(&replica.draw);
+                replica.asked = Some(state);
+                replica.cause.step_s = -1.0;
+            }
+            self.set_full(now_fs, number, full, setup);
+            self.ask(now_fs, number, setup, queue);
+        } else {
+            self.set_full(now_fs, number, full, setup);
+            self.go(now_fs, number, setup, queue);
+        }
+    }
+
+    /// Ask control for a clock; run, or wait for watts.
+    pub(super) fn ask(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
+        let replica = &mut self.replicas[number];
+        replica.recheck_fs = None;
+        match setup.power.request(now_fs, number, replica.draw, replica.local) {
+            Grant::Run { clock, it_nw, gpu_nw } => {
+                self.post_rest(now_fs, number, setup);
+                let replica = &mut self.replicas[number];
+                if clock != replica.clock && replica.ran {
+                    setup.ledger.clock_changed();
+                }
+                if clock != replica.clock || replica.cause.step_s < 0.0 {
+                    let pool = &setup.fleet.pools[usize::from(replica.pool)];
+                    let state = replica.plan.shape.power_state();
+                    let gpu_cap = replica.local.share <= clock.share;
+                    replica.cause = cause(pool, &state, &clock, gpu_cap);
+                }
+                (replica.clock, replica.it_nw, replica.gpu_nw, replica.ran) = (clock, it_nw, gpu_nw, true);
+                self.go(now_fs, number, setup, queue);
+            }
+            Grant::Wait => {
+                self.post_rest(now_fs, number, setup);
+                let replica = &mut self.replicas[number];
+                let idle = setup.fleet.pools[usize::from(replica.pool)].power.idle();
+                replica.state = State::Waiting;
+                replica.ran = false;
+                replica.cause.step_s = -1.0;
+                (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
+                self.relabel(now_fs, number, setup);
+            }
+        }
+    }
+
+    /// Run the plan at the clock in force.
+    fn go(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
+        let replica = &mut self.replicas[number];
+        let pool = &setup.fleet.pools[usize::from(replica.pool)];
+        let shape = &replica.plan.shape;
+        let coefficients = pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
+        let series = Series {
+            first_fs: coefficients.duration_fs(shape),
+            increment_fs: i128::from(shape.n) * coefficients.kv_tok_fs
+                + i128::from(replica.plan.partial_tok) * i128::from(replica.plan.partial_tok) * coefficients.pair_fs,
+        };
+        // A recheck asked for at this very instant acts at the next boundary.
+        let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };
+        let stall_fs = now_fs - replica.last_end_fs;
+        replica.state = State::Running(Segment {
+            start_fs: now_fs,
+            stall_fs,
+            series,
+            iterations,
+            clock: replica.clock,
+            it_nw: replica.it_nw,
+            gpu_nw: replica.gpu_nw,
+        });
+        let end = now_fs + series.sum_fs(i128::from(iterations));
+        queue.set(number, Key::new(end, Rank::IterationEnd, number));
+        self.relabel(now_fs, number, setup);
+    }
+
+    fn go_idle(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
+        if self.replicas[number].asked.is_some() {
+            self.post_rest(now_fs, number, setup);
+            setup.power.idle(now_fs, number);
+            let replica = &mut self.replicas[number];
+            let idle = setup.fleet.pools[usize::from(replica.pool)].power.idle();
+            (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
+        }
+        let replica = &mut self.replicas[number];
+        replica.state = State::Idle;
+        replica.asked = None;
+        replica.ran = false;
+        replica.recheck_fs = None;
+        self.set_full(now_fs, number, false, setup);
+        self.relabel(now_fs, number, setup);
+    }
+
+    /// Post the stretch without iterations that ends now, if any, and begin the next.
+    fn post_rest(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
+        let replica = &mut self.replicas[number];
+        if !replica.ran && now_fs > replica.rest_since_fs {
+            setup.ledger.post(&rest_of(replica, now_fs));
+        }
+        replica.rest_since_fs = now_fs;
+    }
+
+    /// Put a new request on watch; returns the instants for which events must be set, if none are pending.
+    pub(super) fn watch(&mut self, class: usize, id: u32, setup: &Setup) -> (Option<i128>, Option<i128>) {
+        let request = &self.slots[id].request;
+        let rules = &setup.classes[class];
+        let mut add = |watches: &mut VecDeque<Watch>, at_fs: i128| {
+            watches.push_back(Watch { at_fs, slot: id, index: request.index });
+            (watches.len() == 1).then_some(at_fs)
+        };
+        let overdue = add(&mut self.overdue[class], request.arrival_fs + rules.overdue_fs);
+        let patience =
+            rules.patience_fs.and_then(|patience| add(&mut self.patience[class], request.arrival_fs + patience));
+        (overdue, patience)
+    }
+
+    /// Requests of a class cross their TTFT limit; returns when the next one may.
+    pub(super) fn cross_overdue(&mut self, now_fs: i128, class: usize, setup: &mut Setup) -> Option<i128> {
+        loop {
+            let watch = first_waiting(&mut self.overdue[class], &self.slots)?;
+            if watch.at_fs > now_fs {
+                return Some(watch.at_fs);
+            }
+            self.overdue[class].pop_front();
+            let number = self.slots[watch.slot].replica as usize;
+            if !self.replicas[number].backlogged {
+                self.replicas[number].backlogged = true;
+                self.relabel(now_fs, number, setup);
+            }
+        }
+    }
+
+    /// When the next request of a class may run out of patience.
+    pub(super) fn next_patience(&mut self, class: usize) -> Option<i128> {
+        first_waiting(&mut self.patience[class], &self.slots).map(|watch| watch.at_fs)
+    }
+
+    /// The next request of a class whose patience has run out gives up.
+    pub(super) fn give_up(
+        &mut self,
+        now_fs: i128,
+        class: usize,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) -> Option<Request> {
+        let watch = first_waiting(&mut self.patience[class], &self.slots).filter(|w| w.at_fs <= now_fs)?;
+        self.patience[class].pop_front();
+        let id = watch.slot;
+        let slot = self.slots[id];
+        let number = slot.replica as usize;
+        let was_head = self.replicas[number].batch.abandon(&mut self.slots, id, self.priorities[class]);
+        self.slots.give_back(id);
+        setup.loads.remove(number);
+        setup.ledger.departed(
+            now_fs,
+            &Departure {
+                request: slot.request,
+                first_token_fs: None,
+                replica: Some(slot.replica),
+                outcome: RequestOutcome::ShedPatience,
+            },
+        );
+        let replica = &mut self.replicas[number];
+        if replica.batch.waiting() == 0 {
+            replica.backlogged = false;
+            replica.refused = false;
+            self.relabel(now_fs, number, setup);
+        } else if was_head && matches!(replica.state, State::Running(_)) {
+            self.next_in_line(now_fs, number, true, setup, queue);
+        }
+        Some(slot.request)
+    }
+
+    fn set_full(&mut self, now_fs: i128, number: usize, full: bool, setup: &mut Setup) {
+        let replica = &mut self.replicas[number];
+        if replica.full == full {
+            return;
+        }
+        replica.full = full;
+        let pool = usize::from(replica.pool);
+        let all = setup.fleet.pools[pool].replicas.len();
+        let was = self.full[pool] == all;
+        self.full[pool] = if full { self.full[pool] + 1 } else { self.full[pool] - 1 };
+        if setup.closed_loop[pool] && was != (self.full[pool] == all) {
+            for other in setup.fleet.pools[pool].replicas.clone() {
+                self.relabel(now_fs, other, setup);
+            }
+        }
+    }
+
+    /// Bring a replica's label up to date (PHYSICS D5).
+    fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
+        let replica = &self.replicas[number];
+        let pool = usize::from(replica.pool);
+        let backlogged = replica.backlogged
+            || (setup.closed_loop[pool] && self.full[pool] == setup.fleet.pools[pool].replicas.len());
+        let tightest = || {
+            let limits = setup.classes.iter().zip(replica.batch.residents());
+            limits.filter(|(_, count)| **count > 0).filter_map(|(rules, _)| rules.tpot_fs).min()
+        };
+        let label = match replica.state {
+            State::Idle => Label::Demand,
+            State::Starting => return,
+            State::Waiting if backlogged || tightest().is_some() => Label::PowerMeter,
+            State::Waiting => Label::Demand,
+            State::Running(_) => {
+                let late = || tightest().is_some_and(|limit| replica.cause.step_s * 1e15 > limit as f64);
+                match backlogged || late() {
+                    false => Label::Demand,
+                    true if replica.refused => replica.cause.refused,
+                    true => replica.cause.plain,
+                }
+            }
+        };
+        if label != replica.label {
+            let gpus = setup.fleet.pools[pool].gpus_per_replica;
+            setup.ledger.label(now_fs, pool, gpus, replica.label, label);
+            self.replicas[number].label = label;
+        }
+    }
+
+    /// Post what is under way at the end, and hand over the requests in flight.
+    pub(super) fn close(&mut self, end_fs: i128, setup: &mut Setup) -> Result<(), SimError> {
+        let mut ahead = vec![0_u64; self.replicas.len()];
+        for (number, replica) in self.replicas.iter().enumerate() {
+            match &replica.state {
+                State::Running(segment) => {
+                    let run = run_of(replica, segment, end_fs);
+                    ahead[number] = run.iterations as u64;
+                    setup.ledger.post(&run);
+                }
+                _ if end_fs > replica.rest_since_fs && !replica.ran => {
+                    setup.ledger.post(&rest_of(replica, end_fs));
+                }
+                _ => {}
+            }
+        }
+        for slot in self.slots.in_flight() {
+            let number = slot.replica as usize;
+            let emitted = match slot.stage {
+                Stage::Decoding => {
+                    let replica = &self.replicas[number];
+                    let left = slot.finish_iter - replica.batch.iterations() - ahead[number];
+                    slot.request.output_tok - left as u32
+                }
+                _ => slot.emitted,
+            };
+            let departure = Departure {
+                request: slot.request,
+                first_token_fs: (slot.first_token_fs >= 0).then_some(slot.first_token_fs),
+                replica: Some(slot.replica),
+                outcome: RequestOutcome::InFlight,
+            };
+            setup.ledger.left_over(end_fs, &departure, emitted);
+        }
+        Ok(())
+    }
+
+    pub(super) fn counters(&self, ledger: &Ledger, power: &PowerControl) -> Counters {
+        ledger.counters(power.waits())
+    }
+}
+
+/// The oldest watch whose request still waits for its first admission; drops those that do not.
+fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> {
+    while let Some(watch) = watches.front() {
+        let slot = &slots[watch.slot];
+        if slot.stage == Stage::Waiting && !slot.admitted && slot.request.index == watch.index {
+            return Some(*watch);
+        }
+        watches.pop_front();
+    }
+    None
+}
+
+fn run_of(replica: &Replica, segment: &Segment, until_fs: i128) -> Run {
+    let shape = &replica.plan.shape;
+    let planned = i128::from(segment.iterations);
+    Run {
+        pool: usize::from(replica.pool),
+        start_fs: segment.start_fs,
+        until_fs,
+        series: segment.series,
+        iterations: segment.series.completed(until_fs - segment.start_fs).min(planned),
+        decoding: shape.n,
+        emitted: shape.n + replica.plan.ending,
+        stall_fs: segment.stall_fs,
+        clock: segment.clock,
+        it_nw: segment.it_nw,
+        gpu_nw: segment.gpu_nw,
+        working: true,
+    }
+}
+
+fn rest_of(replica: &Replica, until_fs: i128) -> Run {
+    Run {
+        pool: usize::from(replica.pool),
+        start_fs: replica.rest_since_fs,
+        until_fs,
+        series: Series { first_fs: 1, increment_fs: 0 },
+        iterations: 0,
+        decoding: 0,
+        emitted: 0,
+        stall_fs: 0,
+        clock: replica.clock,
+        it_nw: replica.it_nw,
+        gpu_nw: replica.gpu_nw,
+        working: false,
+    }
+}

@@ -1,0 +1,313 @@
+//! The loop: the earliest of {next arrival, next queued event} goes to one handler.
+
+use super::SimError;
+use super::queue::{Key, Queue, Rank};
+use super::replicas::Replicas;
+use super::setup::Setup;
+use crate::control::Effect;
+use crate::ledger::outcome::{Counters, RequestOutcome};
+use crate::ledger::{Departure, Gauges};
+use crate::physics::s_from_fs;
+use crate::workload::Request;
+
+/// Events between two looks at the outside world.
+const PROGRESS_EVERY: u64 = 1 << 16;
+
+/// How a run ended.
+pub struct Ended {
+    /// End of the run [fs].
+    pub end_fs: i128,
+    /// Events handled.
+    pub events: u64,
+    /// Counts for comparison.
+    pub counters: Counters,
+    /// Remarks.
+    pub notes: Vec<String>,
+}
+
+/// The segment engine.
+pub struct Engine<'a> {
+    pub(super) setup: &'a mut Setup,
+    pub(super) queue: Queue,
+    pub(super) replicas: Replicas,
+    sources: Sources,
+    replaced: std::collections::VecDeque<Request>,
+    effects: Vec<Effect>,
+    departed: Vec<u16>,
+    pub(super) in_flight: u64,
+    cap_next: Vec<usize>,
+}
+
+/// Numbers of event sources in the queue: replicas first, then classes and sites twice, then the run's own.
+struct Sources {
+    patience: usize,
+    overdue: usize,
+    cap: usize,
+    release: usize,
+    window: usize,
+    tick: usize,
+    end: usize,
+    count: usize,
+}
+
+impl Sources {
+    fn new(replicas: usize, classes: usize, sites: usize) -> Self {
+        let overdue = replicas + classes;
+        let cap = overdue + classes;
+        let release = cap + sites;
+        let window = release + sites;
+        Self { patience: replicas, overdue, cap, release, window, tick: window + 1, end: window + 2, count: window + 3 }
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// An engine at t = 0.
+    pub fn new(setup: &'a mut Setup) -> Self {
+        let sites = setup.fleet.sites.len();
+        let sources = Sources::new(setup.fleet.replicas(), setup.classes.len(), sites);
+        let mut queue = Queue::new(sources.count);
+        queue.set(sources.end, Key::new(setup.end_fs, Rank::End, 0));
+        queue.set(sources.tick, Key::new(setup.ledger.next_tick_fs(), Rank::Tick, 0));
+        if setup.warm_up_fs > 0 {
+            queue.set(sources.window, Key::new(setup.warm_up_fs, Rank::WindowOpens, 0));
+        }
+        for (number, site) in setup.fleet.sites.iter().enumerate() {
+            if let Some(level) = site.cap.get(1) {
+                queue.set(sources.cap + number, Key::new(level.from_fs, Rank::CapStep, number));
+            }
+        }
+        Self {
+            replicas: Replicas::new(setup),
+            queue,
+            sources,
+            replaced: std::collections::VecDeque::new(),
+            effects: Vec::new(),
+            departed: Vec::new(),
+            in_flight: 0,
+            cap_next: vec![1; sites],
+            setup,
+        }
+    }
+
+    /// Run to the end.
+    ///
+    /// # Errors
+    /// An input file that went bad, an interruption, or a violated invariant.
+    pub fn run(mut self, progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>) -> Result<Ended, SimError> {
+        let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
+        let mut notes = Vec::new();
+        let end_fs = loop {
+            events += 1;
+            if events.is_multiple_of(PROGRESS_EVERY)
+                && let Some(report) = progress
+                && !report(s_from_fs(now_fs), arrivals)
+            {
+                return Err(SimError::Interrupted);
+            }
+            let queued = self.queue.peek();
+            if let Some(request) = self.next_arrival(queued)? {
+                now_fs = request.arrival_fs;
+                arrivals += 1;
+                self.arrival(now_fs, request);
+                continue;
+            }
+            let Some((source, key)) = self.queue.pop() else {
+                return Err(SimError::Invariant("the event queue ran dry before the end".into()));
+            };
+            now_fs = key.at_fs();
+            let number = key.number();
+            match key.rank() {
+                Rank::IterationEnd => self.iteration_end(now_fs, number),
+                Rank::IterationStart => self.iteration_start(now_fs, number),
+                Rank::Patience => self.patience(now_fs, number),
+                Rank::Overdue => self.overdue(now_fs, number),
+                Rank::CapStep => self.cap_step(now_fs, number, source),
+                Rank::Release => self.setup.power.release(now_fs, number),
+                Rank::Retry => self.replicas.ask(now_fs, number, self.setup, &mut self.queue),
+                Rank::WindowOpens => {
+                    let sites = self.setup.fleet.sites.len();
+                    self.setup.ledger.open_window(now_fs, &mut self.setup.power, sites);
+                }
+                Rank::Tick => self.tick(now_fs),
+                Rank::End if !self.setup.drain => break now_fs,
+                Rank::End | Rank::Arrival => {}
+            }
+            self.apply_effects(now_fs);
+            if self.setup.drain && now_fs >= self.setup.end_fs && key.rank() != Rank::Tick {
+                if self.in_flight == 0 && self.replaced.is_empty() {
+                    break now_fs;
+                }
+                let next = self.queue.peek();
+                if (next == Key::NEVER || matches!(next.rank(), Rank::Tick | Rank::Release)) && !self.anything_moves() {
+                    self.stalled(&mut notes)?;
+                    break now_fs;
+                }
+            }
+        };
+        self.close(end_fs)?;
+        let counters = self.replicas.counters(&self.setup.ledger, &self.setup.power);
+        Ok(Ended { end_fs, events, counters, notes })
+    }
+
+    /// The next arrival if it comes before the next queued event.
+    fn next_arrival(&mut self, queued: Key) -> Result<Option<Request>, SimError> {
+        if let Some(first) = self.replaced.front()
+            && Key::new(first.arrival_fs, Rank::Arrival, 0) < queued
+        {
+            return Ok(self.replaced.pop_front());
+        }
+        match self.setup.stream.peek_fs() {
+            Some(at_fs) if Key::new(at_fs, Rank::Arrival, 0) < queued => {
+                self.setup.stream.next().map_err(|error| SimError::Input(error.to_string()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn arrival(&mut self, now_fs: i128, request: Request) {
+        let setup = &mut *self.setup;
+        setup.ledger.arrived(&request);
+        let replica = setup.router.route(&request, &setup.loads);
+        let pool = setup.fleet.pool(replica);
+        let most = (u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1)
+            .div_ceil(u64::from(pool.block_tok));
+        let refused = if most > pool.kv_blocks {
+            Some(RequestOutcome::ShedTooLong)
+        } else if u64::from(self.replicas.waiting(replica)) >= pool.max_queue {
+            Some(RequestOutcome::ShedQueueFull)
+        } else {
+            None
+        };
+        if let Some(outcome) = refused {
+            // Not replaced in a closed loop: the next one could be refused at this same instant, for ever.
+            let departure = Departure { request, first_token_fs: None, replica: Some(replica as u32), outcome };
+            setup.ledger.departed(now_fs, &departure);
+            return;
+        }
+        self.in_flight += 1;
+        setup.loads.add(replica);
+        let id = self.replicas.enqueue(now_fs, replica, request, setup, &mut self.queue);
+        let class = usize::from(request.class);
+        let (overdue, patience) = self.replicas.watch(class, id, setup);
+        for (source, rank, at_fs) in [
+            (self.sources.overdue, Rank::Overdue, overdue),
+            (self.sources.patience, Rank::Patience, patience),
+        ] {
+            if let Some(at_fs) = at_fs {
+                self.queue.set(source + class, Key::new(at_fs, rank, class));
+            }
+        }
+    }
+
+    fn iteration_end(&mut self, now_fs: i128, replica: usize) {
+        self.departed.clear();
+        self.replicas.end(now_fs, replica, self.setup, &mut self.departed);
+        self.in_flight -= self.departed.len() as u64;
+        for &class in &self.departed {
+            if let Some(request) = self.setup.stream.replace(class, now_fs) {
+                self.replaced.push_back(request);
+            }
+        }
+        // The start follows at this instant, after all that comes first; if nothing does, at once.
+        let start = Key::new(now_fs, Rank::IterationStart, replica);
+        let nothing_before = self.queue.peek() > start
+            && self.replaced.is_empty()
+            && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
+        if nothing_before {
+            self.iteration_start(now_fs, replica);
+        } else {
+            self.queue.set(replica, start);
+        }
+    }
+
+    fn iteration_start(&mut self, now_fs: i128, replica: usize) {
+        self.replicas.start(now_fs, replica, self.setup, &mut self.queue);
+    }
+
+    fn patience(&mut self, now_fs: i128, class: usize) {
+        while let Some(request) = self.replicas.give_up(now_fs, class, self.setup, &mut self.queue) {
+            self.in_flight -= 1;
+            if let Some(next) = self.setup.stream.replace(request.class, now_fs) {
+                self.replaced.push_back(next);
+            }
+        }
+        if let Some(at_fs) = self.replicas.next_patience(class) {
+            self.queue.set(self.sources.patience + class, Key::new(at_fs, Rank::Patience, class));
+        }
+    }
+
+    fn overdue(&mut self, now_fs: i128, class: usize) {
+        if let Some(at_fs) = self.replicas.cross_overdue(now_fs, class, self.setup) {
+            self.queue.set(self.sources.overdue + class, Key::new(at_fs, Rank::Overdue, class));
+        }
+    }
+
+    fn cap_step(&mut self, now_fs: i128, site: usize, source: usize) {
+        let levels = &self.setup.fleet.sites[site].cap;
+        let level = levels[self.cap_next[site]];
+        self.cap_next[site] += 1;
+        if let Some(next) = levels.get(self.cap_next[site]) {
+            self.queue.set(source, Key::new(next.from_fs, Rank::CapStep, site));
+        }
+        self.setup.power.set_budget(now_fs, site, level.it_nw);
+    }
+
+    fn tick(&mut self, now_fs: i128) {
+        let gauges = self.gauges();
+        let sites = self.setup.fleet.sites.len();
+        self.setup.ledger.tick(now_fs, &mut self.setup.power, sites, gauges);
+        self.queue.set(self.sources.tick, Key::new(self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
+    }
+
+    fn apply_effects(&mut self, now_fs: i128) {
+        while self.setup.power.has_effects() {
+            self.effects.clear();
+            self.setup.power.take_effects(&mut self.effects);
+            for effect in &self.effects {
+                match *effect {
+                    Effect::Recheck(replica) => self.replicas.recheck(now_fs, replica, &mut self.queue),
+                    Effect::Retry(replica) => {
+                        self.queue.set(replica, Key::new(now_fs, Rank::Retry, replica));
+                    }
+                    Effect::ReleaseAt(site, at_fs) => {
+                        self.queue.set(self.sources.release + site, Key::new(at_fs, Rank::Release, site));
+                    }
+                }
+            }
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        let running = self.replicas.running_total();
+        Gauges { queue: self.in_flight - running, running }
+    }
+
+    /// Whether an event is pending that can change a request's fate.
+    fn anything_moves(&self) -> bool {
+        (0..self.sources.release).any(|source| self.queue.key_of(source) != Key::NEVER)
+            || self.setup.stream.peek_fs().is_some_and(|at_fs| at_fs <= self.setup.end_fs)
+    }
+
+    /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.
+    fn stalled(&self, notes: &mut Vec<String>) -> Result<(), SimError> {
+        let waiting: u64 = (0..self.setup.fleet.sites.len()).map(|site| self.setup.power.waiting(site)).sum();
+        if waiting == 0 {
+            return Err(SimError::Invariant(format!("{} requests in flight and nothing moves", self.in_flight)));
+        }
+        notes.push(format!(
+            "{} requests can never be finished: the power cap is below the lowest draw of a replica",
+            self.in_flight
+        ));
+        Ok(())
+    }
+
+    fn close(&mut self, end_fs: i128) -> Result<(), SimError> {
+        let gauges = self.gauges();
+        self.replicas.close(end_fs, self.setup)?;
+        let sites = self.setup.fleet.sites.len();
+        self.setup
+            .ledger
+            .close(end_fs, &mut self.setup.power, sites, gauges)
+            .map_err(SimError::Invariant)
+    }
+}

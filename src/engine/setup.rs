@@ -1,0 +1,161 @@
+//! What both engines start from: the fleet, its control, the stream of requests, the ledger, the rules of classes.
+
+use crate::control::PowerControl;
+use crate::fleet::Fleet;
+use crate::ledger::staves::Mix;
+use crate::ledger::{Ledger, Terms};
+use crate::physics::fs_from_s;
+use crate::scenario::Resolved;
+use crate::scenario::types::{Arrivals, AtEnd};
+use crate::serving::batch::rank_of;
+use crate::serving::loads::Loads;
+use crate::serving::router::{self, Router};
+use crate::workload::{ClassMix, Stream, Workload};
+
+use super::SimError;
+
+/// A replica counts as backlogged after this wait where a class has no TTFT limit [s] (PHYSICS D5).
+const OVERDUE_S: f64 = 10.0;
+
+/// Rules of a class as the engine needs them.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassRules {
+    /// Place among the queues, 0 first.
+    pub priority: usize,
+    /// Waiting at least this long makes a replica backlogged [fs].
+    pub overdue_fs: i128,
+    /// TPOT limit [fs].
+    pub tpot_fs: Option<i128>,
+    /// Waiting at most this long [fs].
+    pub patience_fs: Option<i128>,
+}
+
+/// Everything at t = 0.
+pub struct Setup {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// Requests to come.
+    pub stream: Stream,
+    /// Spreads them.
+    pub router: Box<dyn Router>,
+    /// What the router sees.
+    pub loads: Loads,
+    /// The accounts.
+    pub ledger: Ledger,
+    /// The clocks.
+    pub power: PowerControl,
+    /// By class.
+    pub classes: Vec<ClassRules>,
+    /// By pool: whether a closed loop can use it.
+    pub closed_loop: Vec<bool>,
+    /// Last instant at which requests may arrive [fs].
+    pub end_fs: i128,
+    /// Whether what is in flight then is finished.
+    pub drain: bool,
+    /// Start of the measured window [fs].
+    pub warm_up_fs: i128,
+    /// Remarks about the inputs.
+    pub notes: Vec<String>,
+}
+
+/// Build fleet, workload, control and ledger of a scenario.
+///
+/// # Errors
+/// Problems of the fleet, or an unusable input file.
+pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError> {
+    let scenario = &resolved.scenario;
+    let fleet = Fleet::build(scenario, &resolved.catalog).map_err(SimError::Scenario)?;
+    let workload =
+        Workload::open(scenario, &resolved.base_dir).map_err(|error| SimError::Input(error.to_string()))?;
+    let stream = workload.stream().map_err(|error| SimError::Input(error.to_string()))?;
+    let ms = |limit: Option<f64>| limit.map(|ms| fs_from_s(ms * 1e-3));
+    let classes: Vec<ClassRules> = scenario
+        .workload
+        .classes
+        .iter()
+        .map(|class| ClassRules {
+            priority: rank_of(class.priority),
+            overdue_fs: ms(class.slo.ttft_ms).unwrap_or(fs_from_s(OVERDUE_S)),
+            tpot_fs: ms(class.slo.tpot_ms),
+            patience_fs: class.patience_s.map(fs_from_s),
+        })
+        .collect();
+    let terms = scenario
+        .workload
+        .classes
+        .iter()
+        .map(|class| Terms { ttft_fs: ms(class.slo.ttft_ms), tpot_fs: ms(class.slo.tpot_ms) })
+        .collect();
+    let closed_loop = (0..fleet.pools.len())
+        .map(|p| {
+            (0..classes.len()).any(|class| {
+                fleet.pools_of_class[class].contains(&(p as u16))
+                    && matches!(scenario.workload.classes[class].arrivals, Arrivals::ClosedLoop(_))
+            })
+        })
+        .collect();
+    let mixes: Vec<Mix> = (0..fleet.pools.len())
+        .map(|pool| {
+            let open: Vec<usize> =
+                (0..classes.len()).filter(|&c| fleet.pools_of_class[c].contains(&(pool as u16))).collect();
+            offered_mix(scenario, workload.mix(), &open)
+        })
+        .collect();
+    let warm_up_fs = fs_from_s(scenario.warm_up_s);
+    let ledger = Ledger::new(&fleet, terms, &mixes, warm_up_fs, scenario.report.interval_s, keep_requests);
+    let (router, loads) = router::build(&scenario.routing, &fleet);
+    Ok(Setup {
+        power: PowerControl::new(&fleet),
+        stream,
+        router,
+        loads,
+        ledger,
+        classes,
+        closed_loop,
+        end_fs: workload.duration_fs(),
+        drain: scenario.at_end == AtEnd::Drain,
+        warm_up_fs,
+        notes: workload.notes(),
+        fleet,
+    })
+}
+
+/// Mean tokens of the classes a pool is open to, by their share of requests. Closed loops fill whatever is free,
+/// so where there are any, they are the mix: in proportion to in_flight over the time a request stays.
+fn offered_mix(scenario: &crate::scenario::Scenario, mixes: &[ClassMix], classes: &[usize]) -> Mix {
+    let in_flight = |class: usize| match &scenario.workload.classes[class].arrivals {
+        Arrivals::ClosedLoop(closed) => Some(closed.in_flight as f64),
+        _ => None,
+    };
+    let any_closed = classes.iter().any(|&class| in_flight(class).is_some());
+    let mut sum = Mix { prompt_tok: 0.0, output_tok: 0.0, prompt_output: 0.0, output_sq: 0.0, prompt_sq: 0.0, tpot_s: None };
+    let mut total = 0.0;
+    for &class in classes {
+        let mix = &mixes[class];
+        let weight = match (in_flight(class), mix.requests_per_s) {
+            (Some(slots), _) => slots / mix.mean_output_tok.max(1.0),
+            (None, Some(rate)) if !any_closed => rate,
+            _ => 0.0,
+        };
+        total += weight;
+        sum.prompt_tok += weight * mix.mean_prompt_tok;
+        sum.output_tok += weight * mix.mean_output_tok;
+        sum.prompt_output += weight * mix.mean_prompt_times_output;
+        sum.output_sq += weight * mix.mean_output_sq;
+        sum.prompt_sq += weight * mix.mean_prompt_sq;
+        if let Some(ms) = scenario.workload.classes[class].slo.tpot_ms {
+            sum.tpot_s = Some(sum.tpot_s.map_or(ms * 1e-3, |least: f64| least.min(ms * 1e-3)));
+        }
+    }
+    if total > 0.0 {
+        for value in
+            [&mut sum.prompt_tok, &mut sum.output_tok, &mut sum.prompt_output, &mut sum.output_sq, &mut sum.prompt_sq]
+        {
+            *value /= total;
+        }
+    } else {
+        // A pool that no class may use, or a workload without requests: one token in, one out.
+        sum = Mix { prompt_tok: 1.0, output_tok: 1.0, prompt_output: 1.0, output_sq: 1.0, prompt_sq: 1.0, ..sum };
+    }
+    sum
+}

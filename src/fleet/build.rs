@@ -1,0 +1,323 @@
+//! From scenario and catalog to fleet: laws in integers, KV blocks from memory, caps in watts.
+
+use super::{CapLevel, Fleet, FleetGraph, Pool, Site};
+use crate::catalog::{self, Catalog, Gpu, Node};
+use crate::physics::clock::{Clock, ClockLaw};
+use crate::physics::fs_from_s;
+use crate::physics::roofline::RooflineParams;
+use crate::physics::step::{Draw, PowerLaw, PowerSource, StepLaw};
+use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
+use crate::scenario::Problem;
+
+/// Seconds in an hour.
+const S_PER_H: f64 = 3600.0;
+
+impl Fleet {
+    /// Build the fleet of a scenario.
+    ///
+    /// # Errors
+    /// Everything that cannot be built, by the path of the field.
+    pub fn build(scenario: &Scenario, catalog: &Catalog) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut fleet = Self {
+            sites: Vec::new(),
+            pools: Vec::new(),
+            pool_of: Vec::new(),
+            graph: FleetGraph::default(),
+            pools_of_class: Vec::new(),
+        };
+        for (s, site) in scenario.fleet.sites.iter().enumerate() {
+            fleet.graph.add_meter(format!("{}.meter", site.name));
+            let (first_pool, first_replica) = (fleet.pools.len(), fleet.pool_of.len());
+            for (p, pool) in site.pools.iter().enumerate() {
+                let path = format!("fleet.sites.{s}.pools.{p}");
+                let first = fleet.pool_of.len();
+                match build_pool(scenario, catalog, site, pool, s, first, &path) {
+                    Ok(built) => {
+                        fleet.graph.add_pool(format!("{}.{}", site.name, pool.name), built.replicas.len());
+                        fleet.pool_of.extend(built.replicas.clone().map(|_| fleet.pools.len() as u16));
+                        fleet.pools.push(built);
+                    }
+                    Err(problem) => problems.push(problem),
+                }
+            }
+            let pools = first_pool..fleet.pools.len();
+            let Policy::UniformClock(policy) = &site.power.policy;
+            fleet.sites.push(Site {
+                name: site.name.clone(),
+                pue: site.static_pue.unwrap_or(1.0),
+                gpus: fleet.pools[pools.clone()]
+                    .iter()
+                    .map(|pool| pool.replicas.len() as u64 * u64::from(pool.gpus_per_replica))
+                    .sum(),
+                pools,
+                replicas: first_replica..fleet.pool_of.len(),
+                cap: cap_levels(scenario, site),
+                policy: policy.clone(),
+            });
+        }
+        fleet.pools_of_class = scenario
+            .workload
+            .classes
+            .iter()
+            .map(|class| {
+                let open = |pool: &Pool| class.model.as_ref().is_none_or(|model| *model == pool.model);
+                (0..fleet.pools.len()).filter(|&p| open(&fleet.pools[p])).map(|p| p as u16).collect()
+            })
+            .collect();
+        for (c, pools) in fleet.pools_of_class.iter().enumerate() {
+            if pools.is_empty() && problems.is_empty() {
+                problems.push(Problem {
+                    path: format!("workload.classes.{c}.model"),
+                    message: "no pool serves this class; name a pool's model or leave it out".into(),
+                });
+            }
+        }
+        if problems.is_empty() { Ok(fleet) } else { Err(problems) }
+    }
+}
+
+impl Pool {
+    /// The clock that a limit on each GPU allows for a draw, on the pool's grid.
+    pub fn local_clock(&self, draw: &Draw) -> Clock {
+        let share = self.power.local_share(draw);
+        if share >= 1.0 {
+            return Clock::FULL;
+        }
+        let wanted = Clock::at(share, &self.power.clock);
+        match self.clocks.partition_point(|clock| clock.share <= wanted.share) {
+            0 if self.clocks.is_empty() => wanted,
+            0 => self.clocks[0],
+            above => self.clocks[above - 1],
+        }
+    }
+}
+
+/// Caps over time from the start of the run: the level at t = 0 first.
+fn cap_levels(scenario: &Scenario, site: &types::Site) -> Vec<CapLevel> {
+    let Some(cap_mw) = site.power.cap_mw else { return Vec::new() };
+    let pue = site.static_pue.unwrap_or(1.0);
+    let level = |from_fs: i128, fraction: f64| {
+        let facility_w = cap_mw * 1e6 * fraction;
+        CapLevel { from_fs, facility_w, it_nw: (facility_w / pue * 1e9).floor() as i128 }
+    };
+    match &site.power.cap_fraction {
+        CapFraction::Constant(fraction) => vec![level(0, *fraction)],
+        CapFraction::Steps(steps) => {
+            let mut levels = vec![level(0, 1.0)];
+            for step in steps {
+                let at_s = (step.at_h - scenario.start_at_h) * S_PER_H;
+                if at_s <= 0.0 {
+                    levels[0] = level(0, step.value);
+                } else {
+                    levels.push(level(fs_from_s(at_s), step.value));
+                }
+            }
+            levels
+        }
+    }
+}
+
+/// A model name of the scenario resolved to the catalog's entry and its levers.
+fn model_of<'a>(
+    scenario: &Scenario,
+    catalog: &'a Catalog,
+    name: &str,
+) -> Option<(&'a catalog::Model, Option<Precision>, Precision)> {
+    match scenario.models.iter().find(|model| model.name == name) {
+        Some(model) => Some((catalog.model(&model.catalog)?, model.weights, model.kv_cache)),
+        None => Some((catalog.model(name)?, None, Precision::Bf16)),
+    }
+}
+
+/// What fits a GPU's memory: weights, and KV blocks beside them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MemoryPlan {
+    /// Memory the serving engine may use, per GPU [GB].
+    pub usable_gb: f64,
+    /// Weights per GPU [GB].
+    pub weights_gb: f64,
+    /// KV blocks per replica; 0 if the weights do not fit.
+    pub kv_blocks: u64,
+}
+
+/// How a replica's memory is used.
+pub fn memory_plan(gpu: &Gpu, params: &RooflineParams, batching: &types::Batching) -> MemoryPlan {
+    let usable = gpu.hbm_gb.value * 1e9 * batching.hbm_fraction;
+    let windows = params.kv_window_bytes_per_seq_per_gpu * f64::from(batching.max_seqs);
+    let free = usable - params.weight_bytes_per_gpu - windows;
+    let block_bytes = params.kv_bytes_per_tok_per_gpu * f64::from(batching.kv_block_tok);
+    MemoryPlan {
+        usable_gb: usable * 1e-9,
+        weights_gb: params.weight_bytes_per_gpu * 1e-9,
+        kv_blocks: if free > 0.0 { (free / block_bytes) as u64 } else { 0 },
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "the pool, where it stands, and where its problems are reported")]
+fn build_pool(
+    scenario: &Scenario,
+    catalog: &Catalog,
+    site: &types::Site,
+    pool: &types::Pool,
+    site_number: usize,
+    first_replica: usize,
+    path: &str,
+) -> Result<Pool, Problem> {
+    let problem = |field: &str, message: String| Problem { path: format!("{path}.{field}"), message };
+    let gpu = catalog
+        .gpu(&pool.gpu)
+        .ok_or_else(|| problem("gpu", format!("unknown GPU '{}'", pool.gpu)))?;
+    let (model, weights, kv) = model_of(scenario, catalog, &pool.model)
+        .ok_or_else(|| problem("model", format!("unknown model '{}'", pool.model)))?;
+    let node_name = pool.node.as_deref().unwrap_or(&gpu.node);
+    let node = catalog
+        .node(node_name)
+        .ok_or_else(|| problem("node", format!("unknown node '{node_name}'")))?;
+    let engine = catalog
+        .engine(&pool.engine)
+        .ok_or_else(|| problem("engine", format!("unknown serving engine '{}'", pool.engine)))?;
+    let tensor = pool.parallel.tensor;
+    let per_node = node.gpus.value;
+    if tensor == 0 || !per_node.is_multiple_of(tensor) {
+        return Err(problem(
+            "parallel.tensor",
+            format!("{tensor} does not divide the {per_node} GPUs of a node; use a divisor"),
+        ));
+    }
+    let params = catalog::replica(gpu, model, tensor, weights, kv, engine)
+        .map_err(|message| problem("parallel.tensor", message))?;
+    let memory = memory_plan(gpu, &params, &pool.batching);
+    let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
+    // An own step law with its own KV blocks asks nothing of the GPU's memory.
+    let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
+    if memory.kv_blocks == 0 && !own_memory {
+        return Err(problem("parallel.tensor", too_large(gpu, model, tensor, per_node, &memory)));
+    }
+    if kv_blocks > memory.kv_blocks && !own_memory {
+        return Err(problem(
+            "batching.kv_blocks",
+            format!("{kv_blocks} blocks do not fit beside the weights; at most {}", memory.kv_blocks),
+        ));
+    }
+    let clock = ClockLaw {
+        exponent: node.clock_exponent(gpu),
+        min_share: node.min_clock(gpu),
+        memory_knee: node.memory_clock_knee(gpu),
+    };
+    let max_step_tok = pool.batching.max_step_tok;
+    let (step, source) = match &pool.step_law {
+        types::StepLaw::Roofline => {
+            let source = PowerSource::Activity {
+                gpu: catalog::gpu_power(gpu, node),
+                hbm_byte_s: gpu.hbm_tb_s.value * 1e12,
+            };
+            (StepLaw::roofline(&params, max_step_tok), source)
+        }
+        types::StepLaw::Affine(law) => {
+            if pool.gpu_cap_w.is_some() {
+                return Err(problem(
+                    "gpu_cap_w",
+                    "an own step law does not know its GPU watts; use `roofline`, or set the site's power.cap_mw"
+                        .into(),
+                ));
+            }
+            let us = 1e-6;
+            let step = StepLaw::affine(
+                law.base_us * us,
+                law.prefill_us * us,
+                law.per_prompt_tok_us * us,
+                law.per_seq_us * us,
+                law.per_kv_tok_us * us,
+                max_step_tok,
+            );
+            let source = match &law.energy {
+                Energy::PerToken(energy) => PowerSource::PerToken { it_j_per_tok: energy.it_j_per_tok },
+                Energy::PerState(energy) => PowerSource::PerState {
+                    idle_w: energy.idle_w,
+                    base_w: energy.base_w,
+                    per_seq_w: energy.per_seq_w,
+                },
+            };
+            (step, source)
+        }
+    };
+    let power = PowerLaw {
+        source,
+        gpus: tensor,
+        node_overhead_w: node.overhead_w.value * f64::from(tensor) / f64::from(per_node),
+        node_factor: node.gpu_factor.value,
+        clock,
+        gpu_cap_w: pool.gpu_cap_w,
+    };
+    let Policy::UniformClock(policy) = &site.power.policy;
+    let replicas = pool.nodes as usize * (per_node / tensor) as usize;
+    Ok(Pool {
+        name: pool.name.clone(),
+        site: site_number,
+        model: pool.model.clone(),
+        gpu: pool.gpu.clone(),
+        replicas: first_replica..first_replica + replicas,
+        gpus_per_replica: tensor,
+        knows_flop: step.knows_flop,
+        step,
+        power,
+        clocks: clock_grid(&clock, policy.clock_step),
+        max_seqs: pool.batching.max_seqs,
+        max_step_tok,
+        block_tok: pool.batching.kv_block_tok,
+        kv_blocks,
+        max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
+        sources: sources(gpu, model, node, engine, &pool.step_law),
+    })
+}
+
+/// Clocks 1, 1 − step, … down to the lowest, in rising order; empty for any clock.
+fn clock_grid(law: &ClockLaw, step: f64) -> Vec<Clock> {
+    if step <= 0.0 {
+        return Vec::new();
+    }
+    let steps = ((1.0 - law.min_share) / step + 1e-9).floor() as u32;
+    (0..=steps).rev().map(|down| Clock::at(1.0 - f64::from(down) * step, law)).collect()
+}
+
+fn too_large(gpu: &Gpu, model: &catalog::Model, tensor: u32, per_node: u32, memory: &MemoryPlan) -> String {
+    let needed = memory.weights_gb * f64::from(tensor);
+    let fits = (1..=per_node)
+        .filter(|tp| per_node.is_multiple_of(*tp) && model.heads.is_multiple_of(*tp))
+        .find(|tp| needed / f64::from(*tp) < 0.95 * memory.usable_gb);
+    let advice = match fits {
+        Some(tp) => format!("use parallel: {{ tensor: {tp} }} or smaller weights"),
+        None => "use weights of fewer bits or a GPU with more memory".into(),
+    };
+    format!(
+        "{} needs {:.1} GB per GPU for its weights, {} offers {:.1} GB at this hbm_fraction; {advice}",
+        model.name, memory.weights_gb, gpu.name, memory.usable_gb
+    )
+}
+
+/// Catalog entries with the weakest quality among their numbers.
+fn sources(
+    gpu: &Gpu,
+    model: &catalog::Model,
+    node: &Node,
+    engine: &catalog::Engine,
+    law: &types::StepLaw,
+) -> Vec<(String, String, String)> {
+    let own = matches!(law, types::StepLaw::Affine(_));
+    let mut list = vec![
+        (format!("model {}", model.name), model.quality.word().to_string(), model.source.clone()),
+        (format!("gpu {}", gpu.name), gpu.weakest().0.word().to_string(), gpu.weakest().1.to_string()),
+        (format!("node {}", node.name), node.weakest().0.word().to_string(), node.weakest().1.to_string()),
+    ];
+    if own {
+        list.push(("step law".into(), "guess".into(), "the scenario's own".into()));
+    } else {
+        list.push((
+            format!("engine {}", engine.name),
+            engine.weakest().0.word().to_string(),
+            engine.weakest().1.to_string(),
+        ));
+    }
+    list
+}

@@ -1,0 +1,292 @@
+//! Which constraint binds: GPU-seconds by label, the label of a site, run lengths on a fixed grid.
+
+use super::outcome::{Binding, Constraint, First, Shares, Stretch};
+use crate::fleet::Fleet;
+use crate::physics::{FS_PER_S, s_from_fs};
+
+/// Label of a replica: a constraint, and what exactly it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum Label {
+    /// Neither backlogged nor late.
+    #[default]
+    Demand,
+    /// Arithmetic.
+    Compute,
+    /// The serving engine's host time; counts to compute.
+    Host,
+    /// Links between GPUs; count to compute.
+    Link,
+    /// HBM bandwidth.
+    MemoryBandwidth,
+    /// Slots or KV memory.
+    KvCapacity,
+    /// The site's meter.
+    PowerMeter,
+    /// A limit set on the GPUs.
+    PowerGpuCap,
+}
+
+/// Number of labels.
+const LABELS: usize = 8;
+
+impl Label {
+    const ALL: [Self; LABELS] = [
+        Self::Demand,
+        Self::Compute,
+        Self::Host,
+        Self::Link,
+        Self::MemoryBandwidth,
+        Self::KvCapacity,
+        Self::PowerMeter,
+        Self::PowerGpuCap,
+    ];
+
+    /// The constraint it belongs to.
+    pub fn constraint(self) -> Constraint {
+        match self {
+            Self::Demand => Constraint::Demand,
+            Self::Compute | Self::Host | Self::Link => Constraint::Compute,
+            Self::MemoryBandwidth => Constraint::MemoryBandwidth,
+            Self::KvCapacity => Constraint::KvCapacity,
+            Self::PowerMeter | Self::PowerGpuCap => Constraint::Power,
+        }
+    }
+}
+
+/// Grid of the timeline [fs].
+pub const CELL_FS: i128 = 60 * FS_PER_S;
+
+/// GPUs under a label in a pool, integrated between changes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    gpus: i64,
+    since_fs: i128,
+    /// GPU·fs in the measured window, in the current cell.
+    window: i128,
+    cell: i128,
+}
+
+impl Count {
+    fn advance(&mut self, now_fs: i128) {
+        let grown = i128::from(self.gpus) * (now_fs - self.since_fs);
+        self.window += grown;
+        self.cell += grown;
+        self.since_fs = now_fs;
+    }
+}
+
+/// Pools whose label is taken together: one site, or the fleet.
+#[derive(Debug, Clone)]
+struct Scope {
+    pools: std::ops::Range<usize>,
+    gpus: [i64; LABELS],
+    label: Label,
+    since_fs: i128,
+    cell: [i128; LABELS],
+    interval: [i128; LABELS],
+    stretches: Vec<(i128, i128, Label, usize)>,
+}
+
+/// The book of labels.
+#[derive(Debug, Clone)]
+pub struct BindingBook {
+    pools: Vec<[Count; LABELS]>,
+    site_of: Vec<usize>,
+    /// One per site, then the fleet.
+    scopes: Vec<Scope>,
+    cell_start_fs: i128,
+}
+
+impl BindingBook {
+    /// All GPUs under demand at t = 0.
+    pub fn new(fleet: &Fleet) -> Self {
+        let gpus_of = |pool: &crate::fleet::Pool| pool.replicas.len() as i64 * i64::from(pool.gpus_per_replica);
+        let pools = fleet
+            .pools
+            .iter()
+            .map(|pool| {
+                let mut counts = [Count::default(); LABELS];
+                counts[Label::Demand as usize].gpus = gpus_of(pool);
+                counts
+            })
+            .collect();
+        let scope = |range: std::ops::Range<usize>| {
+            let mut gpus = [0; LABELS];
+            gpus[Label::Demand as usize] = fleet.pools[range.clone()].iter().map(gpus_of).sum();
+            Scope {
+                pools: range,
+                gpus,
+                label: Label::Demand,
+                since_fs: 0,
+                cell: [0; LABELS],
+                interval: [0; LABELS],
+                stretches: Vec::new(),
+            }
+        };
+        let mut scopes: Vec<Scope> = fleet.sites.iter().map(|site| scope(site.pools.clone())).collect();
+        scopes.push(scope(0..fleet.pools.len()));
+        Self { pools, site_of: fleet.pools.iter().map(|p| p.site).collect(), scopes, cell_start_fs: 0 }
+    }
+
+    /// A replica of `gpus` GPUs changes its label.
+    pub fn change(&mut self, now_fs: i128, pool: usize, gpus: u32, from: Label, to: Label) {
+        for (label, sign) in [(from, -1), (to, 1)] {
+            let count = &mut self.pools[pool][label as usize];
+            count.advance(now_fs);
+            count.gpus += sign * i64::from(gpus);
+        }
+        let fleet = self.scopes.len() - 1;
+        for scope in [self.site_of[pool], fleet] {
+            let scope = &mut self.scopes[scope];
+            scope.gpus[from as usize] -= i64::from(gpus);
+            scope.gpus[to as usize] += i64::from(gpus);
+            let label = leading(&scope.gpus);
+            if label != scope.label {
+                scope.advance(now_fs);
+                scope.label = label;
+            }
+        }
+    }
+
+    /// The measured window opens: shares start from zero.
+    pub fn open_window(&mut self, now_fs: i128) {
+        for count in self.pools.iter_mut().flatten() {
+            count.advance(now_fs);
+            count.window = 0;
+        }
+    }
+
+    /// Close a cell of the timeline at `now_fs`.
+    pub fn close_cell(&mut self, now_fs: i128) {
+        if now_fs <= self.cell_start_fs {
+            return;
+        }
+        for count in self.pools.iter_mut().flatten() {
+            count.advance(now_fs);
+        }
+        for scope in &mut self.scopes {
+            scope.advance(now_fs);
+            let label = longest(&scope.cell);
+            let place = scope
+                .pools
+                .clone()
+                .max_by_key(|&p| (self.pools[p][label as usize].cell, std::cmp::Reverse(p)))
+                .unwrap_or(scope.pools.start);
+            match scope.stretches.last_mut() {
+                // Demand is demand wherever it is low; other labels are told apart by place.
+                Some((_, end, last, at)) if *last == label && (*at == place || label == Label::Demand) => *end = now_fs,
+                _ => scope.stretches.push((self.cell_start_fs, now_fs, label, place)),
+            }
+            scope.cell = [0; LABELS];
+        }
+        for count in self.pools.iter_mut().flatten() {
+            count.cell = 0;
+        }
+        self.cell_start_fs = now_fs;
+    }
+
+    /// The fleet's label that held longest since the last call.
+    pub fn close_interval(&mut self, now_fs: i128) -> Constraint {
+        let fleet = self.scopes.len() - 1;
+        let scope = &mut self.scopes[fleet];
+        scope.advance(now_fs);
+        let label = longest(&scope.interval);
+        scope.interval = [0; LABELS];
+        label.constraint()
+    }
+
+    /// Shares and timeline of a site, or of the fleet for `None`; call after the last cell is closed.
+    pub fn report(&self, fleet: &Fleet, site: Option<usize>) -> Binding {
+        let scope = &self.scopes[site.unwrap_or(self.scopes.len() - 1)];
+        let timeline: Vec<Stretch> = scope
+            .stretches
+            .iter()
+            .map(|&(start, end, label, pool)| Stretch {
+                start_s: s_from_fs(start),
+                end_s: s_from_fs(end),
+                constraint: label.constraint(),
+                place: place_name(fleet, label, pool),
+            })
+            .collect();
+        let power_s = timeline.iter().find(|s| s.constraint == Constraint::Power).map(|s| s.start_s);
+        Binding { share: self.shares(scope.pools.clone()), timeline, first: First { power_s } }
+    }
+
+    /// Shares of one pool.
+    pub fn pool_shares(&self, pool: usize) -> Shares {
+        self.shares(pool..pool + 1)
+    }
+
+    fn shares(&self, pools: std::ops::Range<usize>) -> Shares {
+        let mut by = [0_i128; 6];
+        let order = Constraint::ALL;
+        for counts in &self.pools[pools] {
+            for label in Label::ALL {
+                let constraint = label.constraint();
+                let slot = order.iter().position(|c| *c == constraint).unwrap_or(0);
+                by[slot] += counts[label as usize].window;
+            }
+        }
+        let total: i128 = by.iter().sum();
+        let share = |slot: usize| if total > 0 { by[slot] as f64 / total as f64 } else { 0.0 };
+        Shares {
+            demand: if total > 0 { share(0) } else { 1.0 },
+            compute: share(1),
+            memory_bandwidth: share(2),
+            kv_capacity: share(3),
+            power: share(4),
+            operations: share(5),
+        }
+    }
+}
+
+impl Scope {
+    fn advance(&mut self, now_fs: i128) {
+        let duration = now_fs - self.since_fs;
+        self.cell[self.label as usize] += duration;
+        self.interval[self.label as usize] += duration;
+        self.since_fs = now_fs;
+    }
+}
+
+/// The cause other than demand with most GPUs (only backlogged or late replicas carry one), else demand.
+fn leading(gpus: &[i64; LABELS]) -> Label {
+    let mut by = [(0_i64, Constraint::Demand); 6];
+    for label in &Label::ALL[1..] {
+        let constraint = label.constraint();
+        let slot = Constraint::ALL.iter().position(|c| *c == constraint).unwrap_or(0);
+        by[slot] = (by[slot].0 + gpus[*label as usize], constraint);
+    }
+    let (most, constraint) = by.iter().copied().fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
+    if most == 0 {
+        return Label::Demand;
+    }
+    Label::ALL[1..]
+        .iter()
+        .copied()
+        .filter(|label| label.constraint() == constraint)
+        .fold((0, Label::Demand), |a, l| if gpus[l as usize] > a.0 { (gpus[l as usize], l) } else { a })
+        .1
+}
+
+/// The label with the longest time; the first of equals.
+fn longest(durations: &[i128; LABELS]) -> Label {
+    Label::ALL
+        .iter()
+        .copied()
+        .fold((0, Label::Demand), |a, l| if durations[l as usize] > a.0 { (durations[l as usize], l) } else { a })
+        .1
+}
+
+fn place_name(fleet: &Fleet, label: Label, pool: usize) -> String {
+    let name = fleet.graph.pool_name(pool);
+    match label {
+        Label::Demand => "workload".into(),
+        Label::PowerMeter => fleet.graph.power_device_of(pool).into(),
+        Label::PowerGpuCap => format!("{name}.gpu_cap"),
+        Label::Host => format!("{name}.host"),
+        Label::Link => format!("{name}.link"),
+        Label::Compute | Label::MemoryBandwidth | Label::KvCapacity => name.into(),
+    }
+}

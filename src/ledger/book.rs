@@ -1,0 +1,576 @@
+//! The ledger: every run of iterations, every request and every change of label is posted here once.
+
+use super::binding::{BindingBook, CELL_FS, Label};
+use super::latency::Latency;
+use super::outcome::{Constraint, RequestOutcome, RequestRow, ShedBy};
+use super::staves::{Mix, PoolStaves};
+use crate::control::PowerControl;
+use crate::fleet::Fleet;
+use crate::physics::clock::{Clock, FRACTION_BITS};
+use crate::physics::energy::Energy;
+use crate::physics::series::Series;
+use crate::physics::{FS_PER_S, fs_from_s};
+use crate::workload::Request;
+
+/// Fraction bits of token counts that may cut an iteration.
+const TOKEN_BITS: u32 = 32;
+/// Fraction bits of clocks in time averages.
+pub(super) const CLOCK_BITS: u32 = 20;
+
+/// What a class of requests was promised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Time to first token [fs].
+    pub ttft_fs: Option<i128>,
+    /// Time per output token after the first [fs].
+    pub tpot_fs: Option<i128>,
+}
+
+/// A run of like iterations of one replica, or a stretch without any.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Pool.
+    pub pool: usize,
+    /// Start [fs].
+    pub start_fs: i128,
+    /// End; may cut the last iteration short at the end of the simulation [fs].
+    pub until_fs: i128,
+    /// Durations of its iterations.
+    pub series: Series,
+    /// Iterations completed by `until_fs`; 0 with `decoding` and `emitted` 0 for a stretch without iterations.
+    pub iterations: i128,
+    /// Sequences that emit a token in each iteration after having emitted one in the iteration before.
+    pub decoding: u32,
+    /// Tokens emitted per iteration: `decoding`, and one per prompt that ends (then there is one iteration).
+    pub emitted: u32,
+    /// Stall between the end of the replica's last iteration and `start_fs` [fs].
+    pub stall_fs: i128,
+    /// Clock of its iterations.
+    pub clock: Clock,
+    /// Wall watts [nW].
+    pub it_nw: i64,
+    /// GPU watts [nW].
+    pub gpu_nw: i64,
+    /// Whether these are iterations at all.
+    pub working: bool,
+}
+
+/// A request that leaves, or is left at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Departure {
+    /// The request.
+    pub request: Request,
+    /// Instant of its first token [fs].
+    pub first_token_fs: Option<i128>,
+    /// Its replica, if it was routed.
+    pub replica: Option<u32>,
+    /// How it left.
+    pub outcome: RequestOutcome,
+}
+
+/// Counts that the engine knows at the end of an interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Requests waiting.
+    pub queue: u64,
+    /// Requests running.
+    pub running: u64,
+}
+
+/// Output tokens, energy and counts of one reporting interval.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Interval {
+    pub tokens: i128,
+    pub useful_tokens: u64,
+    pub offered_tokens: u64,
+    pub arrivals: u64,
+    pub completed: u64,
+    pub shed: u64,
+}
+
+/// State of a site's meter at the end of an interval.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SiteMark {
+    pub it_j: f64,
+    pub gpu_active_j: f64,
+    pub gpu_idle_j: f64,
+    pub budget_j: f64,
+    pub clock: f64,
+    pub working: f64,
+    pub waiting: u64,
+}
+
+/// What is known at the end of an interval.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    pub at_fs: i128,
+    pub sites: Vec<SiteMark>,
+    pub gauges: Gauges,
+    pub binding: Constraint,
+    pub backlog_tok: u64,
+}
+
+/// Account of one pool.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PoolAccount {
+    pub it: Energy,
+    pub gpu_active: Energy,
+    pub gpu_idle: Energy,
+    pub window_tokens: i128,
+    pub busy_fs: i128,
+    pub preemptions: u64,
+    /// Σ clock·busy time, the clock in 2^-20.
+    pub clock_fs: i128,
+}
+
+/// The ledger of one run.
+pub struct Ledger {
+    pub(super) terms: Vec<Terms>,
+    pub(super) window_fs: i128,
+    pub(super) interval_fs: i128,
+    pub(super) keep: bool,
+    pub(super) rows: Vec<RequestRow>,
+    pub(super) ttft: Latency,
+    pub(super) tpot: Latency,
+    pub(super) itl: Latency,
+    pub(super) e2e: Latency,
+    pub(super) queue: Latency,
+    pub(super) pools: Vec<PoolAccount>,
+    pub(super) binding: BindingBook,
+    pub(super) intervals: Vec<Interval>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) staves: Vec<PoolStaves>,
+    pub(super) arrived: u64,
+    pub(super) completed: u64,
+    pub(super) in_flight: u64,
+    pub(super) shed: ShedBy,
+    pub(super) met_slo: u64,
+    pub(super) window_done: u64,
+    pub(super) window_completed: u64,
+    pub(super) window_met: u64,
+    pub(super) window_useful_tokens: u64,
+    pub(super) window_prompt_tokens: u64,
+    pub(super) prompt_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) completed_output_tokens: u64,
+    pub(super) in_flight_output_tokens: u64,
+    pub(super) useful_tokens: u64,
+    pub(super) recomputed_tokens: u64,
+    pub(super) iterations: i128,
+    pub(super) segments: u64,
+    pub(super) clock_changes: u64,
+    pub(super) admissions: u64,
+    pub(super) preemptions: u64,
+    /// Σ over requests in the system of (now − arrival), as ∫ N dt and as what departures add up to.
+    in_system: i128,
+    in_system_since_fs: i128,
+    in_system_integral: i128,
+    sojourn_fs: i128,
+    backlog_tok: u64,
+    next_mark_fs: i128,
+    next_cell_fs: i128,
+    pub(super) site_at_window: Vec<crate::control::Integrals>,
+}
+
+impl Ledger {
+    /// An empty ledger. `terms` by class, `mixes` by pool.
+    pub fn new(
+        fleet: &Fleet,
+        terms: Vec<Terms>,
+        mixes: &[Mix],
+        warm_up_fs: i128,
+        interval_s: f64,
+        keep: bool,
+    ) -> Self {
+        let staves = fleet.pools.iter().zip(mixes).map(|(pool, mix)| PoolStaves::new(pool, *mix)).collect();
+        Self {
+            terms,
+            window_fs: warm_up_fs,
+            interval_fs: fs_from_s(interval_s).max(1),
+            keep,
+            rows: Vec::new(),
+            ttft: Latency::default(),
+            tpot: Latency::default(),
+            itl: Latency::default(),
+            e2e: Latency::default(),
+            queue: Latency::default(),
+            pools: vec![PoolAccount::default(); fleet.pools.len()],
+            binding: BindingBook::new(fleet),
+            intervals: Vec::new(),
+            marks: Vec::new(),
+            staves,
+            arrived: 0,
+            completed: 0,
+            in_flight: 0,
+            shed: ShedBy::default(),
+            met_slo: 0,
+            window_done: 0,
+            window_completed: 0,
+            window_met: 0,
+            window_useful_tokens: 0,
+            window_prompt_tokens: 0,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            completed_output_tokens: 0,
+            in_flight_output_tokens: 0,
+            useful_tokens: 0,
+            recomputed_tokens: 0,
+            iterations: 0,
+            segments: 0,
+            clock_changes: 0,
+            admissions: 0,
+            preemptions: 0,
+            in_system: 0,
+            in_system_since_fs: 0,
+            in_system_integral: 0,
+            sojourn_fs: 0,
+            backlog_tok: 0,
+            next_mark_fs: fs_from_s(interval_s).max(1),
+            next_cell_fs: CELL_FS,
+            site_at_window: Vec::new(),
+        }
+    }
+
+    /// A request arrives, whatever becomes of it.
+    pub fn arrived(&mut self, request: &Request) {
+        let now = request.arrival_fs;
+        self.arrived += 1;
+        self.count_system(now, 1);
+        let interval = self.interval_at(now);
+        interval.arrivals += 1;
+        interval.offered_tokens += u64::from(request.output_tok);
+        self.backlog_tok += u64::from(request.output_tok);
+    }
+
+    /// A request is admitted for the first time.
+    pub fn admitted(&mut self, now_fs: i128, request: &Request) {
+        self.admissions += 1;
+        self.backlog_tok -= u64::from(request.output_tok);
+        if now_fs >= self.window_fs {
+            self.queue.record(now_fs - request.arrival_fs, 1);
+        }
+    }
+
+    /// A prompt of `tokens` is complete for the first time and its first token out.
+    pub fn first_token(&mut self, now_fs: i128, request: &Request) {
+        self.prompt_tokens += u64::from(request.prompt_tok);
+        if now_fs > self.window_fs {
+            self.window_prompt_tokens += u64::from(request.prompt_tok);
+            self.ttft.record(now_fs - request.arrival_fs, 1);
+        }
+    }
+
+    /// A preempted sequence is back after recomputing `tokens`; its last token came at `last_token_fs`.
+    pub fn resumed(&mut self, now_fs: i128, last_token_fs: i128) {
+        if now_fs > self.window_fs {
+            self.itl.record(now_fs - last_token_fs, 1);
+        }
+    }
+
+    /// A sequence is preempted; its `tokens` in the cache are lost.
+    pub fn preempted(&mut self, pool: usize, tokens: u64) {
+        self.preemptions += 1;
+        self.pools[pool].preemptions += 1;
+        self.recomputed_tokens += tokens;
+    }
+
+    /// A working replica goes on at another clock than before.
+    pub fn clock_changed(&mut self) {
+        self.clock_changes += 1;
+    }
+
+    /// A request leaves at `now_fs`.
+    pub fn departed(&mut self, now_fs: i128, departure: &Departure) {
+        let request = &departure.request;
+        self.count_system(now_fs, -1);
+        self.sojourn_fs += now_fs - request.arrival_fs;
+        let in_window = now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0);
+        let completed = departure.outcome == RequestOutcome::Completed;
+        if completed {
+            let tokens = u64::from(request.output_tok);
+            let first = departure.first_token_fs.unwrap_or(now_fs);
+            let terms = &self.terms[usize::from(request.class)];
+            let gaps = i128::from(request.output_tok) - 1;
+            let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
+                && terms.tpot_fs.is_none_or(|limit| now_fs - first <= limit * gaps);
+            self.completed += 1;
+            self.completed_output_tokens += tokens;
+            self.met_slo += u64::from(met);
+            self.useful_tokens += if met { tokens } else { 0 };
+            let interval = self.interval_at(now_fs);
+            interval.completed += 1;
+            interval.useful_tokens += if met { tokens } else { 0 };
+            if in_window {
+                self.window_completed += 1;
+                self.window_met += u64::from(met);
+                self.window_useful_tokens += if met { tokens } else { 0 };
+                self.e2e.record(now_fs - request.arrival_fs, 1);
+                if gaps > 0 {
+                    self.tpot.record((now_fs - first) / gaps, 1);
+                }
+            }
+        } else {
+            match departure.outcome {
+                RequestOutcome::ShedPatience => self.shed.patience += 1,
+                RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
+                _ => self.shed.too_long += 1,
+            }
+            self.backlog_tok -= u64::from(request.output_tok);
+            self.interval_at(now_fs).shed += 1;
+        }
+        self.window_done += u64::from(in_window);
+        self.log(departure, completed.then_some(now_fs));
+    }
+
+    /// A request is still here at the end, having emitted `emitted` tokens.
+    pub fn left_over(&mut self, end_fs: i128, departure: &Departure, emitted: u32) {
+        self.in_flight += 1;
+        self.in_flight_output_tokens += u64::from(emitted);
+        self.sojourn_fs += end_fs - departure.request.arrival_fs;
+        self.log(departure, None);
+    }
+
+    /// Post a run of iterations, or a stretch without.
+    pub fn post(&mut self, run: &Run) {
+        let duration = run.until_fs - run.start_fs;
+        let account = &mut self.pools[run.pool];
+        account.it += Energy::of(i128::from(run.it_nw), duration);
+        let gpu = Energy::of(i128::from(run.gpu_nw), duration);
+        if !run.working {
+            account.gpu_idle += gpu;
+            return;
+        }
+        account.gpu_active += gpu;
+        let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
+        account.busy_fs += in_window;
+        account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
+        self.iterations += run.iterations;
+        self.segments += 1;
+        self.output_tokens += run.iterations as u64 * u64::from(run.emitted);
+        self.post_gaps(run);
+        self.post_tokens(run);
+    }
+
+    /// Gaps between tokens of decoding sequences: each iteration is one, a stall before it included.
+    fn post_gaps(&mut self, run: &Run) {
+        if run.decoding == 0 || run.iterations == 0 {
+            return;
+        }
+        let mut from = if run.start_fs >= self.window_fs {
+            0
+        } else {
+            run.series.completed(self.window_fs - run.start_fs)
+        };
+        if run.stall_fs > 0 && from == 0 {
+            self.itl.record(run.series.first_fs + run.stall_fs, u64::from(run.decoding));
+            from = 1;
+        }
+        self.itl.record_series(&run.series, from, run.iterations, u64::from(run.decoding));
+    }
+
+    /// Output tokens by window and interval; an iteration cut by an edge counts in proportion to its time.
+    fn post_tokens(&mut self, run: &Run) {
+        if run.emitted == 0 {
+            return;
+        }
+        let total = tokens_after(run, run.until_fs);
+        let window = if run.start_fs >= self.window_fs {
+            total
+        } else if run.until_fs <= self.window_fs {
+            0
+        } else {
+            total - tokens_after(run, self.window_fs)
+        };
+        self.pools[run.pool].window_tokens += window;
+        let first = (run.start_fs / self.interval_fs) as usize;
+        let last = (run.until_fs / self.interval_fs) as usize;
+        let mut before = 0;
+        for index in first..last {
+            let edge = (index as i128 + 1) * self.interval_fs;
+            let upto = tokens_after(run, edge);
+            self.interval_mut(index).tokens += upto - before;
+            before = upto;
+        }
+        if total > before {
+            self.interval_mut(last).tokens += total - before;
+        }
+    }
+
+    /// A replica changes its label.
+    pub fn label(&mut self, now_fs: i128, pool: usize, gpus: u32, from: Label, to: Label) {
+        self.binding.change(now_fs, pool, gpus, from, to);
+    }
+
+    /// The measured window opens.
+    pub fn open_window(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize) {
+        self.binding.open_window(now_fs);
+        self.site_at_window = (0..sites)
+            .map(|site| {
+                power.meter(site).open_window(now_fs);
+                *power.meter(site).integrals()
+            })
+            .collect();
+    }
+
+    /// Next instant at which [`Self::tick`] is due [fs].
+    pub fn next_tick_fs(&self) -> i128 {
+        self.next_mark_fs.min(self.next_cell_fs)
+    }
+
+    /// Close the interval and the cell of the timeline that end now.
+    pub fn tick(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize, gauges: Gauges) {
+        if now_fs >= self.next_cell_fs {
+            self.binding.close_cell(now_fs);
+            self.next_cell_fs += CELL_FS;
+        }
+        if now_fs >= self.next_mark_fs {
+            self.mark(now_fs, power, sites, gauges);
+            self.next_mark_fs += self.interval_fs;
+        }
+    }
+
+    fn mark(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize, gauges: Gauges) {
+        let binding = self.binding.close_interval(now_fs);
+        let sites = (0..sites)
+            .map(|site| {
+                let (clock, working) = power.clock_integrals(now_fs, site);
+                let waiting = power.waiting(site);
+                let meter = power.meter(site);
+                meter.advance(now_fs);
+                let sums = meter.integrals();
+                SiteMark {
+                    it_j: sums.it.as_j(),
+                    gpu_active_j: sums.gpu_active.as_j(),
+                    gpu_idle_j: sums.gpu_idle.as_j(),
+                    budget_j: sums.budget.as_j(),
+                    clock,
+                    working,
+                    waiting,
+                }
+            })
+            .collect();
+        self.marks.push(Mark { at_fs: now_fs, sites, gauges, binding, backlog_tok: self.backlog_tok });
+    }
+
+    /// Close the books at `end_fs`: last interval and cell; then check what must be conserved.
+    ///
+    /// # Errors
+    /// The first conservation law that does not hold, in words.
+    pub fn close(
+        &mut self,
+        end_fs: i128,
+        power: &mut PowerControl,
+        sites: usize,
+        gauges: Gauges,
+    ) -> Result<(), String> {
+        self.count_system(end_fs, 0);
+        self.binding.close_cell(end_fs);
+        if self.marks.last().is_none_or(|mark| mark.at_fs < end_fs) {
+            self.mark(end_fs, power, sites, gauges);
+        }
+        for site in 0..sites {
+            power.meter(site).advance(end_fs);
+        }
+        if self.site_at_window.is_empty() {
+            self.site_at_window = vec![Default::default(); sites];
+        }
+        self.check(power, sites)
+    }
+
+    fn check(&self, power: &mut PowerControl, sites: usize) -> Result<(), String> {
+        let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
+        if self.arrived != self.completed + shed + self.in_flight {
+            return Err(format!(
+                "requests: {} arrived, {} completed + {shed} shed + {} in flight",
+                self.arrived, self.completed, self.in_flight
+            ));
+        }
+        if self.output_tokens != self.completed_output_tokens + self.in_flight_output_tokens {
+            return Err(format!(
+                "tokens: {} emitted, {} in completed requests + {} in flight",
+                self.output_tokens, self.completed_output_tokens, self.in_flight_output_tokens
+            ));
+        }
+        if self.in_system_integral != self.sojourn_fs {
+            return Err(format!(
+                "Little's law: ∫N dt = {} fs, Σ time in system = {} fs",
+                self.in_system_integral, self.sojourn_fs
+            ));
+        }
+        let mut posted = [Energy::default(); 3];
+        for account in &self.pools {
+            posted[0] += account.it;
+            posted[1] += account.gpu_active;
+            posted[2] += account.gpu_idle;
+        }
+        let mut metered = [Energy::default(); 3];
+        for site in 0..sites {
+            let sums = power.meter(site).integrals();
+            metered[0] += sums.it;
+            metered[1] += sums.gpu_active;
+            metered[2] += sums.gpu_idle;
+        }
+        if posted != metered {
+            return Err(format!("joules: segments add up to {posted:?}, the meters read {metered:?}"));
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, departure: &Departure, finish_fs: Option<i128>) {
+        if self.keep {
+            let request = &departure.request;
+            self.rows.push(RequestRow {
+                index: request.index,
+                class: request.class,
+                arrival_fs: request.arrival_fs,
+                first_token_fs: departure.first_token_fs,
+                finish_fs,
+                prompt_tok: request.prompt_tok,
+                output_tok: request.output_tok,
+                replica: departure.replica,
+                outcome: departure.outcome,
+            });
+        }
+    }
+
+    fn count_system(&mut self, now_fs: i128, change: i128) {
+        self.in_system_integral += self.in_system * (now_fs - self.in_system_since_fs);
+        self.in_system_since_fs = now_fs;
+        self.in_system += change;
+    }
+
+    fn interval_at(&mut self, now_fs: i128) -> &mut Interval {
+        self.interval_mut((now_fs / self.interval_fs) as usize)
+    }
+
+    fn interval_mut(&mut self, index: usize) -> &mut Interval {
+        if index >= self.intervals.len() {
+            self.intervals.resize(index + 1, Interval::default());
+        }
+        &mut self.intervals[index]
+    }
+}
+
+/// Tokens that a run has emitted `at_fs`, in 2^-32 tokens, iterations under way in proportion to their time.
+fn tokens_after(run: &Run, at_fs: i128) -> i128 {
+    let emitted = i128::from(run.emitted);
+    let elapsed = at_fs - run.start_fs;
+    let done = run.series.completed(elapsed);
+    let rest = elapsed - run.series.sum_fs(done);
+    let whole = (done * emitted) << TOKEN_BITS;
+    if rest == 0 {
+        return whole;
+    }
+    // Durations stay below 10^19 fs, so the product fits.
+    whole + ((emitted * rest) << TOKEN_BITS) / run.series.nth_fs(done)
+}
+
+/// Tokens from the fixed point of the interval accounts.
+pub(super) fn tokens_f64(fixed: i128) -> f64 {
+    fixed as f64 / (1_u64 << TOKEN_BITS) as f64
+}
+
+/// Seconds of a length [fs].
+pub(super) fn seconds(fs: i128) -> f64 {
+    fs as f64 / FS_PER_S as f64
+}

@@ -1,0 +1,439 @@
+//! The batch of a replica: queue, running sequences, KV blocks; what starts and ends with an iteration.
+//!
+//! Bookkeeping is O(log batch): decoding sequences stand in a heap by the iteration that ends them, and in a
+//! histogram by context modulo block size that tells how many blocks the next iterations take.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::slots::{List, NONE, Slots, Stage};
+use crate::fleet::Pool;
+use crate::physics::bucket;
+use crate::physics::step::Shape;
+use crate::scenario::types::Priority;
+
+/// Queues and running lists by priority, high first.
+const PRIORITIES: usize = 3;
+
+/// Place of a priority among the queues.
+pub fn rank_of(priority: Priority) -> usize {
+    match priority {
+        Priority::High => 0,
+        Priority::Normal => 1,
+        Priority::Low => 2,
+    }
+}
+
+/// What an iteration, and the like ones after it, will do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Shape of the first iteration.
+    pub shape: Shape,
+    /// Tokens per iteration of the sequence that stays in prefill; 0 if none does.
+    pub partial_tok: u32,
+    /// Like iterations at most, ≥ 1.
+    pub iterations: u64,
+    /// Prompts that end with the (only) iteration.
+    pub ending: u32,
+}
+
+/// What happened while a plan was made; reused between starts.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Slots admitted, in order.
+    pub admitted: Vec<u32>,
+    /// Slots preempted, the tokens they lost, and whether they were decoding, in order.
+    pub preempted: Vec<(u32, u64, bool)>,
+    /// Whether the head of the queue was refused for slots or KV blocks.
+    pub refused: bool,
+}
+
+impl Notes {
+    fn clear(&mut self) {
+        self.admitted.clear();
+        self.preempted.clear();
+        self.refused = false;
+    }
+}
+
+/// Queue and running sequences of a replica.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    queues: [List; PRIORITIES],
+    waiting: u32,
+    /// In order of admission.
+    running_lists: [List; PRIORITIES],
+    running: u32,
+    decoding: u32,
+    /// Tokens in the cache of decoding sequences.
+    kv_tok: i64,
+    /// Iterations completed.
+    iter: u64,
+    /// (last iteration, request index, slot) of decoding sequences; entries of preempted ones are stale.
+    finish: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    /// Decoding sequences by (context − iter) mod block size.
+    residues: Vec<u32>,
+    free_blocks: u64,
+    /// The sequence in prefill and its tokens in the cache.
+    prefill: Option<(u32, u32)>,
+    /// Prompts that end with the planned iteration.
+    ending: Vec<u32>,
+    /// Running sequences by class.
+    residents: Vec<u32>,
+}
+
+impl Batch {
+    /// Empty.
+    pub fn new(pool: &Pool, classes: usize) -> Self {
+        Self {
+            queues: [List::default(); PRIORITIES],
+            waiting: 0,
+            running_lists: [List::default(); PRIORITIES],
+            running: 0,
+            decoding: 0,
+            kv_tok: 0,
+            iter: 0,
+            finish: BinaryHeap::new(),
+            residues: vec![0; pool.block_tok as usize],
+            free_blocks: pool.kv_blocks,
+            prefill: None,
+            ending: Vec::new(),
+            residents: vec![0; classes],
+        }
+    }
+
+    /// Requests waiting.
+    pub fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// Sequences running: decoding or in prefill.
+    pub fn running(&self) -> u32 {
+        self.running
+    }
+
+    /// Iterations completed.
+    pub fn iterations(&self) -> u64 {
+        self.iter
+    }
+
+    /// Running sequences by class.
+    pub fn residents(&self) -> &[u32] {
+        &self.residents
+    }
+
+    /// A request joins the end of its queue; returns whether it is the next to be admitted.
+    pub fn enqueue(&mut self, slots: &mut Slots, id: u32, priority: usize) -> bool {
+        let is_head = self.queues[..=priority].iter().all(List::is_empty);
+        self.queues[priority].push_back(slots, id);
+        self.waiting += 1;
+        is_head
+    }
+
+    /// A waiting request leaves; returns whether it was the next to be admitted.
+    pub fn abandon(&mut self, slots: &mut Slots, id: u32, priority: usize) -> bool {
+        let was_head = self.head().is_some_and(|(_, head)| head == id);
+        self.queues[priority].remove(slots, id);
+        self.waiting -= 1;
+        was_head
+    }
+
+    /// Whether KV blocks for `tokens` are free at the start of the current run of iterations.
+    pub fn may_fit(&self, pool: &Pool, tokens: u32) -> bool {
+        u64::from(tokens.div_ceil(pool.block_tok)) <= self.free_blocks
+    }
+
+    fn head(&self) -> Option<(usize, u32)> {
+        self.queues.iter().enumerate().find(|(_, q)| !q.is_empty()).map(|(priority, q)| (priority, q.head))
+    }
+
+    /// Make room, admit, and plan the next iterations; `None` if there is nothing to do.
+    pub fn start(
+        &mut self,
+        slots: &mut Slots,
+        pool: &Pool,
+        priorities: &[usize],
+        notes: &mut Notes,
+    ) -> Option<Plan> {
+        notes.clear();
+        self.ending.clear();
+        self.make_room(slots, pool, priorities, notes);
+        let growth = self.growth(0);
+        let budget = pool.max_step_tok - self.decoding;
+        let mut left = budget;
+        let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
+        let mut partial_tok = 0;
+        let mut remaining = 0;
+        let mut take = |shape: &mut Shape, left: &mut u32, need: u32, done: u32| {
+            let chunk = (need - done).min(*left);
+            *left -= chunk;
+            shape.p += chunk;
+            shape.chunks += 1;
+            shape.pairs += i64::from(chunk) * i64::from(done) + i64::from(chunk) * (i64::from(chunk) + 1) / 2;
+            if done + chunk < need {
+                partial_tok = chunk;
+                remaining = need - done;
+            }
+            done + chunk == need
+        };
+        if let Some((id, done)) = self.prefill
+            && left > 0
+            && take(&mut shape, &mut left, slots[id].need, done)
+        {
+            self.ending.push(id);
+            self.prefill = None;
+        }
+        if notes.preempted.is_empty() {
+            while left > 0
+                && let Some((priority, id)) = self.head()
+            {
+                let need = slots[id].need;
+                let blocks = u64::from(need.div_ceil(pool.block_tok));
+                if self.running == pool.max_seqs || blocks > self.free_blocks - growth {
+                    notes.refused = true;
+                    break;
+                }
+                self.queues[priority].remove(slots, id);
+                self.waiting -= 1;
+                self.running += 1;
+                self.free_blocks -= blocks;
+                self.running_lists[priority].push_back(slots, id);
+                self.residents[usize::from(slots[id].request.class)] += 1;
+                slots[id].stage = Stage::Prefill;
+                notes.admitted.push(id);
+                if take(&mut shape, &mut left, need, 0) {
+                    self.ending.push(id);
+                } else {
+                    self.prefill = Some((id, 0));
+                }
+            }
+        }
+        if shape.n == 0 && shape.p == 0 {
+            return None;
+        }
+        let ending = self.ending.len() as u32;
+        let iterations = if ending > 0 || !notes.preempted.is_empty() {
+            1
+        } else {
+            self.like_iterations(slots, &shape, partial_tok, remaining)
+        };
+        Some(Plan { shape, partial_tok, iterations, ending })
+    }
+
+    /// Preempt until the next token of every decoding sequence has a block.
+    fn make_room(&mut self, slots: &mut Slots, pool: &Pool, priorities: &[usize], notes: &mut Notes) {
+        while self.growth(0) > self.free_blocks {
+            let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else { return };
+            debug_assert_ne!(id, NONE);
+            let priority = priorities[usize::from(slots[id].request.class)];
+            self.running_lists[priority].remove(slots, id);
+            self.running -= 1;
+            self.residents[usize::from(slots[id].request.class)] -= 1;
+            let slot = &mut slots[id];
+            let was_decoding = slot.stage == Stage::Decoding;
+            let lost = if was_decoding {
+                slot.emitted = slot.request.output_tok - (slot.finish_iter - self.iter) as u32;
+                let context = slot.request.prompt_tok + slot.emitted - 1;
+                self.decoding -= 1;
+                self.kv_tok -= i64::from(context);
+                let residue = residue(context, self.iter, pool.block_tok);
+                self.residues[residue] -= 1;
+                self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
+                slot.need = slot.request.prompt_tok + slot.emitted;
+                u64::from(context)
+            } else {
+                let done = self.prefill.take().map_or(0, |(_, done)| done);
+                self.free_blocks += u64::from(slot.need.div_ceil(pool.block_tok));
+                u64::from(done)
+            };
+            slot.stage = Stage::Waiting;
+            self.queues[priority].push_front(slots, id);
+            self.waiting += 1;
+            notes.preempted.push((id, lost, was_decoding));
+        }
+    }
+
+    /// Blocks that decoding sequences take with iteration `ahead` from now.
+    fn growth(&self, ahead: u64) -> u64 {
+        let block = self.residues.len() as u64;
+        let at = (block - (self.iter + ahead) % block) % block;
+        u64::from(self.residues[at as usize])
+    }
+
+    /// Blocks that decoding sequences take with the next `count` iterations.
+    fn growth_over(&self, count: u64) -> u64 {
+        let block = self.residues.len() as u64;
+        let rest = (0..count % block).map(|ahead| self.growth(ahead)).sum::<u64>();
+        count / block * u64::from(self.decoding) + rest
+    }
+
+    /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
+    fn like_iterations(&mut self, slots: &Slots, shape: &Shape, partial_tok: u32, remaining: u32) -> u64 {
+        let mut count = u64::MAX;
+        if partial_tok > 0 {
+            count = u64::from(remaining.div_ceil(partial_tok)) - 1;
+            let step = i64::from(partial_tok) * i64::from(partial_tok);
+            let edge = bucket::upper_edge(bucket::bucket(shape.pairs / i64::from(shape.p)));
+            count = count.min(iterations_below(edge.saturating_mul(i64::from(shape.p)), shape.pairs, step));
+        }
+        if shape.n > 0 {
+            let edge = bucket::upper_edge(bucket::bucket(shape.kv_tok));
+            count = count.min(iterations_below(edge, shape.kv_tok, i64::from(shape.n)));
+            if let Some(first) = self.first_finish(slots) {
+                count = count.min(first - self.iter);
+            }
+            let block = self.residues.len() as u64;
+            if (count.div_ceil(block) + 1).saturating_mul(u64::from(shape.n)) > self.free_blocks {
+                let mut fits = self.free_blocks / u64::from(shape.n) * block;
+                let mut taken = self.growth_over(fits);
+                while fits < count && taken + self.growth(fits) <= self.free_blocks {
+                    taken += self.growth(fits);
+                    fits += 1;
+                }
+                count = count.min(fits);
+            }
+        }
+        count.max(1)
+    }
+
+    fn first_finish(&mut self, slots: &Slots) -> Option<u64> {
+        while let Some(&Reverse((finish, index, id))) = self.finish.peek() {
+            let slot = &slots[id];
+            if slot.stage == Stage::Decoding && slot.finish_iter == finish && slot.request.index == index {
+                return Some(finish);
+            }
+            self.finish.pop();
+        }
+        None
+    }
+
+    /// `count` iterations of the plan are over. Prompts that ended decode from now on, or are done; pushes all
+    /// sequences that are done, in order of request index, and calls `token` for each prompt that ended.
+    pub fn end(
+        &mut self,
+        slots: &mut Slots,
+        pool: &Pool,
+        plan: &Plan,
+        count: u64,
+        done: &mut Vec<u32>,
+        mut token: impl FnMut(&mut Slots, u32),
+    ) {
+        self.free_blocks -= self.growth_over(count);
+        self.iter += count;
+        self.kv_tok += i64::from(self.decoding) * count as i64;
+        if let Some((_, processed)) = &mut self.prefill {
+            *processed += plan.partial_tok * count as u32;
+        }
+        while self.first_finish(slots) == Some(self.iter)
+            && let Some(Reverse((_, _, id))) = self.finish.pop()
+        {
+            let request = &slots[id].request;
+            let context = request.prompt_tok + request.output_tok - 1;
+            self.decoding -= 1;
+            self.kv_tok -= i64::from(context);
+            self.residues[residue(context, self.iter, pool.block_tok)] -= 1;
+            self.leave(slots, pool, id, context);
+            done.push(id);
+        }
+        let sorted = self.ending.is_empty();
+        let ending = std::mem::take(&mut self.ending);
+        for &id in &ending {
+            token(slots, id);
+            let slot = &mut slots[id];
+            slot.emitted += 1;
+            let context = slot.need;
+            if slot.emitted == slot.request.output_tok {
+                self.leave(slots, pool, id, context);
+                done.push(id);
+                continue;
+            }
+            slot.stage = Stage::Decoding;
+            slot.finish_iter = self.iter + u64::from(slot.request.output_tok - slot.emitted);
+            self.finish.push(Reverse((slot.finish_iter, slot.request.index, id)));
+            self.decoding += 1;
+            self.kv_tok += i64::from(context);
+            self.residues[residue(context, self.iter, pool.block_tok)] += 1;
+        }
+        self.ending = ending;
+        self.ending.clear();
+        if !sorted {
+            done.sort_by_key(|&id| slots[id].request.index);
+        }
+    }
+
+    fn leave(&mut self, slots: &mut Slots, pool: &Pool, id: u32, context: u32) {
+        let slot = &slots[id];
+        let class = usize::from(slot.request.class);
+        self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
+        self.running -= 1;
+        self.residents[class] -= 1;
+        self.unlink(slots, id);
+    }
+
+    fn unlink(&mut self, slots: &mut Slots, id: u32) {
+        let (prev, next) = (slots[id].prev, slots[id].next);
+        for list in &mut self.running_lists {
+            if list.head == id {
+                list.head = next;
+            }
+            if list.tail == id {
+                list.tail = prev;
+            }
+        }
+        if prev != NONE {
+            slots[prev].next = next;
+        }
+        if next != NONE {
+            slots[next].prev = prev;
+        }
+    }
+
+    /// Tokens a decoding sequence has emitted after `ahead` further iterations.
+    pub fn emitted(&self, slots: &Slots, id: u32, ahead: u64) -> u32 {
+        let slot = &slots[id];
+        match slot.stage {
+            Stage::Decoding => slot.request.output_tok - (slot.finish_iter - self.iter - ahead) as u32,
+            _ => slot.emitted,
+        }
+    }
+
+    /// Check the counts against the running sequences; `None` if they agree. For tests and debug builds.
+    pub fn audit(&self, slots: &Slots, pool: &Pool) -> Option<String> {
+        let (mut decoding, mut running, mut kv, mut blocks) = (0, 0, 0_i64, 0_u64);
+        for list in &self.running_lists {
+            let mut id = list.head;
+            while id != NONE {
+                running += 1;
+                let slot = &slots[id];
+                if slot.stage == Stage::Decoding {
+                    decoding += 1;
+                    let context = slot.request.prompt_tok + self.emitted(slots, id, 0) - 1;
+                    kv += i64::from(context);
+                    blocks += u64::from(context.div_ceil(pool.block_tok));
+                } else {
+                    blocks += u64::from(slot.need.div_ceil(pool.block_tok));
+                }
+                id = slot.next;
+            }
+        }
+        let ok = (decoding, running, kv) == (self.decoding, self.running, self.kv_tok)
+            && blocks + self.free_blocks == pool.kv_blocks
+            && self.residues.iter().sum::<u32>() == self.decoding;
+        (!ok).then(|| {
+            format!(
+                "running {running}/{}, decoding {decoding}/{}, cached {kv}/{}, blocks {blocks} + {} of {}",
+                self.running, self.decoding, self.kv_tok, self.free_blocks, pool.kv_blocks
+            )
+        })
+    }
+}
+
+fn residue(context: u32, iter: u64, block: u32) -> usize {
+    let block = u64::from(block);
+    ((u64::from(context) + block - iter % block) % block) as usize
+}
+
+/// Largest k with `from + (k − 1)·step < edge`.
+fn iterations_below(edge: i64, from: i64, step: i64) -> u64 {
+    ((edge - from - 1) / step + 1).max(1) as u64
+}

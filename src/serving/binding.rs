@@ -1,0 +1,46 @@
+//! The label of a replica: the rule of PHYSICS D5, the same for both engines.
+
+use crate::fleet::Pool;
+use crate::ledger::Label;
+use crate::physics::clock::Clock;
+use crate::physics::step::PowerState;
+
+/// What a step time more than this above the full clock's means: the cap binds.
+const SLOWDOWN: f64 = 1.01;
+
+/// What an iteration's state says about its cause; constant within a segment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cause {
+    /// Step time at the state's centre [s].
+    pub step_s: f64,
+    /// Label if the replica is backlogged or late and nothing is refused.
+    pub plain: Label,
+    /// Label if admission is refused for slots or KV memory.
+    pub refused: Label,
+}
+
+/// The cause of iterations in a power state at a clock. `gpu_cap`: the clock is held by a limit on the GPUs.
+pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, gpu_cap: bool) -> Cause {
+    let parts = pool.step.at_state(state, clock).parts;
+    let step_s = parts.total_s();
+    if clock.share < Clock::FULL.share {
+        let full_s = pool.step.at_state(state, &Clock::FULL).parts.total_s();
+        if step_s > SLOWDOWN * full_s {
+            let label = if gpu_cap { Label::PowerGpuCap } else { Label::PowerMeter };
+            return Cause { step_s, plain: label, refused: label };
+        }
+    }
+    let compute = parts.compute_s + parts.host_s + parts.link_s;
+    let plain = if parts.memory_s > compute {
+        Label::MemoryBandwidth
+    } else if parts.compute_s >= parts.host_s.max(parts.link_s) {
+        Label::Compute
+    } else if parts.host_s >= parts.link_s {
+        Label::Host
+    } else {
+        Label::Link
+    };
+    let largest = parts.memory_s.max(compute) / step_s;
+    let refused = if 1.0 - parts.batch_elasticity > largest { Label::KvCapacity } else { plain };
+    Cause { step_s, plain, refused }
+}

@@ -1,0 +1,7 @@
+//! Serving: routers, admission, batches and KV cache of replicas, in segments.
+
+pub mod batch;
+pub mod binding;
+pub mod loads;
+pub mod router;
+pub mod slots;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use wattmill::scenario::{Resolved, ScenarioError};
 use wattmill::SimError;
+use wattmill::scenario::{Resolved, ScenarioError};
 
 /// Exit code of bad input.
 pub const BAD_INPUT: u8 = 2;
@@ -67,7 +67,5 @@ pub fn code(end: Result<(), Failure>) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -36,7 +36,8 @@ impl Progress {
             Display::Nothing
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
-            let template = if duration_s.is_some() { "{bar:30} {percent:>3} % {msg}" } else { "{spinner} {msg}" };
+            let template =
+                if duration_s.is_some() { "{bar:30} {percent:>3} % {msg}" } else { "{spinner} {msg}" };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }

@@ -52,7 +52,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let dir =
         out_dir::choose(&resolved, &arguments.scenario.path, arguments.output.as_deref(), arguments.force)?;
     // Before the run, so that a result never comes without the scenario that made it.
-    let resolved_yaml = scenario::resolved_yaml(&resolved, &dir).map_err(|error| Failure::Failed(error.into()))?;
+    let resolved_yaml =
+        scenario::resolved_yaml(&resolved, &dir).map_err(|error| Failure::Failed(error.into()))?;
 
     let progress = Progress::new(resolved.scenario.duration_s, arguments.quiet || arguments.json);
     let go_on = |simulated_s: f64, requests: u64| {

@@ -25,5 +25,7 @@ pub fn width() -> usize {
 /// Whether stdout shows colours and the user has not asked for none (`NO_COLOR`, `TERM=dumb`).
 pub fn color() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    io::stdout().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    io::stdout().is_terminal()
+        && !set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

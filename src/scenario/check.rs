@@ -96,7 +96,8 @@ impl Check {
         if scenario.name.contains(['/', '\\']) || scenario.name.starts_with('.') {
             self.refuse("name", "names the result folder: no '/' or '\\', and no '.' in front");
         }
-        let replays = scenario.workload.classes.iter().any(|class| matches!(class.arrivals, Arrivals::Trace(_)));
+        let replays =
+            scenario.workload.classes.iter().any(|class| matches!(class.arrivals, Arrivals::Trace(_)));
         match scenario.duration_s {
             Some(duration_s) => {
                 self.positive("duration_s", duration_s, MAX_DURATION_S);
@@ -118,7 +119,10 @@ impl Check {
                 }
             }
             None if !replays => {
-                self.refuse("duration_s", "is missing; only a scenario that replays a trace may leave it out");
+                self.refuse(
+                    "duration_s",
+                    "is missing; only a scenario that replays a trace may leave it out",
+                );
             }
             None => {}
         }
@@ -166,7 +170,10 @@ impl Check {
                     let mut distinct = served.clone();
                     distinct.sort_unstable();
                     distinct.dedup();
-                    self.refuse(path, format!("no pool serves '{model}'; pools serve {}", distinct.join(", ")));
+                    self.refuse(
+                        path,
+                        format!("no pool serves '{model}'; pools serve {}", distinct.join(", ")),
+                    );
                 }
             }
         }
@@ -227,7 +234,10 @@ impl Check {
                 self.positive(&format!("{path}.arrivals.trace.scale"), trace.scale, 1e6);
                 self.positive(&format!("{path}.arrivals.trace.speed_up"), trace.speed_up, 1e6);
                 if class.lengths.is_some() {
-                    self.refuse(format!("{path}.lengths"), "must be left out: a trace brings its own token counts");
+                    self.refuse(
+                        format!("{path}.lengths"),
+                        "must be left out: a trace brings its own token counts",
+                    );
                 }
             }
         }
@@ -248,7 +258,8 @@ impl Check {
     }
 
     fn length(&mut self, path: &str, length: &Length) {
-        let mut tokens = |name: &str, tok: u32| self.count(&format!("{path}.{name}"), tok.into(), MAX_TOK.into());
+        let mut tokens =
+            |name: &str, tok: u32| self.count(&format!("{path}.{name}"), tok.into(), MAX_TOK.into());
         match length {
             Length::Constant(constant) => tokens("constant.tok", constant.tok),
             Length::Exponential(exponential) => {
@@ -270,7 +281,10 @@ impl Check {
 
     fn models(&mut self, scenario: &Scenario, catalog: &Catalog) {
         let models = &scenario.models;
-        self.unique(models.iter().enumerate().map(|(i, m)| (format!("models.{i}.name"), m.name.as_str())), "model");
+        self.unique(
+            models.iter().enumerate().map(|(i, m)| (format!("models.{i}.name"), m.name.as_str())),
+            "model",
+        );
         for (i, model) in models.iter().enumerate() {
             self.name(&format!("models.{i}.name"), &model.name);
             self.known(&format!("models.{i}.catalog"), &model.catalog, Kind::Model, catalog);
@@ -353,7 +367,10 @@ impl Check {
             self.refuse(format!("{path}.pools"), "is empty; a site needs at least one pool");
         }
         self.unique(
-            site.pools.iter().enumerate().map(|(i, pool)| (format!("{path}.pools.{i}.name"), pool.name.as_str())),
+            site.pools
+                .iter()
+                .enumerate()
+                .map(|(i, pool)| (format!("{path}.pools.{i}.name"), pool.name.as_str())),
             "pool",
         );
     }
@@ -375,8 +392,7 @@ impl Check {
             && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu)
             && gpus % tensor != 0
         {
-            let fitting: Vec<String> =
-                (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
+            let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
             self.refuse(
                 tensor_path,
                 format!("is {tensor}; must divide the {gpus} GPUs of a node: {}", fitting.join(", ")),
@@ -492,7 +508,10 @@ impl Check {
         if known.contains(&name) {
             return true;
         }
-        self.refuse(path, format!("unknown {} '{name}'{}", kind.word(), suggestion(name, known.iter().copied())));
+        self.refuse(
+            path,
+            format!("unknown {} '{name}'{}", kind.word(), suggestion(name, known.iter().copied())),
+        );
         false
     }
 }

@@ -85,7 +85,9 @@ impl Node {
                 _ => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
             },
             Json::String(s) => Value::Text(s.clone()),
-            Json::Array(items) => Value::List(items.iter().map(|item| Self::from_json(item, place)).collect()),
+            Json::Array(items) => {
+                Value::List(items.iter().map(|item| Self::from_json(item, place)).collect())
+            }
             Json::Object(map) => Value::Map(
                 map.iter()
                     .map(|(key, item)| Entry {

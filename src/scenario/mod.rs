@@ -205,10 +205,11 @@ fn finish(
     if !problems.is_empty() {
         return Err(ScenarioError::Problems(source.lines(&problems)));
     }
-    let hash = hash::of(&scenario, &base_dir, options.catalog_dir.as_deref()).map_err(|(field, path, error)| {
-        let message = format!("'{}' cannot be read: {error}", path.display());
-        ScenarioError::Problems(source.lines(&[Problem { path: field, message }]))
-    })?;
+    let hash =
+        hash::of(&scenario, &base_dir, options.catalog_dir.as_deref()).map_err(|(field, path, error)| {
+            let message = format!("'{}' cannot be read: {error}", path.display());
+            ScenarioError::Problems(source.lines(&[Problem { path: field, message }]))
+        })?;
     Ok(Resolved { scenario, hash, base_dir, catalog: options.catalog.clone(), source: Arc::new(source) })
 }
 

@@ -9,17 +9,21 @@ const SIMILAR: f64 = 0.78;
 pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let lower = wrong.to_lowercase();
+    // Similarity decides what is near, edits which is nearest: of equally many, a swapped letter before a lost one.
+    let edits = |word: &str| {
+        let word = word.to_lowercase();
+        (strsim::damerau_levenshtein(&lower, &word), lower.len().abs_diff(word.len()))
+    };
     let best = known
         .iter()
-        .map(|word| (strsim::jaro_winkler(&lower, &word.to_lowercase()), *word))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
+        .filter(|word| strsim::jaro_winkler(&lower, &word.to_lowercase()) >= SIMILAR)
+        .min_by_key(|word| edits(word));
     let listed = || known.join(", ");
     match best {
-        Some((_, word)) if known.len() <= SHORT_LIST && known.len() > 1 => {
+        Some(word) if known.len() <= SHORT_LIST && known.len() > 1 => {
             format!("; did you mean '{word}'? (known: {})", listed())
         }
-        Some((_, word)) => format!("; did you mean '{word}'?"),
+        Some(word) => format!("; did you mean '{word}'?"),
         None if known.is_empty() => "; none is known here".into(),
         None => format!("; known: {}", listed()),
     }

@@ -18,7 +18,9 @@ pub(crate) fn apply(root: &mut Node, assignment: &str, number: usize) -> Result<
     let value = if text.trim().is_empty() {
         Node { value: Value::Null, place }
     } else {
-        yaml::parse(text).map_err(|error| format!("the value is not YAML: {}", error.message))?.moved_to(place)
+        yaml::parse(text)
+            .map_err(|error| format!("the value is not YAML: {}", error.message))?
+            .moved_to(place)
     };
     put(root, schema::root(), &parts, 0, value)
 }

@@ -39,7 +39,9 @@ impl Transform for BareWords<'_> {
                             "required": [word],
                             "additionalProperties": false,
                         }),
-                        Some(payload) if self.all_optional(payload) => json!({ "type": "string", "const": word }),
+                        Some(payload) if self.all_optional(payload) => {
+                            json!({ "type": "string", "const": word })
+                        }
                         Some(_) => continue,
                     };
                     more.push(with_description(also, description.clone()));

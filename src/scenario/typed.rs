@@ -111,7 +111,7 @@ pub(crate) fn from_tree<T: de::DeserializeOwned>(root: &Node) -> Result<T, TypeE
 #[derive(Clone, Copy)]
 struct At<'a> {
     node: &'a Node,
-    /// The last key on the way here; list items have their list's.
+    /// The last key on the way here, and the number in its list.
     name: &'a str,
     key_place: Place,
 }
@@ -121,10 +121,7 @@ impl<'a> At<'a> {
         let subject = if self.name.is_empty() { "the scenario" } else { self.name };
         // An empty value has no text of its own to point at.
         let place = if self.node.value == Value::Null { self.key_place } else { self.node.place };
-        Err(TypeError::at(
-            place,
-            format!("{subject} is {}; expected {expected}", self.node.value.describe()),
-        ))
+        Err(TypeError::at(place, format!("{subject} is {}; expected {expected}", self.node.value.describe())))
     }
 
     fn whole(&self) -> Result<i128, TypeError> {
@@ -163,7 +160,6 @@ impl<'a> At<'a> {
     fn entries(&self, expected: &str) -> Result<&'a [Entry], TypeError> {
         match &self.node.value {
             Value::Map(entries) => Ok(entries),
-            Value::Null => self.refuse(&format!("{expected}; leave the key out for its default")),
             _ => self.refuse(expected),
         }
     }
@@ -240,7 +236,9 @@ impl<'de> Deserializer<'de> for At<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
         match &self.node.value {
-            Value::List(items) => visitor.visit_seq(Items { items: items.iter(), name: self.name }),
+            Value::List(items) => {
+                visitor.visit_seq(Items { items: items.iter().enumerate(), name: self.name })
+            }
             _ => self.refuse("a list (lines that start with '- ')"),
         }
     }
@@ -259,6 +257,7 @@ impl<'de> Deserializer<'de> for At<'_> {
         visitor: V,
     ) -> Result<V::Value, TypeError> {
         let entries = self.entries(&match fields {
+            _ if self.name.is_empty() => "a map with 'workload' and 'fleet'".into(),
             [one] => format!("a map with '{one}'"),
             [one, two] => format!("a map with '{one}' and '{two}'"),
             [one, two, ..] => format!("a map with '{one}', '{two}', …"),
@@ -277,9 +276,7 @@ impl<'de> Deserializer<'de> for At<'_> {
     ) -> Result<V::Value, TypeError> {
         let label = enum_label(name);
         let choice = match &self.node.value {
-            Value::Text(word) => {
-                Choice { word, place: self.node.place, payload: None, label: &label }
-            }
+            Value::Text(word) => Choice { word, place: self.node.place, payload: None, label: &label },
             Value::Map(entries) => match entries.as_slice() {
                 [entry] => Choice {
                     word: &entry.key,
@@ -337,7 +334,7 @@ fn enum_label(name: &str) -> String {
 }
 
 struct Items<'a> {
-    items: std::slice::Iter<'a, Node>,
+    items: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
     name: &'a str,
 }
 
@@ -345,10 +342,11 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = TypeError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TypeError> {
-        let Some(node) = self.items.next() else { return Ok(None) };
-        seed.deserialize(At { node, name: self.name, key_place: node.place })
+        let Some((index, node)) = self.items.next() else { return Ok(None) };
+        let name = format!("{}.{index}", self.name);
+        seed.deserialize(At { node, name: &name, key_place: node.place })
             .map(Some)
-            .map_err(|e| e.within(node.place, self.name))
+            .map_err(|e| e.within(node.place, &name))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -415,7 +413,12 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
             )),
             Some((value, place)) => Err(TypeError::at(
                 place,
-                format!("{} is {}; it has no fields, write just '{}'", self.word, value.describe(), self.word),
+                format!(
+                    "{} is {}; it has no fields, write just '{}'",
+                    self.word,
+                    value.describe(),
+                    self.word
+                ),
             )),
         }
     }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_yaml::{Location, Spanned};
+use serde_yaml::budget::BudgetBreach;
+use serde_yaml::{Error, Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::document::{Entry, Node, Place, Value};
 
@@ -31,9 +32,11 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
         // NaN and infinity are refused where the field is known.
         non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::PassThrough,
         strict_booleans: true,
+        reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let tree: Spanned<Tree> = serde_yaml::from_str_with_options(text, options).map_err(|e| syntax_error(&e))?;
+    let tree: Spanned<Tree> =
+        serde_yaml::from_str_with_options(text, options).map_err(|e| syntax_error(&e, text))?;
     Ok(tree.into())
 }
 
@@ -42,22 +45,46 @@ pub(crate) fn to_string(value: &impl Serialize) -> Result<String, String> {
     serde_yaml::to_string(value).map_err(|error| error.to_string())
 }
 
-fn syntax_error(error: &serde_yaml::Error) -> SyntaxError {
-    let error = error.without_snippet();
-    let at = error.location().filter(|at| at.line() > 0).map(|at| position(&at));
-    let text = error.to_string();
-    let mut message = text.lines().next().unwrap_or("not valid YAML").to_string();
-    // The position is shown in front; the crate repeats it at either end.
-    if let Some((line, column)) = at {
-        for stated in [
-            format!(" at line {line}, column {column}"),
-            format!(" at line {line} column {column}"),
-            format!("error: line {line} column {column}: "),
-        ] {
-            message = message.replace(&stated, "");
+fn syntax_error(error: &serde_yaml::Error, source: &str) -> SyntaxError {
+    let mut error = error.without_snippet();
+    let mut at = error.location().filter(|at| at.line() > 0).map(|at| position(&at));
+    while let Error::AliasError { error: inner, .. } = error {
+        error = inner;
+    }
+    let mut message = match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("duplicate key '{key}'; a map has each key once")
         }
+        Error::MultipleDocuments { .. } => "a second document begins here; a scenario is one document".into(),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
+        Error::Budget { .. } => {
+            format!("the document is too large; a scenario has at most {MAX_NODES} values, aliases counted")
+        }
+        // A key that is a map itself: most often one brace too many.
+        Error::Unexpected { expected: "string scalar", .. } => {
+            "a key must be a text; is there one '{' or '[' too many?".into()
+        }
+        other => UserMessageFormatter.format_message(other).lines().next().unwrap_or_default().to_string(),
+    };
+    if message.contains("recursion limit") {
+        message = too_deep();
+    }
+    if message.contains("tabs disallowed") {
+        message = "a tab indents this line; YAML is indented with spaces".into();
+        at = at.map(|(line, column)| (line, tab_before(source, line, column)));
     }
     SyntaxError { at, message }
+}
+
+fn too_deep() -> String {
+    format!("nested too deeply; a scenario has at most {MAX_DEPTH} levels")
+}
+
+/// The column of the tab that the parser stumbled over: it stands at `column` or just before it.
+fn tab_before(source: &str, line: u32, column: u32) -> u32 {
+    let text = source.lines().nth(line as usize - 1).unwrap_or_default();
+    let is_tab = |column: u32| column > 0 && text.chars().nth(column as usize - 1) == Some('\t');
+    if !is_tab(column) && is_tab(column - 1) { column - 1 } else { column }
 }
 
 fn position(at: &Location) -> (u32, u32) {

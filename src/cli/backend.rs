@@ -9,7 +9,7 @@ use wattmill::scenario::{Problem, Resolved};
 use super::exit::Failure;
 
 /// The embedded catalog, with the user's entries on top.
-// interface: Catalog::embedded() / Catalog::with_overlay(dir), errors to Failure::input(error.to_string()).
+// interface: Catalog::embedded() or Catalog::with_overlay(dir), errors by Failure::input(error.to_string()).
 pub fn catalog(overlay: Option<&Path>) -> Result<Catalog, Failure> {
     match overlay {
         Some(dir) if !dir.is_dir() => {
@@ -26,7 +26,8 @@ pub fn build_fleet(_resolved: &Resolved) -> Result<(), Vec<Problem>> {
 }
 
 /// Whether the workload's files are good; the text has their lines.
-// interface: wattmill::workload::Workload::open(&resolved.scenario, &resolved.base_dir)
+// interface: Workload::open(&resolved.scenario, &resolved.base_dir), with an error that names no file rendered by
+// resolved.render_problems(&[Problem { path: error.field, message: error.message }]), others by to_string().
 pub fn open_workload(_resolved: &Resolved) -> Result<(), String> {
     Ok(())
 }
@@ -63,7 +64,7 @@ pub fn write_report(
 }
 
 /// Write a synthetic trace.
-// interface: wattmill::workload::synth::write_trace(path, &SynthOptions { … })
-pub fn write_trace(_path: &Path, _preset: &str, _requests: Option<u64>, _seed: u64) -> anyhow::Result<()> {
+// interface: synth::write_trace(path, &SynthOptions { preset: preset.parse()?, requests, seed })
+pub fn write_trace(_path: &Path, _preset: &str, _requests: u64, _seed: u64) -> anyhow::Result<()> {
     anyhow::bail!("this build has no trace generator")
 }

@@ -7,6 +7,7 @@ use wattmill::scenario::{self, Resolved};
 
 use super::check::short;
 use super::exit::Failure;
+use super::scenario_args::ScenarioArguments;
 
 /// Largest `summary.json` that is looked into [bytes].
 const MAX_SUMMARY_BYTES: u64 = 64 << 20;
@@ -14,7 +15,7 @@ const MAX_SUMMARY_BYTES: u64 = 64 << 20;
 /// The result folder of a run. It need not exist, but can be made and may be replaced.
 pub fn choose(
     resolved: &Resolved,
-    scenario_path: &Path,
+    arguments: &ScenarioArguments,
     asked: Option<&Path>,
     force: bool,
 ) -> Result<PathBuf, Failure> {
@@ -47,7 +48,7 @@ pub fn choose(
         }
         Found::Result(_) | Found::Foreign => {}
     }
-    if let Some(kept) = must_keep(&dir, resolved, scenario_path) {
+    if let Some(kept) = must_keep(&dir, resolved, arguments) {
         return Err(Failure::input(format!(
             "{shown}: would be replaced, but holds {kept}; choose another folder with -o"
         )));
@@ -100,11 +101,12 @@ fn result_hash(dir: &Path) -> Option<String> {
         return None;
     }
     let summary: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
+    summary.get("schema_version")?.as_u64()?;
     Some(summary.pointer("/scenario/hash")?.as_str()?.to_string())
 }
 
 /// What in `dir` must survive even `--force`: where the user stands, and what the run reads.
-fn must_keep(dir: &Path, resolved: &Resolved, scenario_path: &Path) -> Option<String> {
+fn must_keep(dir: &Path, resolved: &Resolved, arguments: &ScenarioArguments) -> Option<String> {
     let dir = dir.canonicalize().ok()?;
     let inside = |path: &Path| path.canonicalize().is_ok_and(|path| path.starts_with(&dir));
     if inside(Path::new(".")) {
@@ -113,6 +115,7 @@ fn must_keep(dir: &Path, resolved: &Resolved, scenario_path: &Path) -> Option<St
     if std::env::home_dir().is_some_and(|home| inside(&home)) {
         return Some("your home directory".into());
     }
+    let scenario_path = arguments.path.as_path();
     // The resolved scenario of a result is written again with the same content.
     let own_copy = result_hash(&dir).as_ref() == Some(&resolved.hash)
         && scenario_path.canonicalize().is_ok_and(|path| path == dir.join("scenario.resolved.yaml"));
@@ -121,8 +124,9 @@ fn must_keep(dir: &Path, resolved: &Resolved, scenario_path: &Path) -> Option<St
     }
     scenario::input_files(resolved)
         .into_iter()
+        .chain(arguments.catalog.clone())
         .find(|path| inside(path))
-        .map(|path| format!("the input file {}", path.display()))
+        .map(|path| format!("the input {}", path.display()))
 }
 
 /// Try to write where the folder will be made; leaves nothing behind.
@@ -130,7 +134,8 @@ fn writable(dir: &Path) -> Result<(), Failure> {
     let refuse = |error: std::io::Error, at: &Path| {
         Failure::input(format!("{}: cannot write in '{}': {error}", dir.display(), at.display()))
     };
-    let absolute = std::path::absolute(dir).map_err(|error| refuse(error, dir))?;
+    // A link to a folder stays; what it points to is replaced.
+    let absolute = dir.canonicalize().or_else(|_| std::path::absolute(dir)).map_err(|e| refuse(e, dir))?;
     // The result is made beside its place and moved there, so the folder around it counts.
     let mut around = absolute.parent().unwrap_or(&absolute);
     while let Some(parent) = around.parent()

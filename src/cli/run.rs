@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(short, long)]
     quiet: bool,
     /// Print summary.json on stdout and nothing else
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long)]
     json: bool,
     /// Replace the result folder whatever it holds
     #[arg(long)]
@@ -49,8 +49,7 @@ enum Engine {
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let interrupted = interrupt::watch()?;
     let resolved = arguments.scenario.load(arguments.seed)?;
-    let dir =
-        out_dir::choose(&resolved, &arguments.scenario.path, arguments.output.as_deref(), arguments.force)?;
+    let dir = out_dir::choose(&resolved, &arguments.scenario, arguments.output.as_deref(), arguments.force)?;
     // Before the run, so that a result never comes without the scenario that made it.
     let resolved_yaml =
         scenario::resolved_yaml(&resolved, &dir).map_err(|error| Failure::Failed(error.into()))?;

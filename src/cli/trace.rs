@@ -24,9 +24,9 @@ struct Synth {
     /// Statistics to follow
     #[arg(long, value_enum)]
     preset: Preset,
-    /// Number of requests; default: the original trace's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    requests: Option<u64>,
+    /// Number of requests; the default is the original trace's
+    #[arg(long, value_name = "N", default_value_t = 19_366, value_parser = clap::value_parser!(u64).range(1..))]
+    requests: u64,
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,

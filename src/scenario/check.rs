@@ -389,7 +389,7 @@ impl Check {
         self.require(&tensor_path, tensor, tensor >= 1, "at least 1");
         if gpu_known
             && tensor >= 1
-            && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu)
+            && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu, pool.node.as_deref())
             && gpus % tensor != 0
         {
             let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();

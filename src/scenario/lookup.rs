@@ -22,7 +22,7 @@ impl Kind {
     }
 }
 
-// interface: replace the bodies by catalog.gpu_names(), model_names(), node_names(), engine_names().
+// interface: catalog.gpu_names().collect(), likewise model_names, node_names, engine_names.
 pub(crate) fn names(_catalog: &Catalog, kind: Kind) -> Vec<&str> {
     match kind {
         Kind::Gpu => vec!["H100-SXM-80GB", "B200-SXM-180GB"],
@@ -32,7 +32,7 @@ pub(crate) fn names(_catalog: &Catalog, kind: Kind) -> Vec<&str> {
     }
 }
 
-// interface: replace by catalog.gpu(name).map(|gpu| gpu.gpus_per_node.value).
-pub(crate) fn gpus_per_node(_catalog: &Catalog, _gpu: &str) -> Option<u32> {
+// interface: the node's own (catalog.node(node).gpus.value), else catalog.gpu(gpu).gpus_per_node.value.
+pub(crate) fn gpus_per_node(_catalog: &Catalog, _gpu: &str, _node: Option<&str>) -> Option<u32> {
     Some(8)
 }

@@ -54,7 +54,7 @@ impl TypeError {
         let inside = if name.is_empty() { String::new() } else { format!(" in {name}") };
         self.what = What::Done(match self.what {
             What::Done(message) => message,
-            What::UnknownField { field, known } if known.is_empty() => {
+            What::UnknownField { field, known: [] } => {
                 format!("unknown field '{field}'{inside}, which has no fields")
             }
             What::UnknownField { field, known } => {

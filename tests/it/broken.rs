@@ -287,9 +287,9 @@ fn duplicates() {
 fn not_yaml() {
     replaced("  classes:", "\tclasses:", "3:1", &["tab", "spaces"]);
     replaced("{ poisson: {", "{ poisson: {{", "5:29", &["a key must be a text", "'{'"]);
-    replaced("duration_s: 60", "duration_s: !ours 60", "1:13", &["tag"]);
+    replaced("duration_s: 60", "duration_s: !ours 60", "1:19", &["tag"]);
     refused(b"duration_s: 'open\n", &[], "a.yaml:1:13: ", &["unclosed quote"]);
-    refused(b"workload: *nowhere\n", &[], "a.yaml:1:11: ", &["unknown anchor"]);
+    refused(b"workload: *nowhere\n", &[], "a.yaml:1:11: ", &["reference to unknown value"]);
     refused(b"a: 1\n---\na: 2\n", &[], "a.yaml:3:1: ", &["second document"]);
     refused(b"a: b: c\n", &[], "a.yaml:1:5: ", &["not allowed"]);
     refused(b"a:\n   b: 1\n  c: 2\n", &[], "a.yaml:3:3: ", &["block mapping"]);
@@ -414,7 +414,7 @@ fn result_folders() {
     fs::create_dir(dir.path().join("theirs")).expect("folder");
     fs::write(dir.path().join("theirs/thesis.txt"), "years of work").expect("file");
     fs::create_dir(dir.path().join("other")).expect("folder");
-    let other = r#"{ "scenario": { "hash": "0123456789abcdef" } }"#;
+    let other = r#"{ "schema_version": 1, "scenario": { "hash": "0123456789abcdef" } }"#;
     fs::write(dir.path().join("other/summary.json"), other).expect("file");
     let before = entries(dir.path());
     let cases: [(&[&str], &str); 6] = [

@@ -1,0 +1,57 @@
+//! Commands, one file each; arguments here, exit codes in `exit`.
+
+mod backend;
+mod check;
+mod exit;
+mod interrupt;
+mod out_dir;
+mod progress;
+mod run;
+mod scenario_args;
+mod schema;
+mod terminal;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Watts in, tokens out: simulates LLM-inference fleets inside their power limits.
+#[derive(Parser)]
+#[command(name = "wattmill", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failure; 2 bad input; 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a scenario and write its result folder
+    Run(run::Arguments),
+    /// Check a scenario and its input files without running it
+    Check(check::Arguments),
+    /// Print the JSON Schema of scenario files, for editors
+    Schema,
+    /// Make request traces
+    Trace(trace::Arguments),
+}
+
+/// Parse the arguments, do the command, and turn its end into an exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version go to stdout and are no error; a closed pipe is not worth a word.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::BAD_INPUT } else { 0 });
+        }
+    };
+    exit::code(match arguments.command {
+        Command::Run(arguments) => run::main(&arguments),
+        Command::Check(arguments) => check::main(&arguments),
+        Command::Schema => schema::main(),
+        Command::Trace(arguments) => trace::main(&arguments),
+    })
+}

@@ -1,0 +1,76 @@
+//! The scenario's identity: SHA-256 over what determines its result, and over nothing else.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::inputs;
+use super::types::Scenario;
+
+/// Hash of the canonical scenario without its input paths, the input files' contents, and the catalog overlay.
+///
+/// # Errors
+/// A file that cannot be read, with its field (empty for the overlay).
+pub(crate) fn of(
+    scenario: &Scenario,
+    base_dir: &Path,
+    overlay: Option<&Path>,
+) -> Result<String, (String, PathBuf, io::Error)> {
+    let mut hasher = Sha256::new();
+    let mut canonical = scenario.clone();
+    let mut files = Vec::new();
+    for (field, path) in inputs::paths_mut(&mut canonical) {
+        files.push((field, base_dir.join(std::mem::take(path))));
+    }
+    // Struct order and shortest round-trip floats make this text canonical; typed values have no NaN.
+    let text = serde_json::to_string(&canonical).unwrap_or_default();
+    hasher.update(b"wattmill scenario 1\n");
+    hasher.update(text.as_bytes());
+    for (field, path) in files {
+        let digest = of_file(&path).map_err(|error| (field.clone(), path.clone(), error))?;
+        hasher.update(format!("\n{field} ").as_bytes());
+        hasher.update(digest);
+    }
+    if let Some(dir) = overlay {
+        for path in overlay_files(dir).map_err(|error| (String::new(), dir.to_path_buf(), error))? {
+            let digest = of_file(&path).map_err(|error| (String::new(), path.clone(), error))?;
+            let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
+            hasher.update(format!("\ncatalog {name} ").as_bytes());
+            hasher.update(digest);
+        }
+    }
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+fn of_file(path: &Path) -> io::Result<[u8; 32]> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The YAML files of a catalog overlay, sorted by name.
+fn overlay_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_file() && path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -185,7 +185,7 @@ impl Cosine {
                 low = x;
             }
             let newton = x - excess / (1.0 + self.a * slope);
-            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+            let next = if (low..=high).contains(&newton) { newton } else { 0.5 * (low + high) };
             // A tenth of a femtosecond or the last digits: finer than the rounding to come.
             if (next - x).abs() <= 1e-16 + 4.0 * f64::EPSILON * x || excess == 0.0 {
                 return next;

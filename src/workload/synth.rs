@@ -27,8 +27,8 @@ pub enum Preset {
     /// Statistics of `AzureLLMInferenceTrace_conv.csv` of the Azure Public Dataset (CC-BY-4.0;
     /// Patel et al., *Splitwise*, ISCA 2024): 19,366 requests in 3,502 s; prompts of mean 1,155 and
     /// median 1,020 tokens, at most 14,050; outputs of mean 211 and median 129, at most 1,000. The
-    /// outputs have two modes, near 100 and near 400 tokens, and practically all of the long ones
-    /// answer prompts of 512 to 2,047 tokens.
+    /// outputs have two modes, near 100 and near 400 tokens; practically all of the long ones answer
+    /// prompts of 512 to 2,047 tokens, and prompts from 2,048 on get 80 tokens on average.
     Azure2023Conversation,
 }
 
@@ -87,7 +87,8 @@ struct Shape {
     output: &'static [(f64, f64)],
     /// Outputs above this share of the distribution are long …
     long_above: f64,
-    /// … and answer prompts between these shares of theirs only.
+    /// … and answer prompts between these shares of theirs only. The longest prompts, above the second
+    /// share, get rather short answers.
     long_prompts: (f64, f64),
 }
 
@@ -155,6 +156,17 @@ fn exponential(generator: &mut Pcg64Mcg) -> f64 {
     }
 }
 
+/// A draw in [0, 1) with density 1 + tilt · (1 − 2v), |tilt| ≤ 1: some draws become the lesser (or, for
+/// a negative tilt, the greater) of two uniform ones.
+fn tilted(generator: &mut Pcg64Mcg, tilt: f64) -> f64 {
+    let (a, b, c) = (uniform(generator), uniform(generator), uniform(generator));
+    match (c < tilt.abs(), tilt > 0.0) {
+        (false, _) => a,
+        (true, true) => a.min(b),
+        (true, false) => a.max(b),
+    }
+}
+
 /// The value at share `u` of a distribution given by quantiles, in whole tokens.
 fn quantile(points: &[(f64, f64)], u: f64) -> u32 {
     let i = points.iter().position(|p| u < p.0).unwrap_or(points.len() - 1).max(1);
@@ -171,8 +183,15 @@ impl Shape {
         // Among prompts that may have long answers, so many do that the share over all is right.
         let may = u >= low && u < high;
         let long = may && uniform(&mut draws) * (high - low) < 1.0 - self.long_above;
-        let v = uniform(&mut draws);
-        let v = if long { self.long_above + v * (1.0 - self.long_above) } else { v * self.long_above };
+        let v = if long {
+            self.long_above + uniform(&mut draws) * (1.0 - self.long_above)
+        } else {
+            // The longest prompts get the shorter of the short answers, with density 2(1 − v) instead
+            // of 1; the others get what is left of the uniform one.
+            let longest = (1.0 - high) / self.long_above;
+            let tilt = if u >= high { 1.0 } else { -longest / (1.0 - longest) };
+            tilted(&mut draws, tilt) * self.long_above
+        };
         (quantile(self.prompt, u), quantile(self.output, v))
     }
 

@@ -26,7 +26,7 @@ pub fn seconds_to_fs(seconds: f64) -> Option<i128> {
 #[must_use]
 pub fn fs_to_seconds(fs: i128) -> f64 {
     // Whole seconds apart: they are exact, and so one rounding remains that matters.
-    (fs / FS_PER_S) as f64 + (fs % FS_PER_S) as f64 * 1e-15
+    (fs / FS_PER_S) as f64 + (fs % FS_PER_S) as f64 / 1e15
 }
 
 /// Why a decimal is refused.

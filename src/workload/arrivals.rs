@@ -15,7 +15,9 @@ use rand_distr::Exp1;
 use super::error::WorkloadError;
 use super::random::Key;
 use super::table::Table;
-use super::time::{DecimalError, FS_PER_DAY, FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_decimal, seconds_to_fs};
+use super::time::{
+    DecimalError, FS_PER_DAY, FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_decimal, seconds_to_fs,
+};
 use crate::scenario::types::{Diurnal, RateCurve};
 
 /// Highest rate [arrivals/s].
@@ -35,6 +37,12 @@ fn gap_fs(seconds: f64) -> Option<i128> {
     } else {
         None
     }
+}
+
+/// A span as seconds: one conversion, a last digit less exact than [`fs_to_seconds`], ten times as fast.
+#[inline]
+fn span_s(fs: i128) -> f64 {
+    fs as f64 * 1e-15
 }
 
 /// Equally spaced arrivals: the k-th at k / rate.
@@ -131,14 +139,9 @@ impl Cosine {
             ));
         }
         let hour = |h: f64, name: String| {
-            if (0.0..=24.0).contains(&h) {
-                seconds_to_fs(h).map(|fs| fs * 3600)
-            } else {
-                None
-            }
-            .ok_or_else(|| {
-                WorkloadError::field(name, format!("is {h}; it must be an hour of the day in 0..=24"))
-            })
+            if (0.0..=24.0).contains(&h) { seconds_to_fs(h).map(|fs| fs * 3600) } else { None }.ok_or_else(
+                || WorkloadError::field(name, format!("is {h}; it must be an hour of the day in 0..=24")),
+            )
         };
         let peak = hour(d.peak_at_h, format!("{field}.peak_at_h"))?;
         let start = hour(start_at_h, "start_at_h".into())?;
@@ -202,11 +205,13 @@ pub(crate) struct Day {
     cosine: Cosine,
     gaps: Gaps,
     now_fs: i128,
+    /// Time since the last peak [fs].
+    since_peak_fs: i128,
 }
 
 impl Day {
     pub(crate) fn new(cosine: Cosine, gaps: Gaps) -> Self {
-        Self { cosine, gaps, now_fs: 0 }
+        Self { cosine, gaps, now_fs: 0, since_peak_fs: cosine.start_fs }
     }
 
     #[inline]
@@ -218,7 +223,13 @@ impl Day {
             self.now_fs += gap_fs(days * 86_400.0)?;
             target_s = (target_s - days * 86_400.0).max(0.0);
         }
-        self.now_fs += gap_fs(self.cosine.invert(self.cosine.theta(self.now_fs), target_s))?;
+        let theta = span_s(self.since_peak_fs) * OMEGA_PER_S;
+        let gap = gap_fs(self.cosine.invert(theta, target_s))?;
+        self.now_fs += gap;
+        self.since_peak_fs += gap;
+        while self.since_peak_fs >= FS_PER_DAY {
+            self.since_peak_fs -= FS_PER_DAY;
+        }
         Some(self.now_fs)
     }
 }
@@ -248,7 +259,9 @@ impl Curve {
                 }
                 Some(&(before, _)) if t <= before => {
                     let before = fs_to_seconds(before);
-                    return Err(table.bad_value(time, &format!("is not later than the row before it ({before} s)")));
+                    return Err(
+                        table.bad_value(time, &format!("is not later than the row before it ({before} s)"))
+                    );
                 }
                 _ => {}
             }
@@ -257,7 +270,9 @@ impl Curve {
             }
             let value = std::str::from_utf8(table.bytes(rate)).ok().and_then(|v| v.parse::<f64>().ok());
             let value = match value {
-                Some(v) if v < 0.0 => return Err(table.bad_value(rate, "is negative; a rate is at least 0 per second")),
+                Some(v) if v < 0.0 => {
+                    return Err(table.bad_value(rate, "is negative; a rate is at least 0 per second"));
+                }
                 Some(v) if v.is_finite() => v * c.scale,
                 _ => return Err(table.bad_value(rate, "is not a number of arrivals per second")),
             };
@@ -329,7 +344,7 @@ impl Steps {
             let end = curve.end(self.row);
             let rate = curve.rows[self.row].1;
             let left = end - self.within_fs;
-            let worth = rate * fs_to_seconds(left);
+            let worth = rate * span_s(left);
             if rate > 0.0 && need <= worth {
                 let gap = gap_fs(need / rate)?.min(left);
                 self.within_fs += gap;
@@ -361,9 +376,8 @@ pub(crate) fn check_rate(x: f64, field: &str) -> Result<(), WorkloadError> {
 pub(crate) fn parse_instant(table: &Table, i: usize) -> Result<i128, WorkloadError> {
     match parse_decimal(table.bytes(i), 15) {
         Ok(fs) if fs <= LATEST_S * FS_PER_S => Ok(fs),
-        Ok(_) | Err(DecimalError::TooLarge) => {
-            Err(table.bad_value(i, &format!("is beyond {LATEST_S} s; times are seconds from the start of the run")))
-        }
+        Ok(_) | Err(DecimalError::TooLarge) => Err(table
+            .bad_value(i, &format!("is beyond {LATEST_S} s; times are seconds from the start of the run"))),
         Err(DecimalError::NotANumber) => {
             Err(table.bad_value(i, "is not a number; times are seconds from the start of the run"))
         }

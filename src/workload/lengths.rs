@@ -31,9 +31,7 @@ impl Sampler {
     /// Checks a distribution; `field` is its path in the scenario.
     pub(crate) fn open(length: &Length, field: &str, base_dir: &Path) -> Result<Self, WorkloadError> {
         match length {
-            Length::Constant(c) => {
-                Ok(Self::Constant(check_tok(c.tok, &format!("{field}.constant.tok"))?))
-            }
+            Length::Constant(c) => Ok(Self::Constant(check_tok(c.tok, &format!("{field}.constant.tok"))?)),
             Length::Exponential(e) => Ok(Self::Exponential {
                 mean: check_mean(e.mean_tok, &format!("{field}.exponential.mean_tok"))?,
                 max: check_tok(e.max_tok, &format!("{field}.exponential.max_tok"))?,
@@ -100,7 +98,10 @@ fn check_mean(mean: f64, field: &str) -> Result<f64, WorkloadError> {
     if mean > 0.0 && mean <= f64::from(MOST_TOK) {
         Ok(mean)
     } else {
-        Err(WorkloadError::field(field, format!("is {mean}; it must be above 0 and at most {MOST_TOK} tokens")))
+        Err(WorkloadError::field(
+            field,
+            format!("is {mean}; it must be above 0 and at most {MOST_TOK} tokens"),
+        ))
     }
 }
 
@@ -147,7 +148,8 @@ fn read_values(path: &Path, column: &str, field: &str) -> Result<Arc<[u32]>, Wor
     let mut values = Vec::new();
     while table.advance()? {
         if values.len() == MOST_VALUES {
-            return Err(table.bad_line(format!("a distribution has at most {MOST_VALUES} rows; draw a sample of them")));
+            return Err(table
+                .bad_line(format!("a distribution has at most {MOST_VALUES} rows; draw a sample of them")));
         }
         // Real values are rounded up, as real draws are.
         values.push(slow_tok(&table, i, true)?);

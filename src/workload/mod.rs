@@ -153,7 +153,10 @@ impl Workload {
         let duration_fs = match scenario.duration_s {
             None => None,
             Some(s) => Some(seconds_to_fs(s).filter(|&fs| fs > 0).ok_or_else(|| {
-                WorkloadError::field("duration_s", format!("is {s}; it must be above 0 and at most 1e12 seconds"))
+                WorkloadError::field(
+                    "duration_s",
+                    format!("is {s}; it must be above 0 and at most 1e12 seconds"),
+                )
             })?),
         };
         let mut classes = Vec::with_capacity(given.len());

@@ -108,9 +108,7 @@ mod tests {
     fn purposes_classes_seeds_and_numbers_are_told_apart() {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..4 {
-            for purpose in
-                [Purpose::Gap, Purpose::Prompt, Purpose::Answer, Purpose::Thin, Purpose::Route]
-            {
+            for purpose in [Purpose::Gap, Purpose::Prompt, Purpose::Answer, Purpose::Thin, Purpose::Route] {
                 for class in 0..4 {
                     let key = Key::new(seed, purpose, class);
                     for number in 0..50 {

@@ -52,11 +52,7 @@ impl Table {
         }
         let mut source = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
         let mut magic = Vec::with_capacity(2);
-        source
-            .by_ref()
-            .take(2)
-            .read_to_end(&mut magic)
-            .map_err(|e| fail(format!("cannot be read: {e}")))?;
+        source.by_ref().take(2).read_to_end(&mut magic).map_err(|e| fail(format!("cannot be read: {e}")))?;
         let gzip = magic == [0x1f, 0x8b];
         let source = Cursor::new(magic).chain(source);
         let input: Box<dyn Read + Send> =
@@ -80,12 +76,18 @@ impl Table {
 
     fn read_header(&mut self) -> Result<(), WorkloadError> {
         if !self.next_line()? {
-            return Err(WorkloadError::file(&self.field, &self.file, "is empty; a CSV with a header is needed"));
+            return Err(WorkloadError::file(
+                &self.field,
+                &self.file,
+                "is empty; a CSV with a header is needed",
+            ));
         }
         if self.current().starts_with(b"\xef\xbb\xbf") {
             self.line.0 += 3;
         }
-        let text = std::str::from_utf8(self.current()).ok().filter(|t| !t.contains(|c: char| c.is_control() && c != '\t'));
+        let text = std::str::from_utf8(self.current())
+            .ok()
+            .filter(|t| !t.contains(|c: char| c.is_control() && c != '\t'));
         if text.is_none() {
             return Err(self.bad_line("is not text; a CSV (or CSV.gz) with a header is needed".into()));
         }
@@ -172,7 +174,14 @@ impl Table {
     pub(crate) fn bad_value(&self, i: usize, problem: &str) -> WorkloadError {
         let value = shorten(&self.text(i), 40);
         let name = &self.header[i];
-        self.bad(i, if value.is_empty() { format!("`{name}` is empty") } else { format!("`{name}` = `{value}` {problem}") })
+        self.bad(
+            i,
+            if value.is_empty() {
+                format!("`{name}` is empty")
+            } else {
+                format!("`{name}` = `{value}` {problem}")
+            },
+        )
     }
 
     /// An error about the current line.
@@ -281,7 +290,9 @@ impl Table {
                         None => {
                             self.fields.push((start as u32, line.len() as u32));
                             let i = self.fields.len() - 1;
-                            return Err(self.bad(i, "a quote opens here and does not close on this line".into()));
+                            return Err(
+                                self.bad(i, "a quote opens here and does not close on this line".into())
+                            );
                         }
                     }
                 }

@@ -112,11 +112,8 @@ fn poisson_gaps_are_exponential() {
     // Kolmogorov–Smirnov distance to 1 − e^−x, and no correlation between neighbours.
     let mut sorted = gaps.clone();
     sorted.sort_by(f64::total_cmp);
-    let d = sorted
-        .iter()
-        .enumerate()
-        .map(|(i, g)| (1.0 - (-g).exp() - i as f64 / n).abs())
-        .fold(0.0, f64::max);
+    let d =
+        sorted.iter().enumerate().map(|(i, g)| (1.0 - (-g).exp() - i as f64 / n).abs()).fold(0.0, f64::max);
     assert!(d * n.sqrt() < 1.95, "{d}");
     let lag: f64 = gaps.windows(2).map(|w| (w[0] - 1.0) * (w[1] - 1.0)).sum::<f64>() / n;
     assert!(lag.abs() < 4.0 / n.sqrt(), "{lag}");
@@ -210,7 +207,8 @@ fn a_rate_curve_is_followed_and_repeats_and_its_zero_stretches_are_empty() {
 
 #[test]
 fn a_rate_curve_with_one_row_is_a_poisson_process_and_zero_rates_offer_nothing() {
-    let dir = folder(&[("one.csv", "time_s,rate_per_s\n0,50\n"), ("zero.csv", "time_s,rate_per_s\n0,0\n60,0\n")]);
+    let dir =
+        folder(&[("one.csv", "time_s,rate_per_s\n0,50\n"), ("zero.csv", "time_s,rate_per_s\n0,0\n60,0\n")]);
     let of = |path: &str| {
         let curve = json!({ "rate_curve": { "path": path } });
         all(&open(&scenario(1, json!(100), one_class(curve)), dir.path()))
@@ -256,7 +254,8 @@ fn closed_loops_start_at_zero_and_replace_until_the_end() {
 
 #[test]
 fn classes_are_merged_by_time_then_number_and_do_not_disturb_each_other() {
-    let c = |name: &str, rate: f64| json!({ "name": name, "arrivals": { "constant": { "rate_per_s": rate } } });
+    let c =
+        |name: &str, rate: f64| json!({ "name": name, "arrivals": { "constant": { "rate_per_s": rate } } });
     let p = |name: &str| json!({ "name": name, "arrivals": { "poisson": { "rate_per_s": 5 } } });
     let both = all(&open(&scenario(1, json!(50), json!([c("a", 2.0), c("b", 4.0), p("c")])), Path::new("")));
     assert!(both.windows(2).all(|w| (w[0].arrival_fs, w[0].class) <= (w[1].arrival_fs, w[1].class)));
@@ -481,15 +480,24 @@ fn errors_in_rows_name_line_and_column() {
     let cases = [
         ("x,100,200", "1: `arrival_s` = `x` is not a number; times are seconds from the start of the run"),
         ("-1,100,200", "1: `arrival_s` = `-1` is negative; times are seconds from the start of the run"),
-        ("1e15,100,200", "1: `arrival_s` = `1e15` is beyond 1000000000000 s; times are seconds from the start of the run"),
-        ("12343.4,100,200", "1: `arrival_s` = `12343.4` is earlier than the row before it (12343.5 s); sort the rows by time"),
+        (
+            "1e15,100,200",
+            "1: `arrival_s` = `1e15` is beyond 1000000000000 s; times are seconds from the start of the run",
+        ),
+        (
+            "12343.4,100,200",
+            "1: `arrival_s` = `12343.4` is earlier than the row before it (12343.5 s); sort the rows by time",
+        ),
         ("20000,,200", "7: `prompt_tok` is empty"),
         ("20000,abc,200", "7: `prompt_tok` = `abc` is not a number of tokens"),
         ("20000,0,200", "7: `prompt_tok` = `0` is zero; tokens are at least 1 (leave such rows out)"),
         ("20000,100,-5", "11: `output_tok` = `-5` is negative; tokens are at least 1"),
         ("20000,100,2.5", "11: `output_tok` = `2.5` is not a whole number of tokens"),
         ("20000,100,10000001", "11: `output_tok` = `10000001` is more than 10000000 tokens"),
-        ("20000,100,99999999999999999999999999999999999999999", "11: `output_tok` = `9999999999999999999999999999999999999999…` is more than 10000000 tokens"),
+        (
+            "20000,100,99999999999999999999999999999999999999999",
+            "11: `output_tok` = `9999999999999999999999999999999999999999…` is more than 10000000 tokens",
+        ),
         ("20000,100", "1: the row has 2 fields, the header 3"),
         ("20000,100,1,1", "1: the row has 4 fields, the header 3"),
         ("20000,\"100,1", "7: a quote opens here and does not close on this line"),
@@ -503,7 +511,10 @@ fn errors_in_rows_name_line_and_column() {
 fn errors_in_azure_rows_and_headers() {
     let header = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n";
     let e = trace_error(format!("{header}2023-11-16 18:15:46.5,1,1\n").as_bytes());
-    assert_eq!(e, "t.csv:3:1: `TIMESTAMP` = `2023-11-16 18:15:46.5` is 0.18 s earlier than the row before it; sort the rows by time");
+    assert_eq!(
+        e,
+        "t.csv:3:1: `TIMESTAMP` = `2023-11-16 18:15:46.5` is 0.18 s earlier than the row before it; sort the rows by time"
+    );
     let e = trace_error(format!("{header}2023-02-29 18:15:46,1,1\n").as_bytes());
     assert!(e.starts_with("t.csv:3:1: `TIMESTAMP` = `2023-02-29 18:15:46` is not a time stamp like"), "{e}");
     let e = trace_error(b"time,input,output\n1,2,3\n");
@@ -532,7 +543,8 @@ fn what_is_no_table_is_refused_fast() {
     let long = [b"arrival_s,prompt_tok,output_tok\n1,1,1\n".to_vec(), b"7".repeat(300_000)].concat();
     assert!(trace_error(&long).contains("t.csv:3:1: the line is longer than 65536 bytes"));
     // The longest line that is allowed.
-    let edge = [b"arrival_s,prompt_tok,output_tok\n1,1,".to_vec(), b"7".repeat(65_532), b"\n".to_vec()].concat();
+    let edge =
+        [b"arrival_s,prompt_tok,output_tok\n1,1,".to_vec(), b"7".repeat(65_532), b"\n".to_vec()].concat();
     assert!(trace_error(&edge).contains("is more than 10000000 tokens"));
     // 200 MB of zeros (a sparse file), a broken gzip, a folder, nothing.
     let dir = tempfile::tempdir().unwrap();
@@ -556,11 +568,26 @@ fn what_is_no_table_is_refused_fast() {
 #[test]
 fn errors_in_rate_curves() {
     for (text, want) in [
-        ("time_s,rate_per_s\n5,1\n", "r.csv:2:1: `time_s` = `5` must be 0: the curve starts where the run starts"),
-        ("time_s,rate_per_s\n0,1\n0,2\n", "r.csv:3:1: `time_s` = `0` is not later than the row before it (0 s)"),
-        ("time_s,rate_per_s\n0,1\n9,-1\n", "r.csv:3:3: `rate_per_s` = `-1` is negative; a rate is at least 0 per second"),
-        ("time_s,rate_per_s\n0,nan\n", "r.csv:2:3: `rate_per_s` = `nan` is not a number of arrivals per second"),
-        ("time_s,rate_per_s\n0,1e12\n", "r.csv:2:3: `rate_per_s` = `1e12` (times scale) is above 1000000000 per second"),
+        (
+            "time_s,rate_per_s\n5,1\n",
+            "r.csv:2:1: `time_s` = `5` must be 0: the curve starts where the run starts",
+        ),
+        (
+            "time_s,rate_per_s\n0,1\n0,2\n",
+            "r.csv:3:1: `time_s` = `0` is not later than the row before it (0 s)",
+        ),
+        (
+            "time_s,rate_per_s\n0,1\n9,-1\n",
+            "r.csv:3:3: `rate_per_s` = `-1` is negative; a rate is at least 0 per second",
+        ),
+        (
+            "time_s,rate_per_s\n0,nan\n",
+            "r.csv:2:3: `rate_per_s` = `nan` is not a number of arrivals per second",
+        ),
+        (
+            "time_s,rate_per_s\n0,1e12\n",
+            "r.csv:2:3: `rate_per_s` = `1e12` (times scale) is above 1000000000 per second",
+        ),
         ("time_s,rate\n0,1\n", "r.csv:1:1: there is no column `rate_per_s`; the header is `time_s,rate`"),
         ("time_s,rate_per_s\n", "r.csv: has a header but no rows"),
     ] {
@@ -579,9 +606,7 @@ fn errors_in_the_scenario_name_the_field() {
         t.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         one_class(json!({ "trace": t }))
     };
-    let with_lengths = |length: Value| {
-        json!([{ "name": "a", "arrivals": { "poisson": { "rate_per_s": 1 } }, "lengths": { "answer": length } }])
-    };
+    let with_lengths = |length: Value| json!([{ "name": "a", "arrivals": { "poisson": { "rate_per_s": 1 } }, "lengths": { "answer": length } }]);
     let mut both = trace(json!({}));
     both[0]["lengths"] = json!({});
     let p = "workload.classes.0.";
@@ -592,9 +617,21 @@ fn errors_in_the_scenario_name_the_field() {
         (json!(0), trace(json!({})), "duration_s".into()),
         (json!(-5), trace(json!({})), "duration_s".into()),
         (json!(1e13), trace(json!({})), "duration_s".into()),
-        (json!(10), one_class(json!({ "poisson": { "rate_per_s": -1 } })), format!("{p}arrivals.poisson.rate_per_s")),
-        (json!(10), one_class(json!({ "constant": { "rate_per_s": 1e10 } })), format!("{p}arrivals.constant.rate_per_s")),
-        (json!(10), one_class(json!({ "closed_loop": { "in_flight": 1_000_000_000 } })), format!("{p}arrivals.closed_loop.in_flight")),
+        (
+            json!(10),
+            one_class(json!({ "poisson": { "rate_per_s": -1 } })),
+            format!("{p}arrivals.poisson.rate_per_s"),
+        ),
+        (
+            json!(10),
+            one_class(json!({ "constant": { "rate_per_s": 1e10 } })),
+            format!("{p}arrivals.constant.rate_per_s"),
+        ),
+        (
+            json!(10),
+            one_class(json!({ "closed_loop": { "in_flight": 1_000_000_000 } })),
+            format!("{p}arrivals.closed_loop.in_flight"),
+        ),
         (
             json!(10),
             one_class(json!({ "diurnal": { "mean_per_s": 1, "peak_to_mean": 2.5, "peak_at_h": 1 } })),
@@ -608,10 +645,26 @@ fn errors_in_the_scenario_name_the_field() {
         (json!(10), trace(json!({ "scale": -1 })), format!("{p}arrivals.trace.scale")),
         (json!(10), trace(json!({ "speed_up": 0 })), format!("{p}arrivals.trace.speed_up")),
         (json!(10), both, format!("{p}lengths")),
-        (json!(10), with_lengths(json!({ "constant": { "tok": 0 } })), format!("{p}lengths.answer.constant.tok")),
-        (json!(10), with_lengths(json!({ "exponential": { "mean_tok": 0 } })), format!("{p}lengths.answer.exponential.mean_tok")),
-        (json!(10), with_lengths(json!({ "lognormal": { "mean_tok": 5, "sigma": -1 } })), format!("{p}lengths.answer.lognormal.sigma")),
-        (json!(10), with_lengths(json!({ "lognormal": { "mean_tok": 5, "sigma": 1, "max_tok": 0 } })), format!("{p}lengths.answer.lognormal.max_tok")),
+        (
+            json!(10),
+            with_lengths(json!({ "constant": { "tok": 0 } })),
+            format!("{p}lengths.answer.constant.tok"),
+        ),
+        (
+            json!(10),
+            with_lengths(json!({ "exponential": { "mean_tok": 0 } })),
+            format!("{p}lengths.answer.exponential.mean_tok"),
+        ),
+        (
+            json!(10),
+            with_lengths(json!({ "lognormal": { "mean_tok": 5, "sigma": -1 } })),
+            format!("{p}lengths.answer.lognormal.sigma"),
+        ),
+        (
+            json!(10),
+            with_lengths(json!({ "lognormal": { "mean_tok": 5, "sigma": 1, "max_tok": 0 } })),
+            format!("{p}lengths.answer.lognormal.max_tok"),
+        ),
     ] {
         let e = Workload::open(&scenario(1, duration, classes), dir.path()).unwrap_err();
         assert_eq!(e.field, field, "{e}");
@@ -666,6 +719,44 @@ fn a_long_line_at_every_offset_of_the_buffer() {
     assert_eq!(got, want);
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever the bytes: an answer or an error, and what is accepted is sound.
+    #[test]
+    fn no_bytes_make_a_trace_panic(
+        azure in proptest::bool::ANY,
+        edits in proptest::collection::vec((0_usize..200, 0_usize..24), 0..6),
+    ) {
+        let pieces: [&[u8]; 24] = [
+            b"\"", b",", b"\n", b"\r", b"-", b"+", b".", b"e", b"9", b"0", b" ", b"\0", b"\xff", b"\xc3", b"T", b"Z",
+            b"99999999999999999999", b"1e400", b"nan", b"\"\"", b"class", b"2023-02-30", b"\xef\xbb\xbf", b":",
+        ];
+        let mut bytes = if azure {
+            b"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16T18:15:50Z,396,109\n".to_vec()
+        } else {
+            b"arrival_s,prompt_tok,output_tok,class\n0.5,10,20,chat\n1.25,11,21,chat\n2e1,13,23.0,\"chat\"\n".to_vec()
+        };
+        for (at, piece) in edits {
+            let at = at % (bytes.len() + 1);
+            // Even places insert, odd ones overwrite.
+            let end = if at % 2 == 0 { at } else { (at + pieces[piece].len()).min(bytes.len()) };
+            bytes.splice(at..end, pieces[piece].iter().copied());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("t.csv"), &bytes).unwrap();
+        let s = scenario(1, json!(100), one_class(json!({ "trace": { "path": "t.csv" } })));
+        match Workload::open(&s, dir.path()) {
+            Ok(w) => {
+                let r = all(&w);
+                assert!(r.windows(2).all(|w| w[0].arrival_fs <= w[1].arrival_fs));
+                assert!(r.iter().all(|r| r.prompt_tok >= 1 && r.output_tok >= 1 && r.arrival_fs <= w.duration_fs()));
+            }
+            Err(e) => assert!(!e.to_string().is_empty()),
+        }
+    }
+}
+
 // ---- the public and the synthetic traces ----
 
 fn root() -> PathBuf {
@@ -702,13 +793,14 @@ fn the_committed_trace_is_what_the_generator_writes() {
     let path = dir.path().join("again.csv");
     write_trace(&path, &COMMITTED).unwrap();
     let again = std::fs::read_to_string(&path).unwrap();
-    let committed =
-        std::fs::read_to_string(root().join("traces/azure-2023-conversation-synth.csv")).unwrap();
+    let committed = std::fs::read_to_string(root().join("traces/azure-2023-conversation-synth.csv")).unwrap();
     assert!(again == committed.replace("\r\n", "\n"), "the generator changed: write the trace again");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file remains");
     // Packed, another seed, a place that cannot be written.
     write_trace(&dir.path().join("again.csv.gz"), &COMMITTED).unwrap();
-    let of = |p: &str| all(&open(&scenario(1, Value::Null, one_class(json!({ "trace": { "path": p } }))), dir.path()));
+    let of = |p: &str| {
+        all(&open(&scenario(1, Value::Null, one_class(json!({ "trace": { "path": p } }))), dir.path()))
+    };
     assert_eq!(of("again.csv"), of("again.csv.gz"));
     write_trace(&path, &SynthOptions { seed: 2, ..COMMITTED }).unwrap();
     assert_ne!(again, std::fs::read_to_string(&path).unwrap());
@@ -750,7 +842,9 @@ fn the_synthetic_trace_has_the_published_statistics() {
     let m = w.mix()[0];
     println!("prompt {p:?} output {o:?} rate {:?} fano {fano} mix {m:?}", m.requests_per_s);
     // Original: AzureLLMInferenceTrace_conv.csv, 19,366 rows.
-    for (got, want) in p.iter().zip([1154.7, 1020.0, 2734.0, 4142.0]).chain(o.iter().zip([211.1, 129.0, 424.0, 601.0])) {
+    for (got, want) in
+        p.iter().zip([1154.7, 1020.0, 2734.0, 4142.0]).chain(o.iter().zip([211.1, 129.0, 424.0, 601.0]))
+    {
         assert!((got / want - 1.0).abs() < 0.04, "{got} instead of {want}");
     }
     assert!((m.mean_prompt_times_output / 223_497.0 - 1.0).abs() < 0.05);
@@ -785,7 +879,11 @@ fn speed() {
     }
     let start = Instant::now();
     let w = open(&scenario(1, Value::Null, one_class(json!({ "trace": { "path": "t.csv" } }))), dir.path());
-    println!("{:32} {:6.1} ns/row", "trace, checked", start.elapsed().as_nanos() as f64 / w.mix()[0].n as f64);
+    println!(
+        "{:32} {:6.1} ns/row",
+        "trace, checked",
+        start.elapsed().as_nanos() as f64 / w.mix()[0].n as f64
+    );
     time("trace, replayed", &w);
 }
 

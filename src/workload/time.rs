@@ -17,9 +17,7 @@ pub fn seconds_to_fs(seconds: f64) -> Option<i128> {
     if !seconds.is_finite() || seconds < 0.0 {
         return None;
     }
-    parse_decimal(format!("{seconds}").as_bytes(), 15)
-        .ok()
-        .filter(|&fs| fs <= LATEST_S * FS_PER_S)
+    parse_decimal(format!("{seconds}").as_bytes(), 15).ok().filter(|&fs| fs <= LATEST_S * FS_PER_S)
 }
 
 /// Femtoseconds as seconds, the nearest `f64`.
@@ -123,10 +121,7 @@ fn parse_any_decimal(text: &[u8], places: u32) -> Result<i128, DecimalError> {
     if mantissa == 0 {
         Ok(0)
     } else if shift >= 0 {
-        POW10
-            .get(shift as usize)
-            .and_then(|p| mantissa.checked_mul(*p))
-            .ok_or(DecimalError::TooLarge)
+        POW10.get(shift as usize).and_then(|p| mantissa.checked_mul(*p)).ok_or(DecimalError::TooLarge)
     } else {
         match POW10.get(shift.unsigned_abs() as usize) {
             Some(p) => Ok(mantissa / p + i128::from(mantissa % p >= p / 2)),

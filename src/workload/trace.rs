@@ -7,13 +7,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Moments;
 use super::arrivals::parse_instant;
 use super::error::WorkloadError;
 use super::lengths::parse_tok;
 use super::random::Key;
 use super::table::{Table, shorten};
 use super::time::{FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_stamp};
-use super::Moments;
 use crate::scenario::types::{TraceFormat, TraceReplay};
 
 /// Columns of wattmill's own format.
@@ -98,10 +98,15 @@ impl Rows {
             let origin = *self.origin_fs.get_or_insert(stamp);
             if stamp - origin < self.before_fs {
                 let by = fs_to_seconds(self.before_fs + origin - stamp);
-                return Err(self.table.bad_value(time, &format!("is {by} s earlier than the row before it; sort the rows by time")));
+                return Err(self.table.bad_value(
+                    time,
+                    &format!("is {by} s earlier than the row before it; sort the rows by time"),
+                ));
             }
             if stamp - origin > LATEST_S * FS_PER_S {
-                return Err(self.table.bad_value(time, &format!("is more than {LATEST_S} s after the first row")));
+                return Err(self
+                    .table
+                    .bad_value(time, &format!("is more than {LATEST_S} s after the first row")));
             }
             stamp - origin
         } else {
@@ -109,7 +114,10 @@ impl Rows {
         };
         if at_fs < self.before_fs {
             let before = fs_to_seconds(self.before_fs);
-            return Err(self.table.bad_value(time, &format!("is earlier than the row before it ({before} s); sort the rows by time")));
+            return Err(self.table.bad_value(
+                time,
+                &format!("is earlier than the row before it ({before} s); sort the rows by time"),
+            ));
         }
         self.before_fs = at_fs;
         Ok(Some(Row {
@@ -162,11 +170,11 @@ impl Trace {
             .filter(|s| (1e-6..=1e6).contains(s))
             .and_then(Ratio::from_f64)
             .ok_or_else(|| {
-                WorkloadError::field(
-                    format!("{field}.speed_up"),
-                    format!("is {}; it must lie in 1e-6..=1e6 (2 replays in half the time)", replay.speed_up),
-                )
-            })?;
+            WorkloadError::field(
+                format!("{field}.speed_up"),
+                format!("is {}; it must lie in 1e-6..=1e6 (2 replays in half the time)", replay.speed_up),
+            )
+        })?;
         let path = base_dir.join(&replay.path);
         let path_field = format!("{field}.path");
         let mut rows = Rows::open(&path, replay.format, &path_field)?;
@@ -220,7 +228,11 @@ impl Trace {
         let unused = rows.unused();
         if !unused.is_empty() {
             let s = if unused.len() == 1 { "" } else { "s" };
-            trace.notes.push(format!("{}: column{s} not used: {}", trace.path.display(), shorten(&unused.join(", "), 200)));
+            trace.notes.push(format!(
+                "{}: column{s} not used: {}",
+                trace.path.display(),
+                shorten(&unused.join(", "), 200)
+            ));
         }
         if trace.rows_inside < trace.rows {
             trace.notes.push(format!(
@@ -245,7 +257,8 @@ impl Trace {
     #[inline]
     fn replayed_at(&self, row: &Row, rows: &Rows) -> Result<i128, WorkloadError> {
         self.speed_up.divide(row.at_fs).filter(|&t| t <= LATEST_S * FS_PER_S).ok_or_else(|| {
-            rows.table.bad_value(rows.columns[0], &format!("is replayed beyond {LATEST_S} s with this speed_up"))
+            rows.table
+                .bad_value(rows.columns[0], &format!("is replayed beyond {LATEST_S} s with this speed_up"))
         })
     }
 

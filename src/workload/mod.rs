@@ -1,4 +1,36 @@
 //! Arrivals and lengths: a stream of requests.
+//!
+//! [`Workload::open`] checks everything a workload names (every row of every trace, rate curve and
+//! length table) and takes the moments of the offered mix; [`Workload::stream`] then hands out the
+//! requests, one at a time, merged over the classes in order of (time, class). Memory does not grow
+//! with the number of requests or of trace rows.
+//!
+//! Requests arrive at 0 ≤ t ≤ [`Workload::duration_fs`], both ends included. What a request draws is
+//! a function of the seed, its class number and its number in the class alone: see [`random`].
+
+mod arrivals;
+mod error;
+mod lengths;
+pub mod random;
+mod stream;
+pub mod synth;
+mod table;
+mod time;
+mod trace;
+
+pub use error::WorkloadError;
+pub use lengths::MOST_TOK;
+pub use stream::Stream;
+pub use time::{FS_PER_S, fs_to_seconds, seconds_to_fs};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::scenario::types::{self, Arrivals, Scenario};
+use arrivals::{Cosine, Curve, check_rate};
+use lengths::Sampler;
+use random::{Key, Purpose};
+use trace::Trace;
 
 /// A request as it arrives; nothing about it depends on the fleet that serves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,3 +48,275 @@ pub struct Request {
     /// 64 random bits of this request's own for routing: hash(seed, "route", class, number in class).
     pub route_bits: u64,
 }
+
+/// Draws over which the moments of drawn lengths are taken.
+const MIX_DRAWS: u64 = 16_384;
+
+/// Most requests of one closed loop: all of them exist from t = 0 on.
+const MOST_IN_FLIGHT: u64 = 100_000_000;
+
+/// What one class offers on average.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassMix {
+    /// Class number.
+    pub class: u16,
+    /// Expected arrivals over the run by its length [1/s]; `None` for a closed loop.
+    pub requests_per_s: Option<f64>,
+    /// Mean prompt [tokens].
+    pub mean_prompt_tok: f64,
+    /// Mean output [tokens].
+    pub mean_output_tok: f64,
+    /// Mean of prompt · output [tokens²].
+    pub mean_prompt_times_output: f64,
+    /// Mean of output² [tokens²].
+    pub mean_output_sq: f64,
+    /// Requests over which the means are taken: all rows of a trace, also those after the end of the
+    /// run, or the first 16,384 draws of the class (a pure function of the seed).
+    pub n: u64,
+}
+
+/// Sums over requests; integers, so that their order does not matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Moments {
+    n: u64,
+    prompt: u128,
+    output: u128,
+    prompt_times_output: u128,
+    output_sq: u128,
+}
+
+impl Moments {
+    #[inline]
+    fn add(&mut self, prompt_tok: u32, output_tok: u32) {
+        let (p, o) = (u64::from(prompt_tok), u64::from(output_tok));
+        self.n += 1;
+        self.prompt += u128::from(p);
+        self.output += u128::from(o);
+        self.prompt_times_output += u128::from(p * o);
+        self.output_sq += u128::from(o * o);
+    }
+
+    fn mix(&self, class: u16, requests_per_s: Option<f64>) -> ClassMix {
+        let n = self.n.max(1) as f64;
+        ClassMix {
+            class,
+            requests_per_s,
+            mean_prompt_tok: self.prompt as f64 / n,
+            mean_output_tok: self.output as f64 / n,
+            mean_prompt_times_output: self.prompt_times_output as f64 / n,
+            mean_output_sq: self.output_sq as f64 / n,
+            n: self.n,
+        }
+    }
+}
+
+/// When the requests of a class arrive: checked, not yet started.
+#[derive(Debug, Clone)]
+enum Process {
+    Constant(f64),
+    ClosedLoop(u64),
+    Poisson(f64),
+    Diurnal(Cosine),
+    RateCurve(Arc<Curve>),
+    Trace(Box<Trace>),
+}
+
+/// A checked class.
+#[derive(Debug, Clone)]
+struct OpenClass {
+    process: Process,
+    /// Prompt and answer; `None` for a trace, which brings its own.
+    lengths: Option<(Sampler, Sampler)>,
+}
+
+/// The offered work of a scenario, with all its files checked.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    seed: u64,
+    duration_fs: i128,
+    classes: Vec<OpenClass>,
+    mix: Vec<ClassMix>,
+    notes: Vec<String>,
+}
+
+impl Workload {
+    /// Opens and checks everything the workload of `scenario` names; its paths are relative to
+    /// `base_dir`.
+    pub fn open(scenario: &Scenario, base_dir: &Path) -> Result<Self, WorkloadError> {
+        let given = &scenario.workload.classes;
+        if given.is_empty() {
+            return Err(WorkloadError::field("workload.classes", "is empty; a run needs at least one class"));
+        }
+        if given.len() > usize::from(u16::MAX) {
+            return Err(WorkloadError::field("workload.classes", "has more than 65,535 classes"));
+        }
+        let duration_fs = match scenario.duration_s {
+            None => None,
+            Some(s) => Some(seconds_to_fs(s).filter(|&fs| fs > 0).ok_or_else(|| {
+                WorkloadError::field(
+                    "duration_s",
+                    format!("is {s}; it must be above 0 and at most 1e12 seconds"),
+                )
+            })?),
+        };
+        let mut classes = Vec::with_capacity(given.len());
+        for (i, class) in given.iter().enumerate() {
+            let field = format!("workload.classes.{i}");
+            let process = open_process(class, &field, scenario.start_at_h, base_dir, duration_fs)?;
+            let lengths = open_lengths(class, &field, base_dir)?;
+            classes.push(OpenClass { process, lengths });
+        }
+        let duration_fs = match duration_fs {
+            Some(fs) => fs,
+            None => duration_of_traces(&classes)?,
+        };
+        let mut workload =
+            Self { seed: scenario.seed, duration_fs, classes, mix: Vec::new(), notes: Vec::new() };
+        workload.mix = (0..workload.classes.len() as u16).map(|c| workload.class_mix(c)).collect();
+        for class in &workload.classes {
+            if let Process::Trace(trace) = &class.process {
+                for note in &trace.notes {
+                    if !workload.notes.contains(note) {
+                        workload.notes.push(note.clone());
+                    }
+                }
+            }
+        }
+        Ok(workload)
+    }
+
+    /// Length of the run [fs]: `duration_s`, or without it the last arrival of the traces after
+    /// `speed_up`, rounded up to a whole microsecond. Requests arrive at t ≤ this.
+    #[must_use]
+    pub fn duration_fs(&self) -> i128 {
+        self.duration_fs
+    }
+
+    /// What each class offers, by class number.
+    #[must_use]
+    pub fn mix(&self) -> &[ClassMix] {
+        &self.mix
+    }
+
+    /// What the user should know although it is no error: columns that are not used, rows of a trace
+    /// after the end of the run.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    /// Starts the stream of requests from t = 0. Every stream of a workload is the same.
+    pub fn stream(&self) -> Result<Stream, WorkloadError> {
+        Stream::start(self)
+    }
+
+    fn class_mix(&self, number: u16) -> ClassMix {
+        let class = &self.classes[usize::from(number)];
+        let d = self.duration_fs;
+        let seconds = fs_to_seconds(d);
+        let rate = match &class.process {
+            Process::Constant(rate) | Process::Poisson(rate) => Some(*rate),
+            Process::ClosedLoop(_) => None,
+            Process::Diurnal(cosine) => Some(cosine.expected(d) / seconds),
+            Process::RateCurve(curve) => Some(curve.expected(d) / seconds),
+            Process::Trace(trace) => Some(trace.rows_inside as f64 * trace.scale / seconds),
+        };
+        let moments = match (&class.process, &class.lengths) {
+            (Process::Trace(trace), _) => trace.moments,
+            (_, Some((prompt, answer))) => {
+                let prompt_key = Key::new(self.seed, Purpose::Prompt, number);
+                let answer_key = Key::new(self.seed, Purpose::Answer, number);
+                let mut moments = Moments::default();
+                for k in 0..MIX_DRAWS {
+                    moments.add(prompt.draw(&prompt_key, k), answer.draw(&answer_key, k));
+                }
+                moments
+            }
+            (_, None) => Moments::default(),
+        };
+        moments.mix(number, rate)
+    }
+}
+
+fn open_process(
+    class: &types::Class,
+    field: &str,
+    start_at_h: f64,
+    base_dir: &Path,
+    duration_fs: Option<i128>,
+) -> Result<Process, WorkloadError> {
+    let field = format!("{field}.arrivals");
+    Ok(match &class.arrivals {
+        Arrivals::Constant(c) => {
+            check_rate(c.rate_per_s, &format!("{field}.constant.rate_per_s"))?;
+            Process::Constant(c.rate_per_s)
+        }
+        Arrivals::Poisson(p) => {
+            check_rate(p.rate_per_s, &format!("{field}.poisson.rate_per_s"))?;
+            Process::Poisson(p.rate_per_s)
+        }
+        Arrivals::ClosedLoop(c) if c.in_flight > MOST_IN_FLIGHT => {
+            return Err(WorkloadError::field(
+                format!("{field}.closed_loop.in_flight"),
+                format!("is {}; at most {MOST_IN_FLIGHT} requests can be in flight", c.in_flight),
+            ));
+        }
+        Arrivals::ClosedLoop(c) => Process::ClosedLoop(c.in_flight),
+        Arrivals::Diurnal(d) => Process::Diurnal(Cosine::open(d, start_at_h, &format!("{field}.diurnal"))?),
+        Arrivals::RateCurve(c) => {
+            Process::RateCurve(Arc::new(Curve::open(c, &format!("{field}.rate_curve"), base_dir)?))
+        }
+        Arrivals::Trace(t) => Process::Trace(Box::new(Trace::open(
+            t,
+            &class.name,
+            &format!("{field}.trace"),
+            base_dir,
+            duration_fs,
+        )?)),
+    })
+}
+
+fn open_lengths(
+    class: &types::Class,
+    field: &str,
+    base_dir: &Path,
+) -> Result<Option<(Sampler, Sampler)>, WorkloadError> {
+    let field = format!("{field}.lengths");
+    match (&class.arrivals, &class.lengths) {
+        (Arrivals::Trace(_), Some(_)) => {
+            Err(WorkloadError::field(field, "must be absent: a trace brings its own lengths"))
+        }
+        (Arrivals::Trace(_), None) => Ok(None),
+        (_, given) => {
+            let default = types::Lengths { prompt: types::default_prompt(), answer: types::default_answer() };
+            let lengths = given.as_ref().unwrap_or(&default);
+            Ok(Some((
+                Sampler::open(&lengths.prompt, &format!("{field}.prompt"), base_dir)?,
+                Sampler::open(&lengths.answer, &format!("{field}.answer"), base_dir)?,
+            )))
+        }
+    }
+}
+
+/// The length of a run that says none: as long as its traces.
+fn duration_of_traces(classes: &[OpenClass]) -> Result<i128, WorkloadError> {
+    const FS_PER_US: i128 = 1_000_000_000;
+    let last = classes
+        .iter()
+        .filter_map(|c| if let Process::Trace(t) = &c.process { Some(t.last_fs) } else { None })
+        .max();
+    match last {
+        None => Err(WorkloadError::field(
+            "duration_s",
+            "is missing; it may be left out only when a class replays a trace (in seconds: `duration_s: 3600`)",
+        )),
+        Some(0) => Err(WorkloadError::field(
+            "duration_s",
+            "is missing, and the last row of the trace arrives at 0 s: say how long the run is",
+        )),
+        Some(fs) => Ok((fs + FS_PER_US - 1) / FS_PER_US * FS_PER_US),
+    }
+}
+
+#[cfg(test)]
+mod tests;

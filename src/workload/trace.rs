@@ -1,0 +1,312 @@
+//! Replay of recorded requests.
+//!
+//! Two formats are known by their header: wattmill's own, `arrival_s,prompt_tok,output_tok[,class]`
+//! with seconds from the start of the run, and that of the Azure traces,
+//! `TIMESTAMP,ContextTokens,GeneratedTokens`, with calendar stamps taken relative to the first row.
+//! A file is read twice, row by row: once to check it and take its moments, once to replay it.
+
+use std::path::{Path, PathBuf};
+
+use super::Moments;
+use super::arrivals::parse_instant;
+use super::error::WorkloadError;
+use super::lengths::parse_tok;
+use super::random::Key;
+use super::table::{Table, shorten};
+use super::time::{FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_stamp};
+use crate::scenario::types::{TraceFormat, TraceReplay};
+
+/// Columns of wattmill's own format.
+pub(crate) const OWN: [&str; 3] = ["arrival_s", "prompt_tok", "output_tok"];
+/// Columns of the Azure LLM inference traces.
+const AZURE: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
+const CLASS: &str = "class";
+
+/// One row, its time as recorded (before `speed_up`).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) at_fs: i128,
+    pub(crate) prompt_tok: u32,
+    pub(crate) output_tok: u32,
+}
+
+/// Rows of a trace in order.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    table: Table,
+    columns: [usize; 3],
+    class_column: Option<usize>,
+    format: TraceFormat,
+    /// The first stamp; zero in the own format.
+    origin_fs: Option<i128>,
+    before_fs: i128,
+}
+
+impl Rows {
+    pub(crate) fn open(path: &Path, format: TraceFormat, field: &str) -> Result<Self, WorkloadError> {
+        let table = Table::open(path, field)?;
+        let format = match format {
+            TraceFormat::Auto if table.column(AZURE[0]).is_some() => TraceFormat::Azure,
+            TraceFormat::Auto if table.column(OWN[0]).is_some() => TraceFormat::Wattmill,
+            TraceFormat::Auto => {
+                return Err(table.bad_header(format!(
+                    "the header `{}` is of no known trace; known are `{}[,{CLASS}]` (wattmill) and `{}` (azure)",
+                    table.shown_header(),
+                    OWN.join(","),
+                    AZURE.join(",")
+                )));
+            }
+            known => known,
+        };
+        let names = if format == TraceFormat::Azure { AZURE } else { OWN };
+        let columns = [table.require(names[0])?, table.require(names[1])?, table.require(names[2])?];
+        let class_column = if format == TraceFormat::Azure { None } else { table.column(CLASS) };
+        Ok(Self { table, columns, class_column, format, origin_fs: None, before_fs: 0 })
+    }
+
+    /// Names of the columns that are not read.
+    fn unused(&self) -> Vec<&str> {
+        let used = |i: usize| self.columns.contains(&i) || self.class_column == Some(i);
+        self.table.header().iter().enumerate().filter(|&(i, _)| !used(i)).map(|(_, n)| n.as_str()).collect()
+    }
+
+    /// The class of the current row, if the trace names classes.
+    fn class(&self) -> Option<&[u8]> {
+        self.class_column.map(|c| self.table.bytes(c))
+    }
+
+    /// Whether the current row belongs to the workload class `name`.
+    #[inline]
+    fn is_of(&self, name: &str) -> bool {
+        self.class_column.is_none_or(|c| {
+            self.table.bytes(c) == name.as_bytes() || (name.contains('"') && self.table.text(c) == name)
+        })
+    }
+
+    /// The next row.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<Option<Row>, WorkloadError> {
+        if !self.table.advance()? {
+            return Ok(None);
+        }
+        let [time, prompt, output] = self.columns;
+        let at_fs = if self.format == TraceFormat::Azure {
+            let stamp = parse_stamp(self.table.bytes(time)).map_err(|e| {
+                let wanted = "a time stamp like 2023-11-16 18:15:46.6805900";
+                self.table.bad_value(time, &format!("is not {wanted}: {}", shorten(&e, 120)))
+            })?;
+            let origin = *self.origin_fs.get_or_insert(stamp);
+            if stamp - origin < self.before_fs {
+                let by = fs_to_seconds(self.before_fs + origin - stamp);
+                return Err(self.table.bad_value(
+                    time,
+                    &format!("is {by} s earlier than the row before it; sort the rows by time"),
+                ));
+            }
+            if stamp - origin > LATEST_S * FS_PER_S {
+                return Err(self
+                    .table
+                    .bad_value(time, &format!("is more than {LATEST_S} s after the first row")));
+            }
+            stamp - origin
+        } else {
+            parse_instant(&self.table, time)?
+        };
+        if at_fs < self.before_fs {
+            let before = fs_to_seconds(self.before_fs);
+            return Err(self.table.bad_value(
+                time,
+                &format!("is earlier than the row before it ({before} s); sort the rows by time"),
+            ));
+        }
+        self.before_fs = at_fs;
+        Ok(Some(Row {
+            at_fs,
+            prompt_tok: parse_tok(&self.table, prompt)?,
+            output_tok: parse_tok(&self.table, output)?,
+        }))
+    }
+}
+
+/// A checked trace of one class.
+#[derive(Debug, Clone)]
+pub(crate) struct Trace {
+    path: PathBuf,
+    field: String,
+    format: TraceFormat,
+    class: String,
+    copies: u64,
+    /// A further copy is made of rows whose own draw is below this, of 2⁶⁴.
+    keep_below: u64,
+    speed_up: Ratio,
+    pub(crate) scale: f64,
+    /// Rows of this class.
+    pub(crate) rows: u64,
+    /// Of them, rows that arrive within the run if its length is given.
+    pub(crate) rows_inside: u64,
+    /// Arrival of the last of them [fs].
+    pub(crate) last_fs: i128,
+    pub(crate) moments: Moments,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Trace {
+    /// Reads and checks a whole trace; `field` is the path of `trace` in the scenario,
+    /// `duration_fs` the length of the run if it is given.
+    pub(crate) fn open(
+        replay: &TraceReplay,
+        class: &str,
+        field: &str,
+        base_dir: &Path,
+        duration_fs: Option<i128>,
+    ) -> Result<Self, WorkloadError> {
+        if !(0.0..=1e6).contains(&replay.scale) {
+            return Err(WorkloadError::field(
+                format!("{field}.scale"),
+                format!("is {}; it must lie in 0..=1e6 requests per row", replay.scale),
+            ));
+        }
+        let speed_up = Some(replay.speed_up)
+            .filter(|s| (1e-6..=1e6).contains(s))
+            .and_then(Ratio::from_f64)
+            .ok_or_else(|| {
+            WorkloadError::field(
+                format!("{field}.speed_up"),
+                format!("is {}; it must lie in 1e-6..=1e6 (2 replays in half the time)", replay.speed_up),
+            )
+        })?;
+        let path = base_dir.join(&replay.path);
+        let path_field = format!("{field}.path");
+        let mut rows = Rows::open(&path, replay.format, &path_field)?;
+        let mut trace = Self {
+            path,
+            field: path_field,
+            format: replay.format,
+            class: class.into(),
+            copies: replay.scale as u64,
+            // Exact: the product by a power of two; the cast saturates.
+            keep_below: (replay.scale.fract() * 18_446_744_073_709_551_616.0) as u64,
+            speed_up,
+            scale: replay.scale,
+            rows: 0,
+            rows_inside: 0,
+            last_fs: 0,
+            moments: Moments::default(),
+            notes: Vec::new(),
+        };
+        let mut others: Vec<Vec<u8>> = Vec::new();
+        let mut any = false;
+        while let Some(row) = rows.advance()? {
+            any = true;
+            if !rows.is_of(class) {
+                if let Some(other) = rows.class()
+                    && others.len() < 8
+                    && !others.iter().any(|o| o == other)
+                {
+                    others.push(other.to_vec());
+                }
+                continue;
+            }
+            trace.rows += 1;
+            trace.last_fs = trace.replayed_at(&row, &rows)?;
+            if duration_fs.is_none_or(|d| trace.last_fs <= d) {
+                trace.rows_inside += 1;
+            }
+            trace.moments.add(row.prompt_tok, row.output_tok);
+        }
+        if !any {
+            return Err(rows.table.bad_file("has a header but no rows".into()));
+        }
+        if trace.rows == 0 {
+            let others: Vec<String> =
+                others.iter().map(|o| format!("`{}`", shorten(&String::from_utf8_lossy(o), 40))).collect();
+            return Err(rows.table.bad_file(format!(
+                "has no row of class `{class}` (the name of the workload class); its classes: {}",
+                others.join(", ")
+            )));
+        }
+        let unused = rows.unused();
+        if !unused.is_empty() {
+            let s = if unused.len() == 1 { "" } else { "s" };
+            trace.notes.push(format!(
+                "{}: column{s} not used: {}",
+                trace.path.display(),
+                shorten(&unused.join(", "), 200)
+            ));
+        }
+        if trace.rows_inside < trace.rows {
+            trace.notes.push(format!(
+                "{}: {} of {} rows of class `{class}` arrive after duration_s and are not replayed",
+                trace.path.display(),
+                trace.rows - trace.rows_inside,
+                trace.rows
+            ));
+        } else if let Some(d) = duration_fs
+            && trace.last_fs < d / 100 * 99
+        {
+            trace.notes.push(format!(
+                "{}: ends at {} s; no request of class `{class}` arrives in the remaining {} s of the run",
+                trace.path.display(),
+                fs_to_seconds(trace.last_fs),
+                fs_to_seconds(d - trace.last_fs)
+            ));
+        }
+        Ok(trace)
+    }
+
+    #[inline]
+    fn replayed_at(&self, row: &Row, rows: &Rows) -> Result<i128, WorkloadError> {
+        self.speed_up.divide(row.at_fs).filter(|&t| t <= LATEST_S * FS_PER_S).ok_or_else(|| {
+            rows.table
+                .bad_value(rows.columns[0], &format!("is replayed beyond {LATEST_S} s with this speed_up"))
+        })
+    }
+
+    /// Opens the trace again for replay.
+    pub(crate) fn replay(&self, thin: Key) -> Result<Replay, WorkloadError> {
+        Ok(Replay {
+            rows: Rows::open(&self.path, self.format, &self.field)?,
+            trace: self.clone(),
+            thin,
+            number: 0,
+            current: Row { at_fs: 0, prompt_tok: 0, output_tok: 0 },
+            left: 0,
+        })
+    }
+}
+
+/// A trace being replayed.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    rows: Rows,
+    trace: Trace,
+    thin: Key,
+    number: u64,
+    current: Row,
+    left: u64,
+}
+
+impl Replay {
+    /// Goes to the next request: its instant [fs], or `None` at the end.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<Option<i128>, WorkloadError> {
+        while self.left == 0 {
+            let Some(row) = self.rows.advance()? else { return Ok(None) };
+            if !self.rows.is_of(&self.trace.class) {
+                continue;
+            }
+            self.left = self.trace.copies
+                + u64::from(self.trace.keep_below > 0 && self.thin.bits(self.number) < self.trace.keep_below);
+            self.number += 1;
+            self.current = Row { at_fs: self.trace.replayed_at(&row, &self.rows)?, ..row };
+        }
+        self.left -= 1;
+        Ok(Some(self.current.at_fs))
+    }
+
+    /// Prompt and output tokens of the current request.
+    #[inline]
+    pub(crate) fn lengths(&self) -> (u32, u32) {
+        (self.current.prompt_tok, self.current.output_tok)
+    }
+}

@@ -310,9 +310,9 @@ impl Model {
         }
     }
 
-    /// Activations read and written per token by the linear layers in 16 bit, (input, output) [byte].
-    /// Inputs are whole on every GPU of a split replica or split with the weights; outputs likewise: the
-    /// wide sides are split, the sides as wide as the residual stream are not.
+    /// Activations read and written per token by the linear layers on one of `tp` GPUs, 16 bit [byte].
+    /// The wide sides of the matrices are split with the weights, the sides as wide as the residual
+    /// stream are not.
     pub(super) fn activation_bytes_per_tok(&self, tp: f64) -> f64 {
         let (h, heads, d) = (f64::from(self.hidden), f64::from(self.heads), f64::from(self.head_dim));
         let layers = f64::from(self.layers);

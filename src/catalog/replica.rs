@@ -16,9 +16,9 @@ pub struct Arithmetic {
     pub mfu: f64,
 }
 
-/// How `gpu` multiplies weights stored as `weights`. Where it has no unit for the format, the weights are
-/// expanded and multiplied by the next wider unit it has: 4 bit floating point in 8 bit only if it was
-/// stored as nvfp4; mxfp4 and int4 in 16 bit. The memory traffic is that of the stored format all the same.
+/// How `gpu` multiplies weights stored as `weights`. Where it has no unit for the format, or the format is
+/// int4, which none multiplies, the weights are expanded and multiplied in 16 bit; the memory traffic is
+/// that of the stored format all the same. Both 4 bit floating-point formats use the 4 bit unit.
 pub fn arithmetic(gpu: &Gpu, weights: Precision) -> Arithmetic {
     let f = &gpu.fractions;
     let unit = |format, peak: &Option<super::Sourced<f64>>, mfu: &Option<super::Sourced<f64>>| {

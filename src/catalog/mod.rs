@@ -1,5 +1,89 @@
 //! GPUs, models, nodes, serving engines: typed look-ups over `configs/catalog/*.yaml`.
+//!
+//! The files are embedded; [`Catalog::with_overlay`] adds a user's own, or replaces entries by name.
+//! Every number says where it comes from ([`Sourced`]).
 
-/// All entries.
+mod entry;
+mod load;
+mod model;
+mod replica;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{
+    CatalogValue, Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Overrides, Quality, Sourced,
+};
+pub use load::CatalogError;
+pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
+pub use replica::{Arithmetic, arithmetic, gpu_power, node_power, replica};
+
+/// All entries, in the order of the files.
 #[derive(Debug, Clone, Default)]
-pub struct Catalog {}
+pub struct Catalog {
+    gpus: Vec<Gpu>,
+    models: Vec<Model>,
+    nodes: Vec<Node>,
+    engines: Vec<Engine>,
+}
+
+impl Catalog {
+    /// The GPU of this name.
+    pub fn gpu(&self, name: &str) -> Option<&Gpu> {
+        self.gpus.iter().find(|entry| entry.name == name)
+    }
+
+    /// The model of this name.
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        self.models.iter().find(|entry| entry.name == name)
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|entry| entry.name == name)
+    }
+
+    /// The serving engine of this name.
+    pub fn engine(&self, name: &str) -> Option<&Engine> {
+        self.engines.iter().find(|entry| entry.name == name)
+    }
+
+    /// All GPUs.
+    pub fn gpus(&self) -> &[Gpu] {
+        &self.gpus
+    }
+
+    /// All models.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All serving engines.
+    pub fn engines(&self) -> &[Engine] {
+        &self.engines
+    }
+
+    /// Names of the GPUs.
+    pub fn gpu_names(&self) -> impl Iterator<Item = &str> {
+        self.gpus.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// Names of the models.
+    pub fn model_names(&self) -> impl Iterator<Item = &str> {
+        self.models.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// Names of the nodes.
+    pub fn node_names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// Names of the serving engines.
+    pub fn engine_names(&self) -> impl Iterator<Item = &str> {
+        self.engines.iter().map(|entry| entry.name.as_str())
+    }
+}

@@ -1,0 +1,239 @@
+//! Entries of the catalog but for models: GPUs, nodes, serving engines; and where numbers come from.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How much a number can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Read off an instrument, or derived from such readings by arithmetic.
+    Measured,
+    /// Adjusted until the model reproduces measurements.
+    Fitted,
+    /// The vendor's figure.
+    Datasheet,
+    /// An assumption: an input whose influence is worth checking.
+    Guess,
+}
+
+/// A value a catalog entry may hold.
+pub trait CatalogValue: Sized {
+    /// What is wrong with it, if anything.
+    fn check(&self) -> Result<(), String>;
+}
+
+impl CatalogValue for f64 {
+    fn check(&self) -> Result<(), String> {
+        if !self.is_finite() {
+            Err(format!("expected a finite number, found {self}"))
+        } else if *self < 0.0 {
+            Err(format!("expected a number of at least 0, found {self}"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl CatalogValue for u32 {
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A number, where it comes from and how much it can be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "T: CatalogValue + Deserialize<'de>"))]
+pub struct Sourced<T> {
+    /// The number, in the unit its field's name ends in.
+    #[serde(deserialize_with = "checked")]
+    pub value: T,
+    /// Citation, or the reasoning of a guess. In a file it may be a key of the file's `sources`.
+    pub source: String,
+    /// How much it can be trusted.
+    pub quality: Quality,
+}
+
+fn checked<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: CatalogValue + Deserialize<'de>,
+{
+    let value = T::deserialize(deserializer)?;
+    value.check().map_err(D::Error::custom)?;
+    Ok(value)
+}
+
+/// A GPU (or TPU chip) with what software gets out of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    /// Name in scenarios.
+    pub name: String,
+    /// Name of the node it sits in unless the scenario says otherwise.
+    pub node: String,
+    /// GPUs of a node, or of the domain over which a replica can be split.
+    pub gpus_per_node: Sourced<u32>,
+    /// Peak 16 bit rate without sparsity [TFLOP/s].
+    pub bf16_dense_tflops: Sourced<f64>,
+    /// Peak 8 bit floating-point rate without sparsity [TFLOP/s]; absent: the chip has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fp8_dense_tflops: Option<Sourced<f64>>,
+    /// Peak 4 bit floating-point rate without sparsity [TFLOP/s]; absent: the chip has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fp4_dense_tflops: Option<Sourced<f64>>,
+    /// Peak 8 bit integer rate without sparsity [TOP/s]; absent: the chip has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8_dense_tops: Option<Sourced<f64>>,
+    /// Memory [GB = 1e9 byte].
+    pub hbm_gb: Sourced<f64>,
+    /// Peak memory bandwidth [TB/s].
+    pub hbm_tb_s: Sourced<f64>,
+    /// Power limit at stock settings [W].
+    pub tdp_w: Sourced<f64>,
+    /// Scale-up link, both directions together [GB/s].
+    pub link_gb_s: Sourced<f64>,
+    /// What software reaches of the peaks.
+    pub fractions: Fractions,
+    /// All-reduces between the GPUs of a replica.
+    pub comm: Comm,
+    /// Watts and clocks.
+    pub power: GpuPowerEntry,
+}
+
+/// Achievable shares of the peaks, at stock power.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fractions {
+    /// Large matrix products in 16 bit, share of the 16 bit peak.
+    pub gemm_mfu_bf16: Sourced<f64>,
+    /// Large matrix products in 8 bit, share of the 8 bit peak; absent where the chip has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gemm_mfu_fp8: Option<Sourced<f64>>,
+    /// Large matrix products in 4 bit, share of the 4 bit peak; absent where the chip has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gemm_mfu_fp4: Option<Sourced<f64>>,
+    /// Share of the memory bandwidth at which weights are streamed.
+    pub weight_mbu: Sourced<f64>,
+    /// Of the GEMM shares above, what the grouped products of routed experts reach.
+    pub expert_mfu_factor: Sourced<f64>,
+    /// Share of the memory bandwidth at which decode attention reads the KV cache.
+    pub attn_mbu: Sourced<f64>,
+    /// Fixed time of a decode attention call, one per layer and step [µs].
+    pub attn_layer_us: Sourced<f64>,
+    /// Prefill attention over long contexts, share of the 16 bit peak.
+    pub prefill_attn_mfu: Sourced<f64>,
+    /// K in the time of prefill attention, flop·p·(c + K)/(share·peak): short prompts are less efficient.
+    pub prefill_attn_overhead_tok: Sourced<f64>,
+}
+
+/// All-reduce of m bytes over N GPUs: latency + m · 2(N − 1)/N / (fraction · link/2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comm {
+    /// Time of a small message [µs].
+    pub latency_us: Sourced<f64>,
+    /// Share of the link's one-directional rate that messages reach.
+    pub link_fraction: Sourced<f64>,
+}
+
+/// Watts and clocks of a GPU; the laws are in [`crate::physics::power`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuPowerEntry {
+    /// No weights resident, no work [W].
+    pub empty_w: Sourced<f64>,
+    /// Weights resident, no work [W].
+    pub idle_loaded_w: Sourced<f64>,
+    /// Busy with next to no bandwidth or FLOP used [W].
+    pub p0_w: Sourced<f64>,
+    /// What the law tends to at full use [W]; the TDP cuts it.
+    pub pmax_w: Sourced<f64>,
+    /// Weight of the bandwidth share.
+    pub a: Sourced<f64>,
+    /// Weight of the FLOP share.
+    pub b: Sourced<f64>,
+    /// Exponent of the clock.
+    pub clock_exponent: Sourced<f64>,
+    /// Lowest clock, share of the full clock.
+    pub min_clock: Sourced<f64>,
+    /// Clock below which memory slows down as well, share of the full clock.
+    pub memory_clock_knee: Sourced<f64>,
+}
+
+/// A node: what it adds to its GPUs at the wall.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Name in scenarios.
+    pub name: String,
+    /// GPUs it holds.
+    pub gpus: Sourced<u32>,
+    /// Watts at the wall whatever the GPUs do, P_0 in P_0 + k·ΣP_gpu [W].
+    pub overhead_w: Sourced<f64>,
+    /// Watts at the wall per watt of GPU, k.
+    pub gpu_factor: Sourced<f64>,
+    /// What replaces the GPU's own numbers in this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<Overrides>,
+}
+
+/// Numbers of the GPU that a node replaces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// Instead of both `empty_w` and `idle_loaded_w` [W].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_w: Option<Sourced<f64>>,
+    /// Instead of the GPU's exponent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_exponent: Option<Sourced<f64>>,
+    /// Instead of the GPU's lowest clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_clock: Option<Sourced<f64>>,
+    /// Instead of the GPU's memory knee: 1 slows memory in proportion to the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_clock_knee: Option<Sourced<f64>>,
+}
+
+impl Node {
+    /// Lowest clock of `gpu` in this node, share of the full clock.
+    pub fn min_clock(&self, gpu: &Gpu) -> f64 {
+        self.over(|o| &o.min_clock).unwrap_or(gpu.power.min_clock.value)
+    }
+
+    /// Clock below which the memory of `gpu` slows down in this node, share of the full clock.
+    pub fn memory_clock_knee(&self, gpu: &Gpu) -> f64 {
+        self.over(|o| &o.memory_clock_knee).unwrap_or(gpu.power.memory_clock_knee.value)
+    }
+
+    /// Exponent of the clock of `gpu` in this node.
+    pub fn clock_exponent(&self, gpu: &Gpu) -> f64 {
+        self.over(|o| &o.clock_exponent).unwrap_or(gpu.power.clock_exponent.value)
+    }
+
+    /// Draw of `gpu` with weights resident and no work in this node [W].
+    pub fn idle_loaded_w(&self, gpu: &Gpu) -> f64 {
+        self.over(|o| &o.idle_w).unwrap_or(gpu.power.idle_loaded_w.value)
+    }
+
+    fn over(&self, field: impl Fn(&Overrides) -> &Option<Sourced<f64>>) -> Option<f64> {
+        self.overrides.as_ref().and_then(|o| field(o).as_ref()).map(|sourced| sourced.value)
+    }
+}
+
+/// A serving engine in one version: what the host costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Name and version in scenarios.
+    pub name: String,
+    /// Host time of a step [µs].
+    pub per_step_us: Sourced<f64>,
+    /// Host time per decoding sequence and step [µs].
+    pub per_seq_us: Sourced<f64>,
+    /// Fixed time of a layer with routed experts: routing, sorting, launches [µs].
+    pub per_moe_layer_us: Sourced<f64>,
+    /// The same where the experts are stored in fp8 [µs].
+    pub per_fp8_moe_layer_us: Sourced<f64>,
+}

@@ -1,0 +1,501 @@
+//! Reading catalog files: the embedded ones, then a user's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use serde_yaml::Spanned;
+use thiserror::Error;
+
+use super::Catalog;
+use super::entry::{Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Sourced};
+use super::model::Model;
+
+static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/configs/catalog");
+
+/// Larger files are refused before parsing [byte].
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Why a catalog cannot be used.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// A file or folder cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file's content is wrong.
+    #[error("{file}:{line}:{column}: {message}")]
+    Content {
+        /// The file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// A folder holds no catalog file.
+    #[error("{}: no .yaml file in this folder", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// One file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    sources: BTreeMap<String, String>,
+    #[serde(default)]
+    gpus: Vec<Spanned<Gpu>>,
+    #[serde(default)]
+    models: Vec<Spanned<Model>>,
+    #[serde(default)]
+    nodes: Vec<Spanned<Node>>,
+    #[serde(default)]
+    engines: Vec<Spanned<Engine>>,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone)]
+struct At {
+    file: String,
+    line: u64,
+    column: u64,
+}
+
+impl At {
+    fn error(&self, message: String) -> CatalogError {
+        CatalogError::Content { file: self.file.clone(), line: self.line, column: self.column, message }
+    }
+}
+
+/// A catalog in the making: entries with their places.
+#[derive(Debug, Default)]
+struct Draft {
+    sources: BTreeMap<String, String>,
+    gpus: Vec<(At, Gpu)>,
+    models: Vec<(At, Model)>,
+    nodes: Vec<(At, Node)>,
+    engines: Vec<(At, Engine)>,
+}
+
+impl Catalog {
+    /// The catalog that comes with the program.
+    ///
+    /// # Errors
+    /// Never for the files as released; a test reads them.
+    pub fn embedded() -> Result<Self, CatalogError> {
+        let mut draft = Draft::default();
+        draft.add_embedded()?;
+        draft.finish()
+    }
+
+    /// The embedded catalog with the `*.yaml` files of `dir` over it, in order of their names. An entry
+    /// replaces the one of the same name and kind, or is added.
+    ///
+    /// # Errors
+    /// An unreadable folder or file; a wrong key, number or name, with its place.
+    pub fn with_overlay(dir: &Path) -> Result<Self, CatalogError> {
+        let io = |source| CatalogError::Io { path: dir.to_path_buf(), source };
+        let mut paths = Vec::new();
+        for item in std::fs::read_dir(dir).map_err(io)? {
+            let path = item.map_err(io)?.path();
+            if path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml") {
+                paths.push(path);
+            }
+        }
+        if paths.is_empty() {
+            return Err(CatalogError::Empty { path: dir.to_path_buf() });
+        }
+        paths.sort();
+
+        let mut draft = Draft::default();
+        draft.add_embedded()?;
+        let mut overlay = Draft { sources: draft.sources.clone(), ..Draft::default() };
+        for path in paths {
+            let io = |source| CatalogError::Io { path: path.clone(), source };
+            let bytes = std::fs::metadata(&path).map_err(io)?.len();
+            let name = path.display().to_string();
+            if bytes > MAX_FILE_BYTES {
+                let at = At { file: name, line: 1, column: 1 };
+                return Err(at.error(format!(
+                    "the file has {bytes} bytes; a catalog file has at most {MAX_FILE_BYTES}"
+                )));
+            }
+            overlay.add(&name, &std::fs::read_to_string(&path).map_err(io)?)?;
+        }
+        merge(&mut draft.gpus, overlay.gpus, |gpu| &gpu.name);
+        merge(&mut draft.models, overlay.models, |model| &model.name);
+        merge(&mut draft.nodes, overlay.nodes, |node| &node.name);
+        merge(&mut draft.engines, overlay.engines, |engine| &engine.name);
+        draft.finish()
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_text(name: &str, text: &str) -> Result<Self, CatalogError> {
+        let mut draft = Draft::default();
+        draft.add_embedded()?;
+        let mut own = Draft { sources: draft.sources.clone(), ..Draft::default() };
+        own.add(name, text)?;
+        merge(&mut draft.gpus, own.gpus, |gpu| &gpu.name);
+        merge(&mut draft.models, own.models, |model| &model.name);
+        merge(&mut draft.nodes, own.nodes, |node| &node.name);
+        merge(&mut draft.engines, own.engines, |engine| &engine.name);
+        draft.finish()
+    }
+}
+
+fn merge<T>(base: &mut Vec<(At, T)>, overlay: Vec<(At, T)>, name: impl Fn(&T) -> &String) {
+    for (at, entry) in overlay {
+        match base.iter_mut().find(|(_, other)| name(other) == name(&entry)) {
+            Some(slot) => *slot = (at, entry),
+            None => base.push((at, entry)),
+        }
+    }
+}
+
+impl Draft {
+    fn add_embedded(&mut self) -> Result<(), CatalogError> {
+        for file in EMBEDDED.files() {
+            let name = format!("configs/catalog/{}", file.path().display());
+            let text = file.contents_utf8().unwrap_or_default();
+            self.add(&name, text)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one file; within a folder every name of a kind is unique.
+    fn add(&mut self, name: &str, text: &str) -> Result<(), CatalogError> {
+        let file: File = serde_yaml::from_str(text).map_err(|error| {
+            let (line, column) =
+                error.location().map_or((1, 1), |location| (location.line(), location.column()));
+            CatalogError::Content { file: name.into(), line, column, message: plain(&error, line, column) }
+        })?;
+        self.sources.extend(file.sources);
+        let sources = &self.sources;
+        add_all(name, &mut self.gpus, file.gpus, |gpu| &gpu.name, |gpu| cite_gpu(gpu, sources))?;
+        add_all(
+            name,
+            &mut self.models,
+            file.models,
+            |model| &model.name,
+            |model| cite(&mut model.source, sources),
+        )?;
+        add_all(name, &mut self.nodes, file.nodes, |node| &node.name, |node| cite_node(node, sources))?;
+        add_all(
+            name,
+            &mut self.engines,
+            file.engines,
+            |engine| &engine.name,
+            |engine| {
+                cite(&mut engine.per_step_us.source, sources);
+                cite(&mut engine.per_seq_us.source, sources);
+                cite(&mut engine.per_moe_layer_us.source, sources);
+                cite(&mut engine.per_fp8_moe_layer_us.source, sources);
+            },
+        )
+    }
+
+    /// Checks what no single number shows.
+    fn finish(self) -> Result<Catalog, CatalogError> {
+        for (at, gpu) in &self.gpus {
+            check_gpu(gpu, &self.nodes).map_err(|message| at.error(message))?;
+        }
+        for (at, model) in &self.models {
+            check_model(model).map_err(|message| at.error(message))?;
+        }
+        for (at, node) in &self.nodes {
+            check_node(node).map_err(|message| at.error(message))?;
+        }
+        Ok(Catalog {
+            gpus: without_places(self.gpus),
+            models: without_places(self.models),
+            nodes: without_places(self.nodes),
+            engines: without_places(self.engines),
+        })
+    }
+}
+
+/// The error's first line, without the place that is said already.
+fn plain(error: &serde_yaml::Error, line: u64, column: u64) -> String {
+    let text = error.without_snippet().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.replace(&format!(" at line {line}, column {column}"), "").trim_start_matches("error: ").to_string()
+}
+
+fn without_places<T>(entries: Vec<(At, T)>) -> Vec<T> {
+    entries.into_iter().map(|(_, entry)| entry).collect()
+}
+
+fn add_all<T>(
+    file: &str,
+    into: &mut Vec<(At, T)>,
+    entries: Vec<Spanned<T>>,
+    name: impl Fn(&T) -> &String,
+    finish: impl Fn(&mut T),
+) -> Result<(), CatalogError> {
+    for Spanned { value: mut entry, referenced, .. } in entries {
+        let at = At { file: file.into(), line: referenced.line(), column: referenced.column() };
+        if let Some((first, _)) = into.iter().find(|(_, other)| name(other) == name(&entry)) {
+            return Err(at.error(format!(
+                "'{}' is there twice; the first is at {}:{}",
+                name(&entry),
+                first.file,
+                first.line
+            )));
+        }
+        finish(&mut entry);
+        into.push((at, entry));
+    }
+    Ok(())
+}
+
+/// Replaces a key of `sources` by the citation it stands for.
+fn cite(source: &mut String, sources: &BTreeMap<String, String>) {
+    if let Some(full) = sources.get(source.as_str()) {
+        source.clone_from(full);
+    }
+}
+
+fn cite_all<'a, T: 'a>(
+    numbers: impl IntoIterator<Item = &'a mut Sourced<T>>,
+    sources: &BTreeMap<String, String>,
+) {
+    for number in numbers {
+        cite(&mut number.source, sources);
+    }
+}
+
+fn cite_gpu(gpu: &mut Gpu, sources: &BTreeMap<String, String>) {
+    let Gpu {
+        name: _,
+        node: _,
+        gpus_per_node,
+        bf16_dense_tflops,
+        fp8_dense_tflops,
+        fp4_dense_tflops,
+        int8_dense_tops,
+        hbm_gb,
+        hbm_tb_s,
+        tdp_w,
+        link_gb_s,
+        fractions,
+        comm: Comm { latency_us, link_fraction },
+        power,
+    } = gpu;
+    cite_all([gpus_per_node], sources);
+    cite_all([bf16_dense_tflops, hbm_gb, hbm_tb_s, tdp_w, link_gb_s, latency_us, link_fraction], sources);
+    cite_all(fp8_dense_tflops.iter_mut().chain(fp4_dense_tflops).chain(int8_dense_tops), sources);
+    let Fractions {
+        gemm_mfu_bf16,
+        gemm_mfu_fp8,
+        gemm_mfu_fp4,
+        weight_mbu,
+        expert_mfu_factor,
+        attn_mbu,
+        attn_layer_us,
+        prefill_attn_mfu,
+        prefill_attn_overhead_tok,
+    } = fractions;
+    cite_all(gemm_mfu_fp8.iter_mut().chain(gemm_mfu_fp4), sources);
+    cite_all(
+        [
+            gemm_mfu_bf16,
+            weight_mbu,
+            expert_mfu_factor,
+            attn_mbu,
+            attn_layer_us,
+            prefill_attn_mfu,
+            prefill_attn_overhead_tok,
+        ],
+        sources,
+    );
+    let GpuPowerEntry {
+        empty_w,
+        idle_loaded_w,
+        p0_w,
+        pmax_w,
+        a,
+        b,
+        clock_exponent,
+        min_clock,
+        memory_clock_knee,
+    } = power;
+    cite_all(
+        [empty_w, idle_loaded_w, p0_w, pmax_w, a, b, clock_exponent, min_clock, memory_clock_knee],
+        sources,
+    );
+}
+
+fn cite_node(node: &mut Node, sources: &BTreeMap<String, String>) {
+    cite_all([&mut node.gpus], sources);
+    cite_all([&mut node.overhead_w, &mut node.gpu_factor], sources);
+    if let Some(over) = &mut node.overrides {
+        let fields =
+            [&mut over.idle_w, &mut over.clock_exponent, &mut over.min_clock, &mut over.memory_clock_knee];
+        cite_all(fields.into_iter().flatten(), sources);
+    }
+}
+
+fn check_gpu(gpu: &Gpu, nodes: &[(At, Node)]) -> Result<(), String> {
+    if !nodes.iter().any(|(_, node)| node.name == gpu.node) {
+        return Err(format!("{}: unknown node '{}'{}", gpu.name, gpu.node, {
+            let names = nodes.iter().map(|(_, node)| node.name.as_str());
+            nearest(&gpu.node, names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default()
+        }));
+    }
+    let positive = [
+        ("bf16_dense_tflops", gpu.bf16_dense_tflops.value),
+        ("hbm_gb", gpu.hbm_gb.value),
+        ("hbm_tb_s", gpu.hbm_tb_s.value),
+        ("tdp_w", gpu.tdp_w.value),
+        ("link_gb_s", gpu.link_gb_s.value),
+        ("gpus_per_node", f64::from(gpu.gpus_per_node.value)),
+        ("comm.link_fraction", gpu.comm.link_fraction.value),
+        ("power.clock_exponent", gpu.power.clock_exponent.value),
+    ];
+    for (field, value) in positive {
+        if value <= 0.0 {
+            return Err(format!("{}: {field} must be above 0", gpu.name));
+        }
+    }
+    for (field, peak) in [
+        ("fp8_dense_tflops", &gpu.fp8_dense_tflops),
+        ("fp4_dense_tflops", &gpu.fp4_dense_tflops),
+        ("int8_dense_tops", &gpu.int8_dense_tops),
+    ] {
+        if peak.as_ref().is_some_and(|peak| peak.value <= 0.0) {
+            return Err(format!("{}: {field} must be above 0; leave it out if there is none", gpu.name));
+        }
+    }
+    let f = &gpu.fractions;
+    for (peak, share, field) in
+        [(&gpu.fp8_dense_tflops, &f.gemm_mfu_fp8, "fp8"), (&gpu.fp4_dense_tflops, &f.gemm_mfu_fp4, "fp4")]
+    {
+        if peak.is_some() != share.is_some() {
+            return Err(format!(
+                "{}: {field}_dense_tflops and fractions.gemm_mfu_{field} belong together: give both or none",
+                gpu.name
+            ));
+        }
+    }
+    let power = &gpu.power;
+    let mut shares = vec![
+        ("fractions.gemm_mfu_bf16", &f.gemm_mfu_bf16),
+        ("fractions.weight_mbu", &f.weight_mbu),
+        ("fractions.expert_mfu_factor", &f.expert_mfu_factor),
+        ("fractions.attn_mbu", &f.attn_mbu),
+        ("fractions.prefill_attn_mfu", &f.prefill_attn_mfu),
+        ("power.min_clock", &power.min_clock),
+        ("power.memory_clock_knee", &power.memory_clock_knee),
+    ];
+    shares.extend(f.gemm_mfu_fp8.iter().map(|share| ("fractions.gemm_mfu_fp8", share)));
+    shares.extend(f.gemm_mfu_fp4.iter().map(|share| ("fractions.gemm_mfu_fp4", share)));
+    for (field, share) in shares {
+        if share.value <= 0.0 || share.value > 1.0 {
+            return Err(format!("{}: {field} is {}, a share: above 0, at most 1", gpu.name, share.value));
+        }
+    }
+    let ladder = [
+        ("empty_w", power.empty_w.value),
+        ("idle_loaded_w", power.idle_loaded_w.value),
+        ("p0_w", power.p0_w.value),
+        ("pmax_w", power.pmax_w.value),
+    ];
+    for pair in ladder.windows(2) {
+        if pair[0].1 > pair[1].1 {
+            return Err(format!(
+                "{}: power.{} ({} W) must not exceed power.{} ({} W)",
+                gpu.name, pair[0].0, pair[0].1, pair[1].0, pair[1].1
+            ));
+        }
+    }
+    if power.p0_w.value > gpu.tdp_w.value {
+        return Err(format!("{}: power.p0_w must not exceed tdp_w", gpu.name));
+    }
+    Ok(())
+}
+
+fn check_model(model: &Model) -> Result<(), String> {
+    let mut positive = vec![
+        ("layers", model.layers),
+        ("hidden", model.hidden),
+        ("heads", model.heads),
+        ("kv_heads", model.kv_heads),
+        ("head_dim", model.head_dim),
+        ("ffn", model.ffn),
+        ("ffn_matrices", model.ffn_matrices),
+        ("vocab", model.vocab),
+    ];
+    if let Some(moe) = &model.moe {
+        positive.extend([
+            ("moe.experts", moe.experts),
+            ("moe.experts_per_tok", moe.experts_per_tok),
+            ("moe.ffn", moe.ffn),
+        ]);
+        if moe.experts_per_tok > moe.experts {
+            return Err(format!("{}: moe.experts_per_tok exceeds moe.experts", model.name));
+        }
+        if moe.dense_layers > model.layers {
+            return Err(format!("{}: moe.dense_layers exceeds layers", model.name));
+        }
+    }
+    if let Some(mla) = &model.mla {
+        positive.extend([
+            ("mla.q_lora_rank", mla.q_lora_rank),
+            ("mla.kv_lora_rank", mla.kv_lora_rank),
+            ("mla.qk_nope", mla.qk_nope),
+            ("mla.qk_rope", mla.qk_rope),
+            ("mla.v_head", mla.v_head),
+        ]);
+    }
+    if let Some(sliding) = &model.sliding {
+        positive.push(("sliding.window_tok", sliding.window_tok));
+        if sliding.layers > model.layers {
+            return Err(format!("{}: sliding.layers exceeds layers", model.name));
+        }
+    }
+    match positive.iter().find(|(_, value)| *value == 0 || *value > 100_000_000) {
+        Some((field, value)) => Err(format!("{}: {field} is {value}; expected 1 to 100,000,000", model.name)),
+        None => Ok(()),
+    }
+}
+
+fn check_node(node: &Node) -> Result<(), String> {
+    if node.gpus.value == 0 {
+        return Err(format!("{}: gpus must be at least 1", node.name));
+    }
+    if node.gpu_factor.value < 1.0 {
+        return Err(format!("{}: gpu_factor is at least 1: a watt of GPU is a watt at the wall", node.name));
+    }
+    if let Some(over) = &node.overrides {
+        for (field, share) in [("min_clock", &over.min_clock), ("memory_clock_knee", &over.memory_clock_knee)]
+        {
+            if share.as_ref().is_some_and(|share| share.value <= 0.0 || share.value > 1.0) {
+                return Err(format!("{}: overrides.{field} is a share: above 0, at most 1", node.name));
+            }
+        }
+        if over.clock_exponent.as_ref().is_some_and(|exponent| exponent.value <= 0.0) {
+            return Err(format!("{}: overrides.clock_exponent must be above 0", node.name));
+        }
+    }
+    Ok(())
+}
+
+/// The most similar name, if any is similar.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|x, y| x.0.total_cmp(&y.0))
+        .map(|(_, other)| other)
+}

@@ -1,0 +1,385 @@
+use std::path::Path;
+
+use super::*;
+use crate::physics::roofline::RooflineParams;
+
+const EVERY_GPU: [&str; 14] = [
+    "A100-SXM-80GB",
+    "H100-SXM-80GB",
+    "H200-SXM-141GB",
+    "B200-SXM-180GB",
+    "GB200-NVL72 (per GPU)",
+    "B300-SXM",
+    "GB300-NVL72 (per GPU)",
+    "MI300X",
+    "MI325X",
+    "MI355X",
+    "L40S",
+    "RTX-PRO-6000-Blackwell-Server",
+    "TPU v5e",
+    "TPU v6e",
+];
+
+fn catalog() -> Catalog {
+    Catalog::embedded().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn model(name: &str) -> Model {
+    catalog().model(name).unwrap_or_else(|| panic!("no model {name}")).clone()
+}
+
+fn params(gpu: &str, name: &str, tp: u32, weights: Option<Precision>) -> RooflineParams {
+    let catalog = catalog();
+    replica(
+        catalog.gpu(gpu).unwrap(),
+        catalog.model(name).unwrap(),
+        tp,
+        weights,
+        Precision::Bf16,
+        catalog.engine("vllm-0.11").unwrap(),
+    )
+    .unwrap()
+}
+
+/// `n` sequences of `context` tokens each decoding alone: seconds per step.
+fn decode_step_s(p: &RooflineParams, n: f64, context: f64) -> f64 {
+    let linear = p.linear(n, n);
+    let attention = p.decode_attention();
+    let ctx = n * context;
+    linear.compute_s
+        + linear.memory_s
+        + attention.layer_s
+        + (ctx * attention.memory_s_per_ctx_tok).max(ctx * attention.compute_s_per_ctx_tok)
+        + n * attention.memory_s_per_seq
+        + p.comm_s(n)
+        + p.host_step_s
+        + n * p.host_seq_s
+}
+
+#[test]
+fn the_embedded_catalog_is_complete() {
+    let catalog = catalog();
+    for name in EVERY_GPU {
+        assert!(catalog.gpu(name).is_some(), "{name}");
+    }
+    assert_eq!(catalog.gpus().len(), EVERY_GPU.len());
+    assert_eq!(catalog.models().len(), 19);
+    assert!(catalog.engine("vllm-0.11").is_some() && catalog.engine("vllm-0.19").is_some());
+    let ideal = catalog.node("ideal_linear").unwrap();
+    let gpu = catalog.gpu("B200-SXM-180GB").unwrap();
+    assert_eq!((ideal.overhead_w.value, ideal.gpu_factor.value), (0.0, 1.0));
+    assert_eq!((ideal.idle_loaded_w(gpu), ideal.clock_exponent(gpu), ideal.min_clock(gpu)), (0.0, 1.0, 0.01));
+}
+
+#[test]
+fn every_source_is_a_citation_not_a_key() {
+    let catalog = catalog();
+    for gpu in catalog.gpus() {
+        assert!(gpu.tdp_w.source.contains(' '), "{}: {}", gpu.name, gpu.tdp_w.source);
+        assert!(gpu.power.clock_exponent.source.contains(' '), "{}", gpu.name);
+    }
+    assert!(catalog.models().iter().all(|model| model.source.contains(' ')));
+    assert!(catalog.nodes().iter().all(|node| node.overhead_w.source.contains(' ')));
+    assert!(catalog.engines().iter().all(|engine| engine.per_moe_layer_us.source.contains(' ')));
+}
+
+/// Sizes as published, in billions.
+#[test]
+fn parameters_match_published_sizes() {
+    for (name, total) in [
+        ("Llama-3.1-8B", 8.03),
+        ("Llama-3.1-70B", 70.55),
+        ("Llama-3.1-405B", 405.85),
+        ("DeepSeek-V3", 671.03),
+        ("Qwen3-235B-A22B", 235.09),
+        ("gpt-oss-120b", 116.79),
+        ("gpt-oss-20b", 20.91),
+        ("Mixtral-8x7B", 46.70),
+        ("GPT-J-6B", 6.05),
+    ] {
+        let found = model(name).total_params() / 1e9;
+        assert!((found / total - 1.0).abs() < 0.002, "{name}: {found} instead of {total}");
+    }
+}
+
+#[test]
+fn geometry_matches_the_reference_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/models.csv");
+    if !path.exists() {
+        println!("SKIPPED: ../shared/data absent");
+        return;
+    }
+    let catalog = catalog();
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    for record in reader.records() {
+        let record = record.unwrap();
+        let name = &record[0];
+        let model = catalog.model(name).unwrap_or_else(|| panic!("no model {name}"));
+        let number = |header: &str| record[column(header)].parse::<f64>().unwrap();
+        for (found, header) in [
+            (model.total_params() / 1e9, "total_params_B"),
+            (model.active_params() / 1e9, "active_params_B"),
+            (model.active_body_params() / 1e9, "active_params_no_emb_B"),
+            (model.kv_bytes_per_tok(Precision::Bf16), "kv_bytes_per_token_bf16"),
+        ] {
+            let expected = number(header);
+            assert!((found / expected - 1.0).abs() < 0.003, "{name} {header}: {found}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn gpus_match_the_reference_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hardware.csv");
+    if !path.exists() {
+        println!("SKIPPED: ../shared/data absent");
+        return;
+    }
+    let catalog = catalog();
+    for record in csv::Reader::from_path(path).unwrap().records() {
+        let record = record.unwrap();
+        let gpu = catalog.gpu(&record[0]).unwrap_or_else(|| panic!("no GPU {}", &record[0]));
+        let value = |number: &Option<Sourced<f64>>| number.as_ref().map(|number| number.value);
+        assert_eq!(record[1].parse().ok(), Some(gpu.bf16_dense_tflops.value), "{}", gpu.name);
+        assert_eq!(record[2].parse().ok(), value(&gpu.fp8_dense_tflops), "{}", gpu.name);
+        assert_eq!(record[3].parse().ok(), value(&gpu.fp4_dense_tflops), "{}", gpu.name);
+        assert_eq!(record[4].parse().ok(), Some(gpu.hbm_gb.value), "{}", gpu.name);
+        assert_eq!(record[5].parse().ok(), Some(gpu.hbm_tb_s.value), "{}", gpu.name);
+        match record[6].parse::<f64>() {
+            Ok(tdp) => assert_eq!(tdp, gpu.tdp_w.value, "{}", gpu.name),
+            Err(_) => assert_eq!(gpu.tdp_w.quality, Quality::Guess, "{}", gpu.name),
+        }
+        assert_eq!(record[7].parse().ok(), Some(gpu.link_gb_s.value), "{}", gpu.name);
+    }
+}
+
+#[test]
+fn kv_bytes_by_hand() {
+    for (name, bytes) in [
+        ("Llama-3.1-8B", 131_072.0), // 32 layers · 2 · 8 heads · 128 · 2 bytes
+        ("Llama-3.1-70B", 327_680.0),
+        ("Llama-3.1-405B", 516_096.0),
+        ("Qwen3-32B", 262_144.0),
+        ("Qwen3-235B-A22B", 192_512.0),
+        ("Llama-2-7B", 524_288.0),
+        ("gpt-oss-120b", 73_728.0),
+        ("DeepSeek-V3", 70_272.0), // 61 layers · (512 + 64) · 2 bytes
+    ] {
+        assert_eq!(model(name).kv_bytes_per_tok(Precision::Bf16), bytes, "{name}");
+    }
+    assert_eq!(model("gpt-oss-120b").kv_bytes_per_further_tok(Precision::Bf16), 36_864.0);
+    assert_eq!(model("gpt-oss-120b").kv_window_bytes_per_seq(Precision::Bf16), 128.0 * 36_864.0);
+    assert_eq!(model("DeepSeek-V3").kv_bytes_per_tok_uncompressed(Precision::Bf16), 4_997_120.0);
+    assert_eq!(model("Llama-3.1-8B").kv_bytes_per_tok(Precision::Fp8), 65_536.0);
+}
+
+#[test]
+fn attention_flop_by_hand() {
+    for (name, mflop) in [
+        ("Llama-3.1-8B", 0.52), // 32 layers · 4 · 32 heads · 128
+        ("Llama-3.1-70B", 2.62),
+        ("Llama-3.1-405B", 8.26),
+        ("Qwen3-32B", 2.10),
+        ("Qwen3-235B-A22B", 3.08),
+        ("gpt-oss-120b", 0.29),
+        ("DeepSeek-V3", 17.0),
+    ] {
+        let model = model(name);
+        let found = model.global_layers() * model.decode_flop_per_layer() / 1e6;
+        assert!((found - mflop).abs() < 0.01, "{name}: {found}");
+    }
+}
+
+#[test]
+fn kv_is_split_by_key_heads_and_latents_are_not() {
+    let whole = params("H100-SXM-80GB", "Llama-3.1-8B", 1, None);
+    let split = params("H100-SXM-80GB", "Llama-3.1-8B", 4, None);
+    assert_eq!(split.kv_bytes_per_tok_per_gpu * 4.0, whole.kv_bytes_per_tok_per_gpu);
+    // Qwen3-235B has 4 key heads: 8 GPUs keep each twice.
+    let four = params("H200-SXM-141GB", "Qwen3-235B-A22B", 4, None);
+    let eight = params("H200-SXM-141GB", "Qwen3-235B-A22B", 8, None);
+    assert_eq!(four.kv_bytes_per_tok_per_gpu, eight.kv_bytes_per_tok_per_gpu);
+    assert_eq!(params("H200-SXM-141GB", "DeepSeek-V3", 8, None).kv_bytes_per_tok_per_gpu, 70_272.0);
+}
+
+#[test]
+fn weights_of_a_format() {
+    let llama = model("Llama-3.1-70B");
+    assert_eq!(llama.weight_bytes(llama.native()), 2.0 * llama.total_params());
+    let fp8 = llama.weight_bytes(llama.weights(Some(Precision::Fp8)));
+    assert_eq!(fp8, llama.body_params() + 4.0 * llama.head_params());
+    // gpt-oss-120b is published as about 61 GiB.
+    let oss = model("gpt-oss-120b");
+    let gib = oss.weight_bytes(oss.native()) / f64::powi(2.0, 30);
+    assert!((gib - 60.8).abs() < 1.5, "{gib}");
+    assert_eq!(oss.weights(Some(Precision::Mxfp4)), oss.native());
+}
+
+#[test]
+fn formats_without_a_unit_are_expanded() {
+    let catalog = catalog();
+    let (a100, h100) = (catalog.gpu("A100-SXM-80GB").unwrap(), catalog.gpu("H100-SXM-80GB").unwrap());
+    let b200 = catalog.gpu("B200-SXM-180GB").unwrap();
+    assert_eq!(arithmetic(a100, Precision::Fp8).format, Precision::Bf16);
+    assert_eq!(arithmetic(a100, Precision::Int8).peak_flop_s, 624e12);
+    assert_eq!(arithmetic(h100, Precision::Fp8).peak_flop_s, 1979e12);
+    assert_eq!(arithmetic(h100, Precision::Mxfp4).format, Precision::Bf16);
+    assert_eq!(arithmetic(b200, Precision::Nvfp4).peak_flop_s, 9000e12);
+    assert_eq!(arithmetic(b200, Precision::Int4).format, Precision::Bf16);
+    // The traffic is that of the stored format all the same.
+    let stored = params("A100-SXM-80GB", "Llama-3.1-8B", 1, Some(Precision::Fp8));
+    assert_eq!(stored.dense.bytes_per_param, 1.0);
+}
+
+#[test]
+fn impossible_replicas_are_refused_in_words() {
+    let catalog = catalog();
+    let gpu = catalog.gpu("H100-SXM-80GB").unwrap();
+    let engine = catalog.engine("vllm-0.11").unwrap();
+    let llama = catalog.model("Llama-3.1-8B").unwrap();
+    let of = |tp, kv| replica(gpu, llama, tp, None, kv, engine);
+    assert!(of(16, Precision::Bf16).unwrap_err().contains("does not fit"));
+    assert!(of(3, Precision::Bf16).unwrap_err().contains("divisor of 32"));
+    assert!(of(0, Precision::Bf16).is_err());
+    assert!(of(1, Precision::Int4).unwrap_err().contains("use bf16, fp8 or int8"));
+}
+
+#[test]
+fn experts_touched_grow_from_k_to_all() {
+    let p = params("H100-SXM-80GB", "Qwen3-30B-A3B", 2, None);
+    assert_eq!(p.experts_touched(0.0), 0.0);
+    assert!((p.experts_touched(1.0) - 8.0).abs() < 1e-9);
+    assert!((p.experts_touched(1e6) - 128.0).abs() < 1e-9);
+    let mut last = 0.0;
+    for tokens in 1..2000 {
+        let touched = p.experts_touched(f64::from(tokens));
+        assert!(touched >= last && touched <= 128.0);
+        last = touched;
+    }
+    assert_eq!(params("H100-SXM-80GB", "Llama-3.1-8B", 1, None).experts_touched(64.0), 0.0);
+}
+
+#[test]
+fn more_work_never_takes_less_time() {
+    for (name, tp) in [("Llama-3.1-8B", 1), ("Qwen3-235B-A22B", 8), ("DeepSeek-V3", 8), ("gpt-oss-120b", 2)] {
+        let p = params("B200-SXM-180GB", name, tp, None);
+        let (mut last_linear, mut last_comm) = (0.0, 0.0);
+        for tokens in 1..4096 {
+            let term = p.linear(f64::from(tokens), f64::from(tokens.min(256)));
+            let linear = term.compute_s + term.memory_s;
+            assert!(linear > last_linear, "{name} at {tokens}");
+            assert!(term.peak_flop_s <= term.compute_s && term.bytes / p.hbm_byte_s <= term.memory_s);
+            assert!(p.comm_s(f64::from(tokens)) >= last_comm);
+            (last_linear, last_comm) = (linear, p.comm_s(f64::from(tokens)));
+        }
+        assert_eq!(p.linear(0.0, 0.0).bytes, 0.0);
+        let (decode, prefill) = (p.decode_attention(), p.prefill_attention());
+        assert!(decode.memory_s_per_ctx_tok > 0.0 && decode.compute_s_per_ctx_tok > 0.0);
+        assert!(prefill.s_per_pair > 0.0 && prefill.flop_per_pair > 0.0);
+    }
+}
+
+#[test]
+fn one_gpu_needs_no_links() {
+    assert_eq!(params("H100-SXM-80GB", "Llama-3.1-8B", 1, None).comm_s(512.0), 0.0);
+    assert!(params("H100-SXM-80GB", "Llama-3.1-8B", 2, None).comm_s(512.0) > 0.0);
+}
+
+/// Fused prefill attention: 0.3 of the peak for prompts of 1 k tokens, 0.6 for 8 k.
+#[test]
+fn prefill_attention_reaches_the_known_shares() {
+    let p = params("H100-SXM-80GB", "Llama-3.1-8B", 1, None).prefill_attention();
+    for (prompt, expected) in [(1024.0, 0.3), (8192.0, 0.6)] {
+        let pairs = prompt * (prompt + 1.0) / 2.0;
+        let time = p.s_per_pair * (pairs + prompt * p.overhead_tok);
+        let share = pairs * p.flop_per_pair / time / p.peak_flop_s;
+        assert!((share - expected).abs() < 0.01, "{prompt}: {share}");
+    }
+}
+
+/// Llama-3.1-8B in 16 bit on one H100, ML.ENERGY v3: 1,070 tok/s at batch 8, 9,806 at 512. Mean context
+/// in flight: a prompt of 150 tokens and, with lognormal answers of mean 355 and sigma 1.10, 595 more.
+#[test]
+fn decode_rates_are_near_the_measured_ones() {
+    let p = params("H100-SXM-80GB", "Llama-3.1-8B", 1, None);
+    for (batch, measured) in [(8.0, 1070.0), (512.0, 9806.0)] {
+        let rate = batch / decode_step_s(&p, batch, 745.0);
+        assert!((rate / measured - 1.0).abs() < 0.25, "batch {batch}: {rate}");
+    }
+}
+
+#[test]
+fn power_law_comes_from_gpu_and_node() {
+    let catalog = catalog();
+    let gpu = catalog.gpu("H200-SXM-141GB").unwrap();
+    let own = gpu_power(gpu, catalog.node(&gpu.node).unwrap());
+    assert_eq!(own.tdp_w, 700.0);
+    assert!(own.idle_loaded_w > 0.0 && own.alpha > 1.0);
+    let ideal = gpu_power(gpu, catalog.node("ideal_linear").unwrap());
+    assert_eq!((ideal.idle_loaded_w, ideal.alpha), (0.0, 1.0));
+    assert_eq!(ideal.at_clock_w(600.0, 0.5), 300.0);
+    let wall = node_power(catalog.node("8xH200-air").unwrap()).wall_w(8.0 * own.idle_loaded_w);
+    assert!((wall - 2400.0).abs() < 5.0, "{wall}");
+}
+
+const MY_NODE: &str = "\
+nodes:
+  - name: mine
+    gpus: { value: 4, source: me, quality: guess }
+    overhead_w: { value: 100, source: me, quality: guess }
+    gpu_factor: { value: 1.1, source: me, quality: guess }
+  - name: 8xH200-air
+    gpus: { value: 8, source: h200-wall, quality: datasheet }
+    overhead_w: { value: 1234, source: h200-wall, quality: measured }
+    gpu_factor: { value: 1.2, source: me, quality: guess }
+";
+
+#[test]
+fn an_overlay_adds_and_replaces() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mine.yaml"), MY_NODE).unwrap();
+    let (plain, with) = (catalog(), Catalog::with_overlay(dir.path()).unwrap());
+    assert_eq!(with.nodes().len(), plain.nodes().len() + 1);
+    assert_eq!(with.node("mine").unwrap().gpus.value, 4);
+    assert_eq!(with.node("8xH200-air").unwrap().overhead_w.value, 1234.0);
+    assert_eq!(with.gpus().len(), plain.gpus().len());
+    // Sources of the embedded files may be cited.
+    assert!(with.node("8xH200-air").unwrap().overhead_w.source.starts_with("MLPerf"));
+}
+
+#[test]
+fn an_overlay_without_files_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(Catalog::with_overlay(dir.path()), Err(CatalogError::Empty { .. })));
+    assert!(matches!(Catalog::with_overlay(&dir.path().join("none")), Err(CatalogError::Io { .. })));
+}
+
+#[test]
+fn mistakes_have_a_place() {
+    for (find, replace, line, says) in [
+        ("    overhead_w:", "    overhead:", 4, "overhead"),
+        ("value: 100,", "value: .nan,", 4, "finite"),
+        ("value: 100,", "value: -1,", 4, "at least 0"),
+        ("value: 1.1,", "value: .inf,", 5, "finite"),
+        ("value: 4,", "value: 4, unit: GPUs,", 3, "unit"),
+        (
+            "quality: guess }\n    gpu_factor: { value: 1.1",
+            "quality: sure }\n    gpu_factor: { value: 1.1",
+            4,
+            "sure",
+        ),
+        ("nodes:", "node:", 1, "node"),
+        ("name: 8xH200-air", "name: mine", 6, "twice"),
+        ("value: 1.1,", "value: 0.9,", 2, "at least 1"),
+    ] {
+        let text = MY_NODE.replacen(find, replace, 1);
+        assert_ne!(text, MY_NODE);
+        let error = Catalog::from_text("my.yaml", &text).expect_err(replace);
+        let shown = error.to_string();
+        assert!(shown.starts_with(&format!("my.yaml:{line}:")), "{replace:?}: {shown}");
+        assert!(shown.contains(says), "{replace:?}: {shown}");
+        assert!(!shown.contains('\n'), "{replace:?}: {shown}");
+    }
+}

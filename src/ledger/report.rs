@@ -1,0 +1,477 @@
+//! From closed books to the outcome: summary, time series, Token Production Function.
+
+use super::book::{CLOCK_BITS, Ledger, Mark, SiteMark, seconds, tokens_f64};
+use super::outcome::{
+    Counters, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, MeanP99Max, Outcome, PerBoundary, PoolSummary,
+    PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo, SeriesRow, SiteSummary, SourceNote, Staves, Summary,
+    Throughput, Tokens, Tpf,
+};
+use super::staves::{PoolStaves, device_staves, site_at_power};
+use crate::control::PowerControl;
+use crate::fleet::{Fleet, Site};
+use crate::physics::energy;
+
+/// What the ledger does not know itself.
+pub struct Frame {
+    /// Of the scenario.
+    pub scenario: ScenarioInfo,
+    /// Of the engine.
+    pub engine: EngineInfo,
+    /// Remarks so far.
+    pub notes: Vec<String>,
+    /// Whether a closed loop makes demand unlimited.
+    pub closed_loop: bool,
+    /// End of the run [fs].
+    pub end_fs: i128,
+}
+
+/// A site's power limits over a stretch of time: IT watts allowed (none: unlimited).
+struct Budget {
+    seconds: f64,
+    it_w: Option<f64>,
+}
+
+impl Ledger {
+    /// The outcome of the run; the books must be closed.
+    pub fn outcome(&mut self, fleet: &Fleet, power: &mut PowerControl, mut frame: Frame) -> Outcome {
+        let counters = self.counters(power.waits());
+        let end_fs = frame.end_fs;
+        let window_s = seconds((end_fs - self.window_fs).max(0));
+        let per_s = |count: f64| if window_s > 0.0 { count / window_s } else { 0.0 };
+        let window_tokens: f64 = tokens_f64(self.pools.iter().map(|p| p.window_tokens).sum());
+        let output_rate = per_s(window_tokens);
+
+        let sites: Vec<SiteTotals> =
+            (0..fleet.sites.len()).map(|s| self.site_totals(fleet, power, s, window_s)).collect();
+        let total = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.energy));
+        let window = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.window));
+        let power_w = fleet_power(&sites, window_s);
+        let staves = self.mean_staves(fleet, &frame, window_s);
+        let tpf = self.tpf(fleet, &sites, end_fs, output_rate, power_w.facility.mean);
+        let useful = per_s(self.window_useful_tokens as f64);
+        let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };
+        let pue_of = |f: fn(f64, f64) -> f64| fleet.sites.iter().map(|s| s.pue).reduce(f).unwrap_or(1.0);
+        let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
+        self.remark(&mut frame, end_fs);
+        frame.engine.segments = self.segments;
+        frame.engine.iterations_represented = self.iterations as u64;
+
+        let summary = Summary {
+            schema_version: SCHEMA_VERSION,
+            requests: Requests {
+                arrived: self.arrived,
+                completed: self.completed,
+                shed,
+                in_flight: self.in_flight,
+                met_slo: self.met_slo,
+                useful: self.met_slo,
+                shed_by: self.shed.clone(),
+            },
+            tokens: Tokens {
+                prompt: self.prompt_tokens,
+                output: self.output_tokens,
+                useful_output: self.useful_tokens,
+                recomputed: self.recomputed_tokens,
+            },
+            throughput: Throughput {
+                output_tok_per_s: output_rate,
+                useful_tok_per_s: useful,
+                utilisation_adjusted_tok_per_s: tpf.predicted_tok_per_s.zip(tpf.u).map(|(q, u)| q * u),
+                prompt_tok_per_s: per_s(self.window_prompt_tokens as f64),
+                completed_req_per_s: per_s(self.window_completed as f64),
+            },
+            latency_s: Latencies {
+                ttft: self.ttft.quantiles(),
+                tpot: self.tpot.quantiles(),
+                itl: self.itl.quantiles(),
+                e2e: self.e2e.quantiles(),
+                queue: self.queue.quantiles(),
+            },
+            slo_attainment: (self.window_done > 0).then(|| self.window_met as f64 / self.window_done as f64),
+            j_per_output_token: per_token(&window, window_tokens),
+            j_per_useful_token: per_token(&window, self.window_useful_tokens as f64),
+            energy_j: total,
+            power_w,
+            pue: MeanMinMax { mean: pue_mean, min: pue_of(f64::min), max: pue_of(f64::max) },
+            staves_tok_per_s: staves,
+            binding: self.binding.report(fleet, None),
+            tpf,
+            per_pool: self.pool_summaries(fleet, window_s),
+            per_site: sites
+                .into_iter()
+                .enumerate()
+                .map(|(s, totals)| SiteSummary {
+                    name: fleet.sites[s].name.clone(),
+                    gpus: fleet.sites[s].gpus,
+                    pue: fleet.sites[s].pue,
+                    energy_j: totals.energy,
+                    power_w: totals.power,
+                    binding: self.binding.report(fleet, Some(s)),
+                })
+                .collect(),
+            sources: source_notes(fleet),
+            scenario: frame.scenario.clone(),
+            engine: frame.engine.clone(),
+            notes: std::mem::take(&mut frame.notes),
+        };
+        let series = self.series(fleet, &frame);
+        let requests = self.keep.then(|| {
+            let mut rows = std::mem::take(&mut self.rows);
+            rows.sort_by_key(|row| row.index);
+            rows
+        });
+        Outcome { summary, series, requests, counters }
+    }
+
+    /// Counts that both engines must agree on.
+    pub fn counters(&self, power_waits: u64) -> Counters {
+        let mut it = energy::Energy::default();
+        let mut gpu = energy::Energy::default();
+        for account in &self.pools {
+            it += account.it;
+            gpu += account.gpu_active;
+            gpu += account.gpu_idle;
+        }
+        Counters {
+            preemptions: self.preemptions,
+            clock_changes: self.clock_changes,
+            power_waits,
+            admissions: self.admissions,
+            iterations: self.iterations as u64,
+            it_energy_j: it.joules,
+            it_energy_rest_nw_fs: it.rest_nw_fs,
+            gpu_energy_j: gpu.joules,
+            gpu_energy_rest_nw_fs: gpu.rest_nw_fs,
+        }
+    }
+
+    fn remark(&self, frame: &mut Frame, end_fs: i128) {
+        if self.in_flight > 0 {
+            frame.notes.push(format!(
+                "{} of {} requests were still in flight at the end and count neither as completed nor as shed",
+                self.in_flight, self.arrived
+            ));
+        }
+        if self.shed.too_long > 0 {
+            frame.notes.push(format!(
+                "{} requests were shed on arrival because they could never fit the KV cache of a replica",
+                self.shed.too_long
+            ));
+        }
+        if self.window_fs >= end_fs {
+            frame.notes.push("nothing was measured: the run ended within its warm-up".into());
+        }
+    }
+
+    fn site_totals(&self, fleet: &Fleet, power: &mut PowerControl, s: usize, window_s: f64) -> SiteTotals {
+        let pue = fleet.sites[s].pue;
+        let capped = !fleet.sites[s].cap.is_empty();
+        let meter = power.meter(s);
+        let (sums, opened) = (*meter.integrals(), self.site_at_window[s]);
+        let since = |now: &energy::Energy, then: &energy::Energy| now.minus(then).as_j();
+        let energy = Energy::of(sums.it.as_j(), sums.gpu_active.as_j(), sums.gpu_idle.as_j(), pue);
+        let window = Energy::of(
+            since(&sums.it, &opened.it),
+            since(&sums.gpu_active, &opened.gpu_active),
+            since(&sums.gpu_idle, &opened.gpu_idle),
+            pue,
+        );
+        let mean = if window_s > 0.0 { window.it / window_s } else { 0.0 };
+        let (p99, max) = (meter.quantile_w(0.99), meter.max_w());
+        let spread = |factor: f64| MeanP99Max {
+            mean: mean * factor,
+            // The histogram's cells are up to 0.1 % wide: never report a percentile above the maximum.
+            p99: p99.min(max) * factor,
+            max: max * factor,
+        };
+        let budget_j = since(&sums.budget, &opened.budget);
+        let power = PowerSummary {
+            it: spread(1.0),
+            facility: spread(pue),
+            delivered_it_mean: mean,
+            cap_facility_mean: (capped && window_s > 0.0).then(|| budget_j / window_s * pue),
+            overshoot_s: seconds(sums.overshoot_fs - opened.overshoot_fs),
+            overshoot_j: since(&sums.overshoot, &opened.overshoot) * pue,
+        };
+        SiteTotals { energy, window, power }
+    }
+
+    /// Offered rate over an interval: what arrived and what had been waiting.
+    fn demand(&self, from: Option<&Mark>, offered_tok: u64, length_s: f64) -> f64 {
+        let backlog = from.map_or(0, |mark| mark.backlog_tok);
+        (offered_tok + backlog) as f64 / length_s
+    }
+
+    fn mean_staves(&self, fleet: &Fleet, frame: &Frame, window_s: f64) -> Staves {
+        let mut staves = device_staves(&self.staves);
+        if window_s <= 0.0 {
+            return staves;
+        }
+        if !frame.closed_loop {
+            // Over the whole window the backlog at its start counts once.
+            let first = self.marks.iter().rfind(|mark| mark.at_fs <= self.window_fs);
+            let skip = (self.window_fs / self.interval_fs) as usize;
+            let offered = self.intervals.iter().skip(skip).map(|i| i.offered_tokens).sum();
+            staves.demand = Some(self.demand(first, offered, window_s));
+        }
+        let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
+        staves.power = any_cap.then(|| {
+            (0..fleet.sites.len())
+                .map(|s| {
+                    budgets(&fleet.sites[s], self.window_fs, frame.end_fs)
+                        .iter()
+                        .map(|b| b.seconds / window_s * site_at_power(fleet, &self.staves, s, b.it_w).0)
+                        .sum::<f64>()
+                })
+                .sum()
+        });
+        staves
+    }
+
+    /// PHYSICS D3: predicted = min(K_eff/c_tok, θ·P_available/e_tok) over sites and levels of the cap.
+    fn tpf(
+        &self,
+        fleet: &Fleet,
+        sites: &[SiteTotals],
+        end_fs: i128,
+        measured: f64,
+        facility_mean_w: f64,
+    ) -> Tpf {
+        let window_s = seconds((end_fs - self.window_fs).max(0));
+        if window_s <= 0.0 {
+            return Tpf { phi: None, ..Tpf::default() };
+        }
+        let (mut predicted, mut it_w_at_batch, mut rate_at_batch) = (0.0, 0.0, 0.0);
+        for (s, site) in fleet.sites.iter().enumerate() {
+            let compute: f64 = self.staves[site.pools.clone()].iter().map(|p| p.compute).sum();
+            for budget in budgets(site, self.window_fs, end_fs) {
+                let share = budget.seconds / window_s;
+                let (rate, watts) = site_at_power(fleet, &self.staves, s, budget.it_w);
+                it_w_at_batch += share * watts;
+                rate_at_batch += share * rate;
+                // P_available·θ/e_tok at the clock in force.
+                let by_power = budget.it_w.filter(|_| watts > 0.0).map(|it_w| it_w * rate / watts);
+                predicted += share * by_power.map_or(compute, |q| q.min(compute));
+            }
+        }
+        let compute: f64 = self.staves.iter().map(|p| p.compute).sum();
+        let weighted_flop = self
+            .staves
+            .iter()
+            .map(|p| p.c_tok_flop.map(|c| c * p.compute))
+            .sum::<Option<f64>>();
+        let it_mean: f64 = sites.iter().map(|site| site.power.it.mean).sum();
+        Tpf {
+            k_eff_flop_per_s: weighted_flop,
+            c_tok_flop: weighted_flop.filter(|_| compute > 0.0).map(|k| k / compute),
+            e_tok_j: (rate_at_batch > 0.0).then(|| it_w_at_batch / rate_at_batch),
+            theta: (facility_mean_w > 0.0).then(|| it_mean / facility_mean_w),
+            p_facility_w: Some(facility_mean_w),
+            phi: None,
+            u: (predicted > 0.0).then(|| measured / predicted),
+            predicted_tok_per_s: Some(predicted),
+            measured_tok_per_s: Some(measured),
+        }
+    }
+
+    fn pool_summaries(&self, fleet: &Fleet, window_s: f64) -> Vec<PoolSummary> {
+        let per_pool = |p: usize| -> PoolSummary {
+            let (pool, account, staves) = (&fleet.pools[p], &self.pools[p], &self.staves[p]);
+            let replicas = pool.replicas.len() as u64;
+            let busy_s = account.busy_fs as f64 * 1e-15;
+            let available_s = window_s * replicas as f64;
+            PoolSummary {
+                name: pool.name.clone(),
+                site: fleet.sites[pool.site].name.clone(),
+                model: pool.model.clone(),
+                gpu: pool.gpu.clone(),
+                replicas,
+                gpus: replicas * u64::from(pool.gpus_per_replica),
+                kv_blocks_per_replica: pool.kv_blocks,
+                output_tok_per_s: if window_s > 0.0 { tokens_f64(account.window_tokens) / window_s } else { 0.0 },
+                busy_share: if available_s > 0.0 { busy_s / available_s } else { 0.0 },
+                mean_clock: (account.busy_fs > 0)
+                    .then(|| account.clock_fs as f64 / account.busy_fs as f64 / f64::from(1_u32 << CLOCK_BITS)),
+                energy_it_j: account.it.as_j(),
+                preemptions: account.preemptions,
+                staves_tok_per_s: device_staves(std::slice::from_ref(staves)),
+                feasible_batch: staves.batch,
+                feasible_batch_limit: staves.limit.into(),
+                share: self.binding.pool_shares(p),
+            }
+        };
+        (0..fleet.pools.len()).map(per_pool).collect()
+    }
+
+    fn series(&self, fleet: &Fleet, frame: &Frame) -> Vec<SeriesRow> {
+        let fixed = device_staves(&self.staves);
+        let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
+        let mut rows = Vec::with_capacity(self.marks.len());
+        let mut before: Option<&Mark> = None;
+        let mut power_staves = PowerStaves::default();
+        for (index, mark) in self.marks.iter().enumerate() {
+            let start_fs = before.map_or(0, |m| m.at_fs);
+            let length_s = seconds(mark.at_fs - start_fs);
+            let interval = self.intervals.get(index).copied().unwrap_or_default();
+            let zero = SiteMark::default();
+            let mut row = SeriesRow {
+                time_s: seconds(start_fs),
+                length_s,
+                stave_demand_tok_per_s: (!frame.closed_loop)
+                    .then(|| self.demand(before, interval.offered_tokens, length_s)),
+                stave_compute_tok_per_s: fixed.compute,
+                stave_memory_bandwidth_tok_per_s: fixed.memory_bandwidth,
+                stave_kv_capacity_tok_per_s: fixed.kv_capacity,
+                binding: mark.binding.key(),
+                output_tok_per_s: tokens_f64(interval.tokens) / length_s,
+                useful_tok_per_s: interval.useful_tokens as f64 / length_s,
+                queue: mark.gauges.queue,
+                running: mark.gauges.running,
+                arrivals: interval.arrivals,
+                completed: interval.completed,
+                shed: interval.shed,
+                ..SeriesRow::default()
+            };
+            let (mut cap, mut clock, mut working, mut stave) = (0.0, 0.0, 0.0, 0.0);
+            for (s, site) in fleet.sites.iter().enumerate() {
+                let (now, then) = (&mark.sites[s], before.map_or(&zero, |m| &m.sites[s]));
+                let watts = |f: fn(&SiteMark) -> f64| (f(now) - f(then)) / length_s;
+                let it_w = watts(|m| m.it_j);
+                row.it_w += it_w;
+                row.gpu_active_w += watts(|m| m.gpu_active_j);
+                row.gpu_idle_w += watts(|m| m.gpu_idle_j);
+                row.pue_overhead_w += it_w * (site.pue - 1.0);
+                row.waiting_for_power += now.waiting;
+                clock += now.clock - then.clock;
+                working += now.working - then.working;
+                let budget_w = (!site.cap.is_empty()).then(|| watts(|m| m.budget_j));
+                cap += budget_w.map_or(0.0, |w| w * site.pue);
+                stave += power_staves.rate(fleet, &self.staves, s, budget_w);
+            }
+            row.node_overhead_w = row.it_w - row.gpu_active_w - row.gpu_idle_w;
+            row.facility_w = row.it_w + row.pue_overhead_w;
+            row.pue = if row.it_w > 0.0 { row.facility_w / row.it_w } else { fleet.sites[0].pue };
+            row.cap_facility_w = any_cap.then_some(cap);
+            row.stave_power_tok_per_s = any_cap.then_some(stave);
+            row.clock = (working > 0.0).then(|| clock / working);
+            rows.push(row);
+            before = Some(mark);
+        }
+        rows
+    }
+}
+
+/// Power staves by site for the budget seen last: budgets change rarely.
+#[derive(Default)]
+struct PowerStaves {
+    last: Vec<Option<(Option<f64>, f64)>>,
+}
+
+impl PowerStaves {
+    fn rate(&mut self, fleet: &Fleet, staves: &[PoolStaves], site: usize, it_w: Option<f64>) -> f64 {
+        self.last.resize(fleet.sites.len(), None);
+        // Means over intervals differ in the last bits; a rate is good to far less than that.
+        let close = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => (a - b).abs() <= 1e-12 * b.abs(),
+            (a, b) => a == b,
+        };
+        match self.last[site] {
+            Some((known, rate)) if close(known, it_w) => rate,
+            _ => {
+                let rate = site_at_power(fleet, staves, site, it_w).0;
+                self.last[site] = Some((it_w, rate));
+                rate
+            }
+        }
+    }
+}
+
+struct SiteTotals {
+    energy: Energy,
+    window: Energy,
+    power: PowerSummary,
+}
+
+impl Energy {
+    fn zero() -> Self {
+        Self { gpu: 0.0, it: 0.0, facility: 0.0, by: EnergyBy::default() }
+    }
+
+    fn of(it: f64, gpu_active: f64, gpu_idle: f64, pue: f64) -> Self {
+        let gpu = gpu_active + gpu_idle;
+        let pue_overhead = it * (pue - 1.0);
+        let by = EnergyBy { gpu_active, gpu_idle, node_overhead: it - gpu, pue_overhead };
+        Self { gpu, it, facility: it + pue_overhead, by }
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        let (a, b) = (&self.by, &other.by);
+        Self {
+            gpu: self.gpu + other.gpu,
+            it: self.it + other.it,
+            facility: self.facility + other.facility,
+            by: EnergyBy {
+                gpu_active: a.gpu_active + b.gpu_active,
+                gpu_idle: a.gpu_idle + b.gpu_idle,
+                node_overhead: a.node_overhead + b.node_overhead,
+                pue_overhead: a.pue_overhead + b.pue_overhead,
+            },
+        }
+    }
+}
+
+/// Sums over sites. Peaks of several sites need not coincide: their sum is an upper bound.
+fn fleet_power(sites: &[SiteTotals], window_s: f64) -> PowerSummary {
+    let mut sum = PowerSummary::default();
+    let add = |to: &mut MeanP99Max, from: &MeanP99Max| {
+        to.mean += from.mean;
+        to.p99 += from.p99;
+        to.max += from.max;
+    };
+    for site in sites {
+        add(&mut sum.it, &site.power.it);
+        add(&mut sum.facility, &site.power.facility);
+        sum.delivered_it_mean += site.power.delivered_it_mean;
+        sum.overshoot_s = sum.overshoot_s.max(site.power.overshoot_s);
+        sum.overshoot_j += site.power.overshoot_j;
+    }
+    let all_capped = sites.iter().all(|site| site.power.cap_facility_mean.is_some());
+    sum.cap_facility_mean = (all_capped && window_s > 0.0)
+        .then(|| sites.iter().filter_map(|site| site.power.cap_facility_mean).sum());
+    sum
+}
+
+fn per_token(energy: &Energy, tokens: f64) -> PerBoundary {
+    let per = |joules: f64| (tokens > 0.0).then(|| joules / tokens);
+    PerBoundary { gpu: per(energy.gpu), it: per(energy.it), facility: per(energy.facility) }
+}
+
+/// Levels of a site's cap between two instants.
+fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
+    if site.cap.is_empty() {
+        return vec![Budget { seconds: seconds(until_fs - from_fs), it_w: None }];
+    }
+    let ends = site.cap.iter().skip(1).map(|level| level.from_fs).chain([i128::MAX]);
+    site.cap
+        .iter()
+        .zip(ends)
+        .filter_map(|(level, end_fs)| {
+            let overlap = end_fs.min(until_fs) - level.from_fs.max(from_fs);
+            (overlap > 0)
+                .then(|| Budget { seconds: seconds(overlap), it_w: Some(level.it_nw as f64 * 1e-9) })
+        })
+        .collect()
+}
+
+/// Catalog entries of all pools, each once, in order of first use.
+fn source_notes(fleet: &Fleet) -> Vec<SourceNote> {
+    let mut notes: Vec<SourceNote> = Vec::new();
+    for (entry, quality, source) in fleet.pools.iter().flat_map(|pool| &pool.sources) {
+        let note = SourceNote { entry: entry.clone(), quality: quality.clone(), source: source.clone() };
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+

@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use wattmill::report;
 use wattmill::scenario::{self, types::Figures};
 use wattmill::{EngineKind, SimOptions, simulate};
 
 use super::exit::Failure;
 use super::progress::Progress;
 use super::scenario_args::ScenarioArguments;
-use super::{backend, interrupt, out_dir, terminal};
+use super::{interrupt, out_dir, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -72,12 +73,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = outcome.map_err(|error| Failure::of_run(error, &resolved))?;
 
     let figures = resolved.scenario.report.figures != Figures::None;
-    let written = backend::write_report(&dir, &outcome, &resolved_yaml, figures)
+    let written = report::write(&dir, &outcome, &resolved_yaml, figures)
         .with_context(|| format!("{}: the result could not be written", dir.display()))?;
     if arguments.json {
-        terminal::print(&backend::summary_json(&outcome))?;
+        terminal::print(&report::summary_json(&outcome))?;
     } else if !arguments.quiet {
-        terminal::print(&backend::terminal_report(&outcome, terminal::width(), terminal::color()))?;
+        terminal::print(&report::terminal(&outcome, terminal::width(), terminal::color()))?;
         terminal::print(&format!("wrote {} ({} files)", dir.display(), written.len()))?;
     }
     Ok(())

@@ -1,7 +1,17 @@
 //! Clock, queue, the loop, the stepwise oracle.
 
-use crate::ledger::outcome::Outcome;
-use crate::scenario::Resolved;
+mod queue;
+mod replicas;
+mod run;
+mod setup;
+
+use std::time::Instant;
+
+use crate::ledger::Frame;
+use crate::ledger::outcome::{EngineInfo, Outcome, ScenarioInfo};
+use crate::physics::s_from_fs;
+use crate::scenario::types::Arrivals;
+use crate::scenario::{Problem, Resolved};
 
 /// Which engine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,8 +23,18 @@ pub enum EngineKind {
     Stepwise,
 }
 
+impl EngineKind {
+    /// As in `summary.json` and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Segments => "segments",
+            Self::Stepwise => "stepwise",
+        }
+    }
+}
+
 /// Options of a run that do not change its result.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct SimOptions<'a> {
     /// Which engine.
     pub engine: EngineKind,
@@ -29,7 +49,7 @@ pub struct SimOptions<'a> {
 pub enum SimError {
     /// The scenario cannot be run: exit code 2.
     #[error("{}", .0.iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<Vec<_>>().join("\n"))]
-    Scenario(Vec<crate::scenario::Problem>),
+    Scenario(Vec<Problem>),
     /// An input file is bad: exit code 2. The text has file:line:column.
     #[error("{0}")]
     Input(String),
@@ -45,6 +65,45 @@ pub enum SimError {
 ///
 /// # Errors
 /// See [`SimError`].
-pub fn simulate(_resolved: &Resolved, _options: &SimOptions) -> Result<Outcome, SimError> {
-    Err(SimError::Interrupted)
+pub fn simulate(resolved: &Resolved, options: &SimOptions) -> Result<Outcome, SimError> {
+    let started = Instant::now();
+    let mut setup = setup::setup(resolved, options.keep_requests)?;
+    let mut ended = match options.engine {
+        EngineKind::Segments => run::Engine::new(&mut setup).run(options.progress)?,
+        EngineKind::Stepwise => run::Engine::new(&mut setup).run(options.progress)?,
+    };
+    let mut notes = std::mem::take(&mut setup.notes);
+    notes.append(&mut ended.notes);
+    let scenario = &resolved.scenario;
+    let wall_s = started.elapsed().as_secs_f64();
+    let frame = Frame {
+        scenario: ScenarioInfo {
+            name: scenario.name.clone(),
+            hash: resolved.hash.clone(),
+            seed: scenario.seed,
+            duration_s: s_from_fs(setup.end_fs),
+            warm_up_s: scenario.warm_up_s,
+            end_s: s_from_fs(ended.end_fs),
+            start_at_h: scenario.start_at_h,
+        },
+        engine: EngineInfo {
+            kind: options.engine.name().into(),
+            events: ended.events,
+            segments: 0,
+            iterations_represented: 0,
+            wall_s: Some(wall_s),
+            requests_per_s: None,
+        },
+        notes,
+        closed_loop: scenario
+            .workload
+            .classes
+            .iter()
+            .any(|class| matches!(class.arrivals, Arrivals::ClosedLoop(_))),
+        end_fs: ended.end_fs,
+    };
+    let mut outcome = setup.ledger.outcome(&setup.fleet, &mut setup.power, frame);
+    outcome.summary.engine.requests_per_s =
+        (wall_s > 0.0).then(|| outcome.summary.requests.arrived as f64 / wall_s);
+    Ok(outcome)
 }

@@ -11,9 +11,6 @@ pub mod roofline;
 pub mod series;
 pub mod step;
 
-pub mod power;
-pub mod roofline;
-
 /// Femtoseconds in a second.
 pub const FS_PER_S: i128 = 1_000_000_000_000_000;
 

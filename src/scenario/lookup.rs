@@ -22,17 +22,21 @@ impl Kind {
     }
 }
 
-// interface: catalog.gpu_names().collect(), likewise model_names, node_names, engine_names.
-pub(crate) fn names(_catalog: &Catalog, kind: Kind) -> Vec<&str> {
+/// Names of the entries of a kind.
+pub(crate) fn names(catalog: &Catalog, kind: Kind) -> Vec<&str> {
     match kind {
-        Kind::Gpu => vec!["H100-SXM-80GB", "B200-SXM-180GB"],
-        Kind::Model => vec!["Llama-3.1-8B", "Llama-2-70B", "Qwen3-8B", "Qwen3-32B"],
-        Kind::Node => vec!["hgx-h100", "hgx-b200", "ideal_linear"],
-        Kind::Engine => vec!["vllm-0.11"],
+        Kind::Gpu => catalog.gpu_names().collect(),
+        Kind::Model => catalog.model_names().collect(),
+        Kind::Node => catalog.node_names().collect(),
+        Kind::Engine => catalog.engine_names().collect(),
     }
 }
 
-// interface: the node's own (catalog.node(node).gpus.value), else catalog.gpu(gpu).gpus_per_node.value.
-pub(crate) fn gpus_per_node(_catalog: &Catalog, _gpu: &str, _node: Option<&str>) -> Option<u32> {
-    Some(8)
+/// GPUs of a pool's node: of the one named, else of the GPU's own.
+pub(crate) fn gpus_per_node(catalog: &Catalog, gpu: &str, node: Option<&str>) -> Option<u32> {
+    let name = match node {
+        Some(name) => name,
+        None => &catalog.gpu(gpu)?.node,
+    };
+    Some(catalog.node(name)?.gpus.value)
 }

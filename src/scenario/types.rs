@@ -7,6 +7,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::catalog::Precision;
+
 /// A complete scenario: what arrives, what serves it, what limits it, what is reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -298,24 +300,6 @@ pub struct Model {
     /// Precision of the KV cache.
     #[serde(default = "bf16")]
     pub kv_cache: Precision,
-}
-
-/// Number format of weights or KV cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// 16 bit.
-    Bf16,
-    /// 8 bit floating point.
-    Fp8,
-    /// 8 bit integer.
-    Int8,
-    /// 4 bit integer weights, 16 bit arithmetic.
-    Int4,
-    /// 4 bit floating point, NVIDIA block scales.
-    Nvfp4,
-    /// 4 bit floating point, OCP block scales.
-    Mxfp4,
 }
 
 /// How a request finds its replica.

@@ -70,6 +70,8 @@ pub struct ClassMix {
     pub mean_prompt_times_output: f64,
     /// Mean of output² [tokens²].
     pub mean_output_sq: f64,
+    /// Mean of prompt² [tokens²].
+    pub mean_prompt_sq: f64,
     /// Requests over which the means are taken: all rows of a trace, also those after the end of the
     /// run, or the first 16,384 draws of the class (a pure function of the seed).
     pub n: u64,
@@ -83,6 +85,7 @@ pub(crate) struct Moments {
     output: u128,
     prompt_times_output: u128,
     output_sq: u128,
+    prompt_sq: u128,
 }
 
 impl Moments {
@@ -94,6 +97,7 @@ impl Moments {
         self.output += u128::from(o);
         self.prompt_times_output += u128::from(p * o);
         self.output_sq += u128::from(o * o);
+        self.prompt_sq += u128::from(p * p);
     }
 
     fn mix(&self, class: u16, requests_per_s: Option<f64>) -> ClassMix {
@@ -105,6 +109,7 @@ impl Moments {
             mean_output_tok: self.output as f64 / n,
             mean_prompt_times_output: self.prompt_times_output as f64 / n,
             mean_output_sq: self.output_sq as f64 / n,
+            mean_prompt_sq: self.prompt_sq as f64 / n,
             n: self.n,
         }
     }

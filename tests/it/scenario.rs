@@ -23,8 +23,7 @@ fleet:
 ";
 
 fn catalog() -> Arc<Catalog> {
-    // interface: Catalog::embedded()
-    Arc::new(Catalog::default())
+    Arc::new(Catalog::embedded().expect("the embedded catalog is good"))
 }
 
 fn try_load(path: &Path, sets: &[&str]) -> Result<Resolved, ScenarioError> {

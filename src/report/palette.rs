@@ -10,7 +10,7 @@ pub(crate) type Color = (u8, u8, u8);
 
 pub(crate) const INK: Color = (0x1A, 0x1C, 0x20);
 pub(crate) const SOFT_INK: Color = (0x4A, 0x4F, 0x57);
-pub(crate) const GRID: Color = (0xDD, 0xE0, 0xE4);
+pub(crate) const GRID: Color = (0xCB, 0xCF, 0xD5);
 pub(crate) const WARM_UP: Color = (0xF4, 0xF1, 0xE8);
 pub(crate) const AREA: Color = (0xE3, 0xE7, 0xEC);
 pub(crate) const WHITE: Color = (0xFF, 0xFF, 0xFF);

@@ -175,10 +175,10 @@ fn headline(page: &mut Page, summary: &Summary) {
     page.line(&format!("{output} output tok/s   {} useful tok/s", short(rates.useful_tok_per_s)));
     let joules = |label: &str, j: &PerBoundary| {
         let value = |v: Option<f64>| v.map_or("–".to_string(), |v| significant(v, 3));
-        format!("{:>8} J/token facility   {} IT   {} GPU   {label}", value(j.facility), value(j.it), value(j.gpu))
+        format!("{:>8} J/{label} token facility · {} IT · {} GPU", value(j.facility), value(j.it), value(j.gpu))
     };
-    page.line(&joules("(per output token)", &summary.j_per_output_token));
-    page.line(&joules("(per useful token)", &summary.j_per_useful_token));
+    page.line(&joules("output", &summary.j_per_output_token));
+    page.line(&joules("useful", &summary.j_per_useful_token));
 }
 
 fn service(page: &mut Page, summary: &Summary) {
@@ -350,7 +350,7 @@ fn staves(page: &mut Page, summary: &Summary) {
         (Constraint::Power, s.power),
     ];
     let shortest = values.iter().filter_map(|v| v.1).reduce(f64::min);
-    page.heading("Output rate that each limit alone would allow [tok/s, mean over time]");
+    page.heading("Output rate each limit alone would allow [tok/s, mean]");
     for (constraint, value) in values {
         let name = palette::name(constraint);
         match value {

@@ -153,7 +153,7 @@ fn figures_of_all_kinds_of_run_are_sound() {
 #[test]
 fn the_terminal_summary_fits_its_width() {
     for (name, outcome) in samples() {
-        for width in [60, 80, 100] {
+        for width in [56, 80, 100] {
             let text = terminal(&outcome, width, false);
             if std::env::var_os("WATTMILL_FIGURES").is_some() && width == 80 {
                 println!("{text}{}", terminal_footer(&[PathBuf::from("output/x/summary.json")]));
@@ -169,7 +169,7 @@ fn the_terminal_summary_fits_its_width() {
         }
     }
     let day = terminal(&sample::day(), 80, false);
-    for part in ["dallas.meter", "10:00", "J/token", "SLO", "in flight", "shortest"] {
+    for part in ["dallas.meter", "10:00", "J/output token", "SLO", "in flight", "shortest"] {
         assert!(day.contains(part), "{part} is missing:\n{day}");
     }
 }

@@ -59,19 +59,26 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         left: 128.0,
         right: PAGE.0 - frame::label_room(label_texts.iter().map(String::as_str).chain(site_names)),
         top: if strip { 170.0 } else { 134.0 },
-        bottom: 590.0,
+        bottom: RIBBON_BOTTOM - ribbon_height(rows.len()) - RIBBON_GAP,
         end_s,
         limit,
     };
-    frame::draw_value_axis(&mut picture, &frame, factor, summary.scenario.warm_up_s);
+    frame::draw_warm_up(&mut picture, &frame, summary);
+    draw_area(&mut picture, &frame, &intervals);
+    frame::draw_value_axis(&mut picture, &frame, factor);
     draw_lines(&mut picture, &frame, &intervals);
-    let labels = labels.into_iter().map(|(value, text, color)| EndLabel { y: frame.y(value), text, color });
+    let labels = labels.into_iter().map(|(value, text, color)| EndLabel {
+        y: frame.y(value.min(limit)),
+        text,
+        color,
+        above: value > limit,
+    });
     frame::draw_end_labels(&mut picture, &frame, labels.collect());
 
-    let ribbon_bottom = draw_ribbon(&mut picture, &frame, &rows);
-    frame::draw_time_axis(&mut picture, &frame, ribbon_bottom + 8.0, summary.scenario.start_at_h);
+    draw_ribbon(&mut picture, &frame, &rows);
+    frame::draw_time_axis(&mut picture, &frame, RIBBON_BOTTOM + 8.0, summary.scenario.start_at_h);
     draw_key(&mut picture, &frame, &rows);
-    frame::draw_footer(&mut picture, summary, frame::resolution(&intervals, rows_each));
+    frame::draw_footer(&mut picture, summary, &intervals, rows_each);
     Figure {
         name: "binding",
         picture,
@@ -177,7 +184,7 @@ fn end_labels(
         let Some(last) = intervals.iter().rev().find_map(|i| i.staves[k]) else { continue };
         let arrow = if last > limit { " ↑" } else { "" };
         let text = format!("{}{arrow}", palette::name(constraint));
-        labels.push((last.min(limit), text, palette::text(constraint)));
+        labels.push((last, text, palette::text(constraint)));
     }
     if let Some(last) = intervals.last() {
         labels.push((last.output_tok_per_s, "output".to_string(), INK));
@@ -186,23 +193,25 @@ fn end_labels(
     (labels, texts)
 }
 
-fn draw_lines(picture: &mut Picture, frame: &Frame, intervals: &[Interval]) {
+fn draw_area(picture: &mut Picture, frame: &Frame, intervals: &[Interval]) {
     if intervals.is_empty() {
         return;
     }
-    let output: Vec<Option<f64>> = intervals.iter().map(|i| Some(i.output_tok_per_s)).collect();
-    let top = output.iter().flatten().map(|v| frame.y(*v)).collect();
     picture.shapes.push(Shape::Band {
         edges: frame::edges(frame, intervals),
-        top,
+        top: intervals.iter().map(|i| frame.y(i.output_tok_per_s)).collect(),
         bottom: vec![frame.bottom; intervals.len()],
         fill: AREA,
     });
+}
+
+fn draw_lines(picture: &mut Picture, frame: &Frame, intervals: &[Interval]) {
     // The output is wide and below, so that a stave it follows stays visible on top of it.
-    frame::draw_steps(picture, frame, intervals, &output, 8.0, INK);
+    let output: Vec<Option<f64>> = intervals.iter().map(|i| Some(i.output_tok_per_s)).collect();
+    frame::draw_steps(picture, frame, intervals, &output, 7.0, INK);
     for (k, constraint) in STAVES.into_iter().enumerate() {
         let values: Vec<Option<f64>> = intervals.iter().map(|i| i.staves[k]).collect();
-        frame::draw_steps(picture, frame, intervals, &values, 4.0, palette::fill(constraint));
+        frame::draw_steps(picture, frame, intervals, &values, 3.5, palette::fill(constraint));
     }
 }
 
@@ -276,16 +285,26 @@ fn pieces(stretches: &[Stretch], end_s: f64) -> Vec<Piece> {
     out
 }
 
-/// Draws the ribbons below the plot and returns where they end [px].
-fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) -> f64 {
-    const TOP_GAP: f64 = 16.0;
-    const HEIGHT: f64 = 86.0;
-    const GAP: f64 = 5.0;
-    let n = rows.len().max(1) as f64;
-    let height = (HEIGHT - GAP * (n - 1.0)) / n;
-    let size = (height * 0.62).min(LABEL.size);
-    let mut top = frame.bottom + TOP_GAP;
-    for row in rows {
+/// Lower end of the ribbons [px], and the gaps above them and between them.
+const RIBBON_BOTTOM: f64 = 692.0;
+const RIBBON_GAP: f64 = 16.0;
+const ROW_GAP: f64 = 6.0;
+
+/// Height of one ribbon among `rows` [px]: two lines of text for one, one line for several.
+fn row_height(rows: usize) -> f64 {
+    if rows <= 1 { 96.0 } else { 46.0 }
+}
+
+fn ribbon_height(rows: usize) -> f64 {
+    let n = rows.max(1) as f64;
+    row_height(rows) * n + ROW_GAP * (n - 1.0)
+}
+
+/// Draws the ribbons between plot and time axis.
+fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
+    let height = row_height(rows.len());
+    for (k, row) in rows.iter().enumerate() {
+        let top = RIBBON_BOTTOM - ribbon_height(rows.len()) + k as f64 * (height + ROW_GAP);
         let bottom = top + height;
         for (i, piece) in row.pieces.iter().enumerate() {
             let (x0, x1) = (frame.x(piece.start_s), frame.x(piece.end_s));
@@ -295,34 +314,48 @@ fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) -> f64 {
                 picture.rect((x0, y), (x1, next), palette::fill(constraint));
                 y = next;
             }
+            let Some(constraint) = piece.only() else { continue };
             // Neighbours of one colour at different places are told apart by a hair line.
-            let same = i > 0 && row.pieces[i - 1].only().is_some() && row.pieces[i - 1].only() == piece.only();
-            if same && x1 - x0 > 8.0 {
+            if i > 0 && row.pieces[i - 1].only() == Some(constraint) && x1 - x0 > 8.0 {
                 picture.path(vec![(x0, top), (x0, bottom)], 1.5, WHITE);
             }
-            let Some(constraint) = piece.only() else { continue };
-            let style = Style { size, bold: true, color: palette::on_fill(constraint) };
-            let name = palette::name(constraint);
-            let full = format!("{name}: {}", piece.place);
-            let text = [full.as_str(), name]
-                .into_iter()
-                .skip(usize::from(piece.place.is_empty()))
-                .find(|t| style.width(t) + 20.0 <= x1 - x0);
-            if let Some(text) = text {
-                let baseline = (top + bottom) / 2.0 + size * 0.36;
-                picture.text(((x0 + x1) / 2.0, baseline), Align::Middle, style, text);
-            }
+            draw_piece_label(picture, piece, constraint, (x0, x1), (top, bottom));
         }
         if let Some(name) = &row.name {
-            let style = Style { size: size.min(LABEL.size), ..LABEL };
-            let baseline = (top + bottom) / 2.0 + size * 0.36;
+            let baseline = (top + bottom) / 2.0 + LABEL.size * 0.36;
             let room = PAGE.0 - MARGIN - frame.right - 14.0;
-            let name = style.fit(std::slice::from_ref(name), room);
-            picture.text((frame.right + 14.0, baseline), Align::Left, style, &name);
+            let name = LABEL.fit(std::slice::from_ref(name), room);
+            picture.text((frame.right + 14.0, baseline), Align::Left, LABEL, &name);
         }
-        top = bottom + GAP;
     }
-    top - GAP
+}
+
+/// Writes constraint and place into a piece, as much as fits.
+fn draw_piece_label(
+    picture: &mut Picture,
+    piece: &Piece,
+    constraint: Constraint,
+    (x0, x1): (f64, f64),
+    (top, bottom): (f64, f64),
+) {
+    let color = palette::on_fill(constraint);
+    let name_style = Style { color, ..LABEL };
+    let place_style = Style { size: 28.0, bold: false, color };
+    let name = palette::name(constraint);
+    let (x, middle) = ((x0 + x1) / 2.0, (top + bottom) / 2.0);
+    let fits = |style: Style, text: &str| style.width(text) + 16.0 <= x1 - x0;
+    if !fits(name_style, name) {
+        return;
+    }
+    let two_lines = bottom - top > 80.0 && !piece.place.is_empty() && fits(place_style, &piece.place);
+    if two_lines {
+        picture.text((x, middle - 6.0), Align::Middle, name_style, name);
+        picture.text((x, middle + 30.0), Align::Middle, place_style, &piece.place);
+        return;
+    }
+    let whole = format!("{name}: {}", piece.place);
+    let text = if !piece.place.is_empty() && fits(name_style, &whole) { &whole } else { name };
+    picture.text((x, middle + LABEL.size * 0.36), Align::Middle, name_style, text);
 }
 
 /// What the colours of the ribbon mean, and how much of its time each takes.
@@ -337,7 +370,6 @@ fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     if total <= 0.0 {
         return;
     }
-    let style = Style { size: 28.0, ..FOOTER };
     let entries: Vec<(Constraint, String)> = Constraint::ALL
         .into_iter()
         .zip(seconds)
@@ -345,20 +377,25 @@ fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
         .map(|(c, s)| (c, format!("{} {}", palette::name(c), percent(s / total))))
         .collect();
     const SWATCH: f64 = 24.0;
-    let wide = |gap: f64| entries.iter().map(|e| SWATCH + 10.0 + style.width(&e.1) + gap).sum::<f64>();
-    let start = "Binds: ";
-    let room = PAGE.0 - 2.0 * MARGIN - style.width(start);
-    let gap = if wide(36.0) <= room { 36.0 } else { 16.0 };
-    let width = style.width(start) + wide(gap) - gap;
-    let mut x = ((frame.left + frame.right - width) / 2.0).max(MARGIN);
+    let start = "Binds:";
+    let wide = |style: Style, gap: f64| {
+        style.width(start) + entries.iter().map(|e| gap + SWATCH + 9.0 + style.width(&e.1)).sum::<f64>()
+    };
+    let room = PAGE.0 - 2.0 * MARGIN;
+    let choices = [(28.0, 32.0), (28.0, 16.0), (26.0, 13.0), (24.0, 11.0), (22.0, 9.0)];
+    let choices = choices.map(|(size, gap)| (Style { size, ..FOOTER }, gap));
+    let (style, gap) = choices.into_iter().find(|(s, g)| wide(*s, *g) <= room).unwrap_or(choices[4]);
+    let left = (frame.left + frame.right - wide(style, gap)) / 2.0;
+    let mut x = left.min(PAGE.0 - MARGIN - wide(style, gap)).max(MARGIN);
     let baseline = PAGE.1 - 66.0;
     picture.text((x, baseline), Align::Left, style, start);
     x += style.width(start);
     for (constraint, text) in entries {
+        x += gap;
         picture.rect((x, baseline - 22.0), (x + SWATCH, baseline + 2.0), palette::fill(constraint));
-        x += SWATCH + 10.0;
+        x += SWATCH + 9.0;
         picture.text((x, baseline), Align::Left, style, &text);
-        x += style.width(&text) + gap;
+        x += style.width(&text);
     }
 }
 

@@ -57,21 +57,20 @@ pub(super) fn axis_prefix(limit: f64) -> (&'static str, f64) {
     numbers::prefix(limit / 2.0)
 }
 
-/// Grid, value axis, warm-up shading. The time axis is drawn by [`time_axis`] where its marks belong.
-pub(super) fn draw_value_axis(picture: &mut Picture, frame: &Frame, factor: f64, warm_up_s: f64) {
-    if warm_up_s > 0.0 {
-        let right = frame.x(warm_up_s);
+/// Shades the warm-up; the footer names it.
+pub(super) fn draw_warm_up(picture: &mut Picture, frame: &Frame, summary: &Summary) {
+    if summary.scenario.warm_up_s > 0.0 {
+        let right = frame.x(summary.scenario.warm_up_s);
         picture.rect((frame.left, frame.top), (right, frame.bottom), WARM_UP);
-        let style = Style { bold: false, size: 28.0, ..SUBTITLE };
-        if style.width("warm-up") + 16.0 < right - frame.left {
-            picture.text(((frame.left + right) / 2.0, frame.top + 32.0), Align::Middle, style, "warm-up");
-        }
     }
+}
+
+/// Grid and labels of the value axis.
+pub(super) fn draw_value_axis(picture: &mut Picture, frame: &Frame, factor: f64) {
     for (value, label) in value_ticks(frame.limit, factor) {
         let y = frame.y(value);
-        if value > 0.0 {
-            picture.path(vec![(frame.left, y), (frame.right, y)], 1.5, GRID);
-        }
+        let (width, color) = if value > 0.0 { (1.5, GRID) } else { (2.5, INK) };
+        picture.path(vec![(frame.left, y), (frame.right, y)], width, color);
         picture.text((frame.left - 14.0, y + TICK.size * 0.36), Align::Right, TICK, &label);
     }
 }
@@ -142,6 +141,8 @@ pub(super) struct EndLabel {
     pub(super) y: f64,
     pub(super) text: String,
     pub(super) color: Color,
+    /// What it names ends above the frame: no leader.
+    pub(super) above: bool,
 }
 
 /// Room for the labels to the right of a frame [px].
@@ -158,8 +159,10 @@ pub(super) fn draw_end_labels(picture: &mut Picture, frame: &Frame, mut labels: 
     let half = LABEL.size * 0.6;
     let placed = spread(&wanted, LABEL.size * 1.2, frame.top + half, frame.bottom - half);
     for (label, y) in labels.iter().zip(placed) {
-        let from = label.y.clamp(frame.top, frame.bottom);
-        picture.path(vec![(frame.right + 5.0, from), (frame.right + LEADER - 8.0, y)], 2.0, label.color);
+        if !label.above {
+            let from = label.y.clamp(frame.top, frame.bottom);
+            picture.path(vec![(frame.right + 6.0, from), (frame.right + LEADER - 8.0, y)], 2.0, label.color);
+        }
         let style = Style { color: label.color, ..LABEL };
         picture.text((frame.right + LEADER, y + LABEL.size * 0.36), Align::Left, style, &label.text);
     }
@@ -199,22 +202,33 @@ fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     out
 }
 
-/// Scenario, hash and seed below the figure.
-pub(super) fn draw_footer(picture: &mut Picture, summary: &Summary, remark: Option<String>) {
+/// Scenario, hash, seed and remarks below the figure.
+pub(super) fn draw_footer(
+    picture: &mut Picture,
+    summary: &Summary,
+    intervals: &[Interval],
+    rows_each: usize,
+) {
     let info = &summary.scenario;
     let hash: String = info.hash.chars().take(8).collect();
     let fixed = format!(" · {hash} · seed {} · wattmill {}", info.seed, env!("CARGO_PKG_VERSION"));
-    let remark = remark.map(|r| format!(" · {r}")).unwrap_or_default();
+    let remark = remarks(summary, intervals, rows_each);
     let room = PAGE.0 - 2.0 * MARGIN;
     let name_room = room - FOOTER.width(&fixed) - FOOTER.width(&remark);
     let name = FOOTER.fit(std::slice::from_ref(&info.name), name_room);
     picture.text((MARGIN, PAGE.1 - 18.0), Align::Left, FOOTER, &format!("{name}{fixed}{remark}"));
 }
 
-/// What to say where intervals average several rows.
-pub(super) fn resolution(intervals: &[Interval], rows_each: usize) -> Option<String> {
-    let first = intervals.first()?;
-    (rows_each > 1).then(|| format!("steps are means over {}", numbers::span(first.end_s - first.start_s)))
+/// What the shading is, and what a step is where it averages several rows.
+fn remarks(summary: &Summary, intervals: &[Interval], rows_each: usize) -> String {
+    let mut out = String::new();
+    if let Some(first) = intervals.first().filter(|_| rows_each > 1) {
+        out = format!(" · steps: means over {}", numbers::span(first.end_s - first.start_s));
+    }
+    if summary.scenario.warm_up_s > 0.0 {
+        out += " · shaded: warm-up";
+    }
+    out
 }
 
 /// End of the time axis [s]: all of the run, and never zero.

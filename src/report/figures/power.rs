@@ -10,7 +10,7 @@ use crate::ledger::outcome::{Constraint, Outcome};
 use crate::report::numbers::significant;
 use crate::report::palette::{self, INK, POWER_PARTS, SOFT_INK};
 
-const PARTS: [&str; 4] = ["GPU active", "GPU idle", "node overhead", "loss, cooling"];
+const PARTS: [&str; 4] = ["GPU active", "GPU idle", "node overhead", "losses, cooling"];
 
 /// Draws the figure.
 pub(super) fn draw(outcome: &Outcome) -> Figure {
@@ -65,16 +65,22 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         end_s,
         limit,
     };
-    frame::draw_value_axis(&mut picture, &frame, factor, summary.scenario.warm_up_s);
+    frame::draw_warm_up(&mut picture, &frame, summary);
+    frame::draw_value_axis(&mut picture, &frame, factor);
     draw_areas(&mut picture, &frame, &intervals);
     if cap_fits {
         let cap: Vec<Option<f64>> = intervals.iter().map(|i| i.cap_w).collect();
         frame::draw_steps(&mut picture, &frame, &intervals, &cap, 6.0, palette::fill(Constraint::Power));
     }
-    let labels = labels.into_iter().map(|(value, text, color)| EndLabel { y: frame.y(value), text, color });
+    let labels = labels.into_iter().map(|(value, text, color)| EndLabel {
+        y: frame.y(value.min(limit)),
+        text,
+        color,
+        above: value > limit,
+    });
     frame::draw_end_labels(&mut picture, &frame, labels.collect());
     frame::draw_time_axis(&mut picture, &frame, frame.bottom, summary.scenario.start_at_h);
-    frame::draw_footer(&mut picture, summary, frame::resolution(&intervals, rows_each));
+    frame::draw_footer(&mut picture, summary, &intervals, rows_each);
     Figure { name: "power", picture, tables: vec![Table { name: "power", csv: csv(&intervals) }] }
 }
 
@@ -137,7 +143,7 @@ fn end_labels(
     if cap_fits && let Some(cap) = intervals.iter().rev().find_map(|i| i.cap_w) {
         let arrow = if cap > limit { " ↑" } else { "" };
         let text = format!("cap {} {unit}{arrow}", frame::in_units(cap, factor));
-        labels.push((cap.min(limit), text, palette::text(Constraint::Power)));
+        labels.push((cap, text, palette::text(Constraint::Power)));
     }
     labels
 }

@@ -96,29 +96,34 @@ impl Staging {
     /// Puts the folder in its place. A folder that stands there is moved aside first, restored if the move
     /// fails, and deleted once the new one is in.
     pub(super) fn put_in_place(self) -> Result<(), ReportError> {
-        let failed = |path: &Path, source| ReportError::Io { path: path.to_path_buf(), source };
         sync_tree(&self.path)?;
-        let old = if self.target.exists() {
-            let old = sibling(&self.target, "old");
-            fs::rename(&self.target, &old).map_err(|e| failed(&self.target, e))?;
-            Some(old)
-        } else {
-            None
-        };
-        if let Err(e) = fs::rename(&self.path, &self.target) {
-            if let Some(old) = &old {
-                fs::rename(old, &self.target).map_err(|e| failed(old, e))?;
-            }
-            return Err(failed(&self.target, e));
-        }
+        let old = swap(&self.path, &self.target)?;
         if let Some(parent) = self.target.parent() {
             sync_folder(parent);
         }
         match old {
-            Some(old) => fs::remove_dir_all(&old).map_err(|e| failed(&old, e)),
+            Some(old) => fs::remove_dir_all(&old).map_err(|source| ReportError::Io { path: old, source }),
             None => Ok(()),
         }
     }
+}
+
+/// Moves `new` to `target`, and returns where what stood there went.
+fn swap(new: &Path, target: &Path) -> Result<Option<PathBuf>, ReportError> {
+    let failed = |path: &Path, source| ReportError::Io { path: path.to_path_buf(), source };
+    let mut old = None;
+    if target.exists() {
+        let aside = sibling(target, "old");
+        fs::rename(target, &aside).map_err(|e| failed(target, e))?;
+        old = Some(aside);
+    }
+    if let Err(e) = fs::rename(new, target) {
+        if let Some(old) = &old {
+            fs::rename(old, target).map_err(|e| failed(old, e))?;
+        }
+        return Err(failed(target, e));
+    }
+    Ok(old)
 }
 
 impl Drop for Staging {
@@ -213,12 +218,14 @@ mod tests {
         let target = temp.path().join("result");
         fs::create_dir(&target).unwrap();
         write_file(&target.join("old"), b"x").unwrap();
-        let staging = Staging::beside(&target).unwrap();
-        let lost = Staging { path: temp.path().join("missing"), target: staging.target.clone() };
-        assert!(lost.put_in_place().is_err());
+        assert!(swap(&temp.path().join("missing"), &target).is_err());
         assert_eq!(names(&target), ["old"]);
-        // The same when the folder vanishes between syncing and moving cannot be staged; a file in the
-        // place of the folder is refused before anything moves.
+        assert_eq!(names(temp.path()), ["result"]);
+    }
+
+    #[test]
+    fn places_that_cannot_be_a_folder_are_refused() {
+        let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         write_file(&file, b"x").unwrap();
         assert!(matches!(Staging::beside(&file), Err(ReportError::NotAFolder { .. })));

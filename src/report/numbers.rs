@@ -61,14 +61,18 @@ pub(crate) fn short_time(seconds: f64) -> String {
 /// A span of simulated time: `7 d`, `1 h 30 min`, `90 s`.
 pub(crate) fn span(seconds: f64) -> String {
     let whole = seconds.round();
-    if (seconds - whole).abs() > 1e-6 || whole < 120.0 {
+    if (seconds - whole).abs() > 1e-6 {
         return format!("{} s", significant(seconds, 3));
+    }
+    if whole < 120.0 {
+        return format!("{whole} s");
     }
     if whole > 1e15 {
         return quantity(seconds, "s");
     }
     let whole = whole as u64;
-    let parts = [(whole / 86_400, "d"), (whole % 86_400 / 3600, "h"), (whole % 3600 / 60, "min"), (whole % 60, "s")];
+    let parts =
+        [(whole / 86_400, "d"), (whole % 86_400 / 3600, "h"), (whole % 3600 / 60, "min"), (whole % 60, "s")];
     let written: Vec<String> = parts.iter().filter(|p| p.0 > 0).map(|p| format!("{} {}", p.0, p.1)).collect();
     written.join(" ")
 }
@@ -78,7 +82,7 @@ pub(crate) fn percent(share: f64) -> String {
     let p = share * 100.0;
     if p > 0.0 && p < 0.5 {
         "<1 %".to_string()
-    } else if p < 100.0 && p >= 99.5 {
+    } else if (99.5..100.0).contains(&p) {
         ">99 %".to_string()
     } else {
         format!("{p:.0} %")
@@ -142,7 +146,8 @@ mod tests {
     fn spans_and_clocks() {
         assert_eq!(span(604_800.0), "7 d");
         assert_eq!(span(5400.0), "1 h 30 min");
-        assert_eq!(span(60.0), "60.0 s");
+        assert_eq!(span(60.0), "60 s");
+        assert_eq!(span(0.25), "0.250 s");
         assert_eq!(time_of_day(23.5, 3600.0), "00:30");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(percent(0.001), "<1 %");

@@ -175,7 +175,12 @@ fn headline(page: &mut Page, summary: &Summary) {
     page.line(&format!("{output} output tok/s   {} useful tok/s", short(rates.useful_tok_per_s)));
     let joules = |label: &str, j: &PerBoundary| {
         let value = |v: Option<f64>| v.map_or("–".to_string(), |v| significant(v, 3));
-        format!("{:>8} J/{label} token facility · {} IT · {} GPU", value(j.facility), value(j.it), value(j.gpu))
+        format!(
+            "{:>8} J/{label} token facility · {} IT · {} GPU",
+            value(j.facility),
+            value(j.it),
+            value(j.gpu)
+        )
     };
     page.line(&joules("output", &summary.j_per_output_token));
     page.line(&joules("useful", &summary.j_per_useful_token));
@@ -213,7 +218,8 @@ fn service(page: &mut Page, summary: &Summary) {
         format!("{} % met", significant(s * 100.0, if s > 0.99 { 4 } else { 3 }))
     });
     let latencies = &summary.latency_s;
-    page.parts("SLO       ", &[met, latency("TTFT", &latencies.ttft), latency("TPOT", &latencies.tpot)]);
+    page.parts("SLO       ", &[met]);
+    page.parts("Latency   ", &[latency("TTFT", &latencies.ttft), latency("TPOT", &latencies.tpot)]);
 
     let r = &summary.requests;
     let shed = [
@@ -237,32 +243,9 @@ fn binding(page: &mut Page, outcome: &Outcome) {
     let summary = &outcome.summary;
     let stretches = ribbon::fleet(outcome);
     let last = stretches.iter().map(|s| s.end_s).fold(0.0, f64::max);
-    let end_s = summary.scenario.duration_s.max(last);
-    page.heading("What binds, over time");
-    let columns = page.width - 2;
-    let mut line = String::from("  ");
-    let mut run: (Option<Constraint>, usize) = (None, 0);
-    let flush = |page: &Page, line: &mut String, run: (Option<Constraint>, usize)| {
-        let block = run.0.map_or(' ', palette::block).to_string().repeat(run.1);
-        match run.0 {
-            Some(c) => line.push_str(&page.style(&format!("38;5;{}", palette::terminal(c)), &block)),
-            None => line.push_str(&block),
-        }
-    };
-    for column in ribbon::columns(&stretches, end_s, columns) {
-        let constraint = ribbon::longest(&column);
-        if constraint != run.0 {
-            flush(page, &mut line, run);
-            run = (constraint, 0);
-        }
-        run.1 += 1;
+    if last > 0.0 {
+        draw_ribbon(page, summary, &stretches, summary.scenario.duration_s.max(last));
     }
-    flush(page, &mut line, run);
-    page.line(&line);
-    let (marks, labels) = axis(summary, end_s, columns);
-    page.line(&marks);
-    page.line(&labels);
-
     let shares = listed(&summary.binding.share);
     if shares.is_empty() {
         return;
@@ -280,10 +263,44 @@ fn binding(page: &mut Page, outcome: &Outcome) {
     }
 }
 
+/// One character per column: the constraint that holds longest in it.
+fn draw_ribbon(page: &mut Page, summary: &Summary, stretches: &[Stretch], end_s: f64) {
+    page.heading("What binds, over time");
+    let columns = page.width - 2;
+    let mut line = String::from("  ");
+    let mut run: (Option<Constraint>, usize) = (None, 0);
+    let flush = |page: &Page, line: &mut String, run: (Option<Constraint>, usize)| {
+        let block = run.0.map_or(' ', palette::block).to_string().repeat(run.1);
+        match run.0 {
+            Some(c) => line.push_str(&page.style(&format!("38;5;{}", palette::terminal(c)), &block)),
+            None => line.push_str(&block),
+        }
+    };
+    for column in ribbon::columns(stretches, end_s, columns) {
+        let constraint = ribbon::longest(&column);
+        if constraint != run.0 {
+            flush(page, &mut line, run);
+            run = (constraint, 0);
+        }
+        run.1 += 1;
+    }
+    flush(page, &mut line, run);
+    page.line(&line);
+    let (marks, labels) = axis(summary, end_s, columns);
+    page.line(&marks);
+    page.line(&labels);
+}
+
 /// Constraints with a share, the largest first.
 fn listed(share: &Shares) -> Vec<(Constraint, f64)> {
-    let values =
-        [share.demand, share.compute, share.memory_bandwidth, share.kv_capacity, share.power, share.operations];
+    let values = [
+        share.demand,
+        share.compute,
+        share.memory_bandwidth,
+        share.kv_capacity,
+        share.power,
+        share.operations,
+    ];
     let mut out: Vec<(Constraint, f64)> =
         Constraint::ALL.into_iter().zip(values).filter(|s| s.1 > 0.0).collect();
     // Stable: ties stay in the order of reports.
@@ -396,7 +413,11 @@ fn engine(page: &mut Page, summary: &Summary) {
     let engine = &summary.engine;
     let mut parts = vec![
         format!("{} engine", engine.kind),
-        format!("{} events for {} iterations", short(engine.events as f64), short(engine.iterations_represented as f64)),
+        format!(
+            "{} events for {} iterations",
+            short(engine.events as f64),
+            short(engine.iterations_represented as f64)
+        ),
     ];
     if let Some(wall_s) = engine.wall_s {
         parts.push(format!("simulated in {}", short_time(wall_s)));

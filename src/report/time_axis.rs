@@ -32,7 +32,7 @@ pub(crate) fn ticks(start_h: f64, end_s: f64, most: usize) -> (Vec<Tick>, String
         return (vec![Tick { time_s: 0.0, label: "0".to_string() }], "Time [s]".to_string());
     }
     const H: f64 = 3600.0;
-    if end_s >= 2.0 * H && end_s <= 48.0 * H {
+    if (2.0 * H..=48.0 * H).contains(&end_s) {
         let step = step_of(&[0.25 * H, 0.5 * H, H, 2.0 * H, 3.0 * H, 4.0 * H, 6.0 * H, 12.0 * H], end_s);
         let offset = (start_h * H).rem_euclid(step);
         let first = if offset < 1e-6 { 0.0 } else { step - offset };
@@ -42,13 +42,15 @@ pub(crate) fn ticks(start_h: f64, end_s: f64, most: usize) -> (Vec<Tick>, String
         let offset = (start_h * H).rem_euclid(24.0 * H);
         let first = if offset < 1e-6 { 0.0 } else { 24.0 * H - offset };
         let day_of = |t: f64| ((start_h.rem_euclid(24.0) * H + t) / (24.0 * H) + 1e-9).floor() as i64 + 1;
-        (marks(first, step, &|t| format!("day {}", day_of(t))), "Day of the run, marked at 00:00 local time".to_string())
+        (
+            marks(first, step, &|t| format!("day {}", day_of(t))),
+            "Day of the run, marked at 00:00 local time".to_string(),
+        )
     } else if end_s > 180.0 {
         let step = step_of(&[30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1200.0, 1800.0], end_s);
         (marks(0.0, step, &|t| plain(t / 60.0)), "Time since the start [min]".to_string())
     } else {
-        let steps: Vec<f64> =
-            (-6..=2).flat_map(|e| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(e))).collect();
+        let steps: Vec<f64> = (-6..=2).flat_map(|e| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(e))).collect();
         let step = step_of(&steps, end_s);
         (marks(0.0, step, &|t| plain(t)), "Time since the start [s]".to_string())
     }

@@ -121,19 +121,19 @@ fn title(fleet: &[Stretch]) -> Vec<String> {
 /// high are included, those beyond are named above the plot.
 fn limit(intervals: &[Interval]) -> f64 {
     let positive = |v: &f64| v.is_finite() && *v > 0.0;
-    let shortest = |i: &Interval| i.staves.iter().flatten().copied().filter(|v| v.is_finite()).reduce(f64::min);
+    let shortest =
+        |i: &Interval| i.staves.iter().flatten().copied().filter(|v| v.is_finite()).reduce(f64::min);
     let core = intervals
         .iter()
         .flat_map(|i| [Some(i.output_tok_per_s), shortest(i)])
         .flatten()
         .filter(positive)
         .fold(0.0, f64::max);
-    let highest = (0..STAVES.len()).map(|k| {
-        intervals.iter().filter_map(|i| i.staves[k]).filter(positive).fold(0.0, f64::max)
-    });
+    let highest = (0..STAVES.len())
+        .map(|k| intervals.iter().filter_map(|i| i.staves[k]).filter(positive).fold(0.0, f64::max));
     let highest: Vec<f64> = highest.filter(positive).collect();
     if core <= 0.0 {
-        return highest.into_iter().reduce(f64::min).map_or(1.0, |v| v * 1.3);
+        return highest.into_iter().reduce(f64::min).map_or(1.1, |v| v * 1.3);
     }
     highest.into_iter().filter(|v| *v <= 2.0 * core).fold(core * 1.15, |limit, v| limit.max(v * 1.1))
 }
@@ -241,7 +241,8 @@ impl Piece {
 
 fn ribbon_rows(outcome: &Outcome, fleet: Vec<Stretch>, end_s: f64) -> Vec<Row> {
     let sites = &outcome.summary.per_site;
-    let apart = (2..=MOST_SITES).contains(&sites.len()) && sites.iter().all(|s| !s.binding.timeline.is_empty());
+    let apart =
+        (2..=MOST_SITES).contains(&sites.len()) && sites.iter().all(|s| !s.binding.timeline.is_empty());
     if apart {
         let row = |s: &crate::ledger::outcome::SiteSummary| Row {
             name: Some(s.name.clone()),
@@ -339,14 +340,12 @@ fn draw_piece_label(
     (top, bottom): (f64, f64),
 ) {
     let color = palette::on_fill(constraint);
-    let name_style = Style { color, ..LABEL };
     let place_style = Style { size: 28.0, bold: false, color };
     let name = palette::name(constraint);
     let (x, middle) = ((x0 + x1) / 2.0, (top + bottom) / 2.0);
-    let fits = |style: Style, text: &str| style.width(text) + 16.0 <= x1 - x0;
-    if !fits(name_style, name) {
-        return;
-    }
+    let fits = |style: Style, text: &str| style.width(text) + 14.0 <= x1 - x0;
+    let sizes = [LABEL.size, 28.0, 24.0].map(|size| Style { size, color, ..LABEL });
+    let Some(name_style) = sizes.into_iter().find(|s| fits(*s, name)) else { return };
     let two_lines = bottom - top > 80.0 && !piece.place.is_empty() && fits(place_style, &piece.place);
     if two_lines {
         picture.text((x, middle - 6.0), Align::Middle, name_style, name);
@@ -355,7 +354,7 @@ fn draw_piece_label(
     }
     let whole = format!("{name}: {}", piece.place);
     let text = if !piece.place.is_empty() && fits(name_style, &whole) { &whole } else { name };
-    picture.text((x, middle + LABEL.size * 0.36), Align::Middle, name_style, text);
+    picture.text((x, middle + name_style.size * 0.36), Align::Middle, name_style, text);
 }
 
 /// What the colours of the ribbon mean, and how much of its time each takes.

@@ -9,8 +9,9 @@ pub(super) const FAMILY: &str = "Inter, 'Helvetica Neue', Arial, 'Liberation San
 
 static REGULAR: LazyLock<Option<FontRef<'static>>> =
     LazyLock::new(|| FontRef::try_from_slice(include_bytes!("../../../assets/fonts/Inter-Regular.otf")).ok());
-static SEMI_BOLD: LazyLock<Option<FontRef<'static>>> =
-    LazyLock::new(|| FontRef::try_from_slice(include_bytes!("../../../assets/fonts/Inter-SemiBold.otf")).ok());
+static SEMI_BOLD: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| {
+    FontRef::try_from_slice(include_bytes!("../../../assets/fonts/Inter-SemiBold.otf")).ok()
+});
 
 fn face(bold: bool) -> Option<(&'static FontRef<'static>, f32)> {
     let font = if bold { SEMI_BOLD.as_ref() } else { REGULAR.as_ref() }?;

@@ -34,11 +34,13 @@ struct Table {
     csv: String,
 }
 
+/// Every figure, in the order of reports.
+const ALL: [fn(&Outcome) -> Figure; 2] = [binding::draw, power::draw];
+
 /// Draws all figures into `dir`, in parallel, and returns their file names in a fixed order.
 pub(super) fn write(dir: &Path, outcome: &Outcome) -> Result<Vec<PathBuf>, ReportError> {
-    let drawers: [fn(&Outcome) -> Figure; 2] = [binding::draw, power::draw];
     let written: Vec<Result<Vec<PathBuf>, ReportError>> =
-        drawers.par_iter().map(|draw| write_one(dir, &draw(outcome))).collect();
+        ALL.par_iter().map(|draw| write_one(dir, &draw(outcome))).collect();
     let mut names = Vec::new();
     for figure in written {
         names.extend(figure?);
@@ -63,6 +65,17 @@ fn write_one(dir: &Path, figure: &Figure) -> Result<Vec<PathBuf>, ReportError> {
         names.push(csv);
     }
     Ok(names)
+}
+
+/// The text files of all figures by name: pictures in pixels take a debug build seconds each.
+#[cfg(test)]
+pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for figure in ALL.map(|draw| draw(outcome)) {
+        out.push((format!("{}.svg", figure.name), svg::render(&figure.picture)));
+        out.extend(figure.tables.into_iter().map(|t| (format!("{}.csv", t.name), t.csv)));
+    }
+    out
 }
 
 /// A number of a CSV file; empty where unknown.

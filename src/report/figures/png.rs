@@ -75,7 +75,8 @@ fn draw(backend: &mut BitMapBackend, shape: &Shape) -> Result<(), String> {
                 }
                 let length = (xb - xa).hypot(yb - ya);
                 let (nx, ny) = ((yb - ya) / length * half, (xa - xb) / length * half);
-                let corners = [(xa + nx, ya + ny), (xb + nx, yb + ny), (xb - nx, yb - ny), (xa - nx, ya - ny)];
+                let corners =
+                    [(xa + nx, ya + ny), (xb + nx, yb + ny), (xb - nx, yb - ny), (xa - nx, ya - ny)];
                 let corners = corners.map(|(x, y)| (scaled(x), scaled(y)));
                 let (r, g, b) = *color;
                 backend.fill_polygon(corners, &RGBColor(r, g, b)).map_err(|e| e.to_string())

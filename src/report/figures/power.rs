@@ -26,7 +26,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     // A cap far above the draw would flatten what there is to see; it is then named above the plot.
     let cap_fits = has_cap && (cap_low <= 2.5 * highest || highest <= 0.0);
     let reference = if cap_fits { highest.max(cap_high.min(2.5 * highest.max(cap_low))) } else { highest };
-    let limit = if reference > 0.0 { reference * 1.12 } else { 1.0 };
+    let limit = if reference > 0.0 { reference * 1.12 } else { 1.1 };
     let (prefix, factor) = frame::axis_prefix(limit);
     let unit = format!("{prefix}W");
 
@@ -89,16 +89,12 @@ fn title(outcome: &Outcome, caps: (f64, f64), has_cap: bool, factor: f64, unit: 
     let power = &outcome.summary.power_w;
     let mean = frame::in_units(power.facility.mean, factor);
     let peak = frame::in_units(power.facility.max, factor);
-    let plain = format!("The facility draws {mean} {unit}, {peak} {unit} at peak");
+    let plain = format!("Mean draw {mean} {unit}, peak {peak} {unit}");
     if !has_cap {
-        return vec![format!("{plain}; no cap"), plain];
+        return vec![format!("{plain}, no cap"), plain];
     }
     let cap = range(caps.0, caps.1, factor);
-    vec![
-        format!("The facility draws {mean} {unit}, {peak} at peak; cap {cap} {unit}"),
-        format!("Mean {mean} {unit}, peak {peak}, cap {cap} {unit}"),
-        plain,
-    ]
+    vec![format!("{plain}, cap {cap} {unit}"), plain]
 }
 
 fn range(low: f64, high: f64, factor: f64) -> String {

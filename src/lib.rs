@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod engine;
 pub mod ledger;
 pub mod physics;
+pub mod report;
 pub mod scenario;
 pub mod workload;
 

@@ -1,0 +1,93 @@
+//! Figures of a run: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
+
+mod binding;
+mod font;
+mod frame;
+mod intervals;
+mod picture;
+mod png;
+mod power;
+mod svg;
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::ReportError;
+use super::folder::write_file;
+use crate::ledger::outcome::Outcome;
+use picture::Picture;
+
+/// A figure ready to be written.
+struct Figure {
+    /// File name without extension.
+    name: &'static str,
+    picture: Picture,
+    /// The numbers that are drawn.
+    tables: Vec<Table>,
+}
+
+/// The numbers behind a figure, exactly as drawn.
+struct Table {
+    /// File name without extension.
+    name: &'static str,
+    csv: String,
+}
+
+/// Every figure, in the order of reports.
+const ALL: [fn(&Outcome) -> Figure; 2] = [binding::draw, power::draw];
+
+/// Draws all figures into `dir`, in parallel, and returns their file names in a fixed order.
+pub(super) fn write(dir: &Path, outcome: &Outcome) -> Result<Vec<PathBuf>, ReportError> {
+    let written: Vec<Result<Vec<PathBuf>, ReportError>> =
+        ALL.par_iter().map(|draw| write_one(dir, &draw(outcome))).collect();
+    let mut names = Vec::new();
+    for figure in written {
+        names.extend(figure?);
+    }
+    Ok(names)
+}
+
+fn write_one(dir: &Path, figure: &Figure) -> Result<Vec<PathBuf>, ReportError> {
+    let mut names = Vec::new();
+    let svg = PathBuf::from(format!("{}.svg", figure.name));
+    write_file(&dir.join(&svg), svg::render(&figure.picture).as_bytes())?;
+    names.push(svg);
+    let png = PathBuf::from(format!("{}.png", figure.name));
+    let path = dir.join(&png);
+    png::write(&figure.picture, &path)
+        .map_err(|message| ReportError::Figure { path: path.clone(), message })?;
+    super::folder::sync_file(&path)?;
+    names.push(png);
+    for table in &figure.tables {
+        let csv = PathBuf::from(format!("{}.csv", table.name));
+        write_file(&dir.join(&csv), table.csv.as_bytes())?;
+        names.push(csv);
+    }
+    Ok(names)
+}
+
+/// The text files of all figures by name: pictures in pixels take a debug build seconds each.
+#[cfg(test)]
+pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for figure in ALL.map(|draw| draw(outcome)) {
+        out.push((format!("{}.svg", figure.name), svg::render(&figure.picture)));
+        out.extend(figure.tables.into_iter().map(|t| (format!("{}.csv", t.name), t.csv)));
+    }
+    out
+}
+
+/// A number of a CSV file; empty where unknown.
+fn csv_number(value: Option<f64>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}
+
+/// A text field of a CSV file, quoted where it must be.
+fn csv_text(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_string()
+    }
+}

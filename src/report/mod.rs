@@ -1,0 +1,91 @@
+//! What a reader gets: the summary on the terminal, and the result folder with data files and figures.
+
+mod figures;
+mod files;
+mod folder;
+mod numbers;
+mod palette;
+mod ribbon;
+#[cfg(test)]
+mod sample;
+mod terminal;
+mod time_axis;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ledger::outcome::Outcome;
+
+pub use files::summary_json;
+pub use folder::{Found, inspect};
+pub use terminal::{terminal, terminal_footer};
+
+/// Why a result could not be written. The result that stood there before is unchanged, except where only
+/// its remains could not be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The disk said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was read or written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The place of the result folder is taken by something else, or has no name.
+    #[error("{}: not a place for a result folder; name a folder that is new or was written by wattmill", path.display())]
+    NotAFolder {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A figure could not be drawn.
+    #[error("{}: cannot draw the figure: {message}", path.display())]
+    Figure {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+/// Writes a result folder and returns the paths of its files in a fixed order.
+///
+/// The folder is complete or not there: it is written beside `dir` and then takes its place. What stood at
+/// `dir` is replaced without asking; ask [`inspect`] first. The same outcome gives the same bytes.
+///
+/// # Errors
+/// See [`ReportError`].
+pub fn write(
+    dir: &Path,
+    outcome: &Outcome,
+    resolved_yaml: &str,
+    figures: bool,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let staging = folder::Staging::beside(dir)?;
+    let mut names: Vec<PathBuf> = Vec::new();
+    let mut put = |name: &str, bytes: &[u8]| {
+        names.push(name.into());
+        folder::write_file(&staging.path().join(name), bytes)
+    };
+    put("scenario.resolved.yaml", resolved_yaml.as_bytes())?;
+    put("summary.json", files::summary_json(outcome).as_bytes())?;
+    let series = files::timeseries_csv(&outcome.series).map_err(|e| ReportError::Io {
+        path: staging.path().join("timeseries.csv"),
+        source: io::Error::other(e),
+    })?;
+    put("timeseries.csv", series.as_bytes())?;
+    if let Some(requests) = &outcome.requests {
+        put("requests.csv", files::requests_csv(requests).as_bytes())?;
+    }
+    if figures {
+        let folder = staging.path().join("figures");
+        std::fs::create_dir(&folder).map_err(|source| ReportError::Io { path: folder.clone(), source })?;
+        let drawn = figures::write(&folder, outcome)?;
+        names.extend(drawn.into_iter().map(|name| Path::new("figures").join(name)));
+    }
+    staging.put_in_place()?;
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+}
+
+#[cfg(test)]
+mod tests;

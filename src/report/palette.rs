@@ -1,0 +1,115 @@
+//! Fixed names and colours of constraints and power components, for figures and terminal alike.
+//!
+//! The constraint colours are from the set of Okabe and Ito, which readers with any common colour vision tell
+//! apart; each has a darker twin for text on white (contrast at least 4.5 to 1).
+
+use crate::ledger::outcome::Constraint;
+
+/// Red, green, blue.
+pub(crate) type Color = (u8, u8, u8);
+
+pub(crate) const INK: Color = (0x1A, 0x1C, 0x20);
+pub(crate) const SOFT_INK: Color = (0x4A, 0x4F, 0x57);
+pub(crate) const GRID: Color = (0xCB, 0xCF, 0xD5);
+pub(crate) const WARM_UP: Color = (0xF4, 0xF1, 0xE8);
+pub(crate) const AREA: Color = (0xE3, 0xE7, 0xEC);
+pub(crate) const WHITE: Color = (0xFF, 0xFF, 0xFF);
+
+/// GPU active, GPU idle, node overhead, losses and cooling: from dark to light in the order of stacking.
+pub(crate) const POWER_PARTS: [Color; 4] =
+    [(0x2F, 0x4B, 0x7C), (0x8F, 0xA8, 0xCF), (0xC9, 0xB4, 0x8A), (0xE2, 0xE0, 0xDB)];
+
+/// Colour of areas and lines.
+pub(crate) fn fill(constraint: Constraint) -> Color {
+    match constraint {
+        Constraint::Demand => (0x00, 0x72, 0xB2),
+        Constraint::Compute => (0x00, 0x9E, 0x73),
+        Constraint::MemoryBandwidth => (0xE6, 0x9F, 0x00),
+        Constraint::KvCapacity => (0xCC, 0x79, 0xA7),
+        Constraint::Power => (0xD5, 0x5E, 0x00),
+        Constraint::Operations => (0x6B, 0x6B, 0x6B),
+    }
+}
+
+/// Colour of text on white.
+pub(crate) fn text(constraint: Constraint) -> Color {
+    match constraint {
+        Constraint::Demand => (0x00, 0x5F, 0x96),
+        Constraint::Compute => (0x00, 0x76, 0x56),
+        Constraint::MemoryBandwidth => (0x8F, 0x62, 0x00),
+        Constraint::KvCapacity => (0x9C, 0x45, 0x75),
+        Constraint::Power => (0xB0, 0x4A, 0x00),
+        Constraint::Operations => (0x55, 0x55, 0x55),
+    }
+}
+
+/// Colour of text on the constraint's fill.
+pub(crate) fn on_fill(constraint: Constraint) -> Color {
+    match constraint {
+        Constraint::MemoryBandwidth | Constraint::KvCapacity => INK,
+        _ => WHITE,
+    }
+}
+
+/// The nearest colour of the 256-colour terminal palette.
+pub(crate) fn terminal(constraint: Constraint) -> u8 {
+    match constraint {
+        Constraint::Demand => 32,
+        Constraint::Compute => 36,
+        Constraint::MemoryBandwidth => 214,
+        Constraint::KvCapacity => 175,
+        Constraint::Power => 202,
+        Constraint::Operations => 245,
+    }
+}
+
+/// Block character that tells constraints apart without colour.
+pub(crate) fn block(constraint: Constraint) -> char {
+    match constraint {
+        Constraint::Demand => '░',
+        Constraint::Compute => '▓',
+        Constraint::MemoryBandwidth => '▒',
+        Constraint::KvCapacity => '▚',
+        Constraint::Power => '█',
+        Constraint::Operations => '×',
+    }
+}
+
+/// As it stands in running text.
+pub(crate) fn name(constraint: Constraint) -> &'static str {
+    match constraint {
+        Constraint::Demand => "demand",
+        Constraint::Compute => "compute",
+        Constraint::MemoryBandwidth => "HBM bandwidth",
+        Constraint::KvCapacity => "KV capacity",
+        Constraint::Power => "power",
+        Constraint::Operations => "operations",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn luminance((r, g, b): Color) -> f64 {
+        let linear = |c: u8| {
+            let c = f64::from(c) / 255.0;
+            if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+    }
+
+    fn contrast(a: Color, b: Color) -> f64 {
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_is_readable() {
+        for c in Constraint::ALL {
+            assert!(contrast(text(c), WHITE) >= 4.5, "{c:?} on white");
+            // Ribbon labels are large and semi-bold.
+            assert!(contrast(on_fill(c), fill(c)) >= 3.0, "{c:?} on its fill");
+        }
+    }
+}

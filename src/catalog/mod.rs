@@ -6,6 +6,7 @@
 mod entry;
 mod load;
 mod model;
+mod provenance;
 mod replica;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use entry::{
 };
 pub use load::CatalogError;
 pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
+pub use provenance::weakest;
 pub use replica::{Arithmetic, arithmetic, gpu_power, node_power, replica};
 
 /// All entries, in the order of the files.

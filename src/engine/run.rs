@@ -283,9 +283,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Whether an event is pending that can change a request's fate.
-    fn anything_moves(&self) -> bool {
+    fn anything_moves(&mut self) -> bool {
         (0..self.sources.release).any(|source| self.queue.key_of(source) != Key::NEVER)
-            || self.setup.stream.peek_fs().is_some_and(|at_fs| at_fs <= self.setup.end_fs)
+            || self.setup.stream.peek_fs().is_some()
     }
 
     /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.

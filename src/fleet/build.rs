@@ -1,7 +1,7 @@
 //! From scenario and catalog to fleet: laws in integers, KV blocks from memory, caps in watts.
 
 use super::{CapLevel, Fleet, FleetGraph, Pool, Site};
-use crate::catalog::{self, Catalog, Gpu, Node};
+use crate::catalog::{self, Catalog, Gpu, Node, Quality};
 use crate::physics::clock::{Clock, ClockLaw};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
@@ -304,20 +304,17 @@ fn sources(
     engine: &catalog::Engine,
     law: &types::StepLaw,
 ) -> Vec<(String, String, String)> {
-    let own = matches!(law, types::StepLaw::Affine(_));
+    let note = |kind: &str, name: &str, (quality, why): (Quality, String)| {
+        (format!("{kind} {name}"), quality.word().to_string(), why)
+    };
     let mut list = vec![
-        (format!("model {}", model.name), model.quality.word().to_string(), model.source.clone()),
-        (format!("gpu {}", gpu.name), gpu.weakest().0.word().to_string(), gpu.weakest().1.to_string()),
-        (format!("node {}", node.name), node.weakest().0.word().to_string(), node.weakest().1.to_string()),
+        note("model", &model.name, (model.quality, model.source.clone())),
+        note("gpu", &gpu.name, catalog::weakest(gpu)),
+        note("node", &node.name, catalog::weakest(node)),
     ];
-    if own {
-        list.push(("step law".into(), "guess".into(), "the scenario's own".into()));
-    } else {
-        list.push((
-            format!("engine {}", engine.name),
-            engine.weakest().0.word().to_string(),
-            engine.weakest().1.to_string(),
-        ));
+    match law {
+        types::StepLaw::Roofline => list.push(note("engine", &engine.name, catalog::weakest(engine))),
+        types::StepLaw::Affine(_) => list.push(note("step law", "", (Quality::Guess, "the scenario's own".into()))),
     }
     list
 }

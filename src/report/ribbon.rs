@@ -19,15 +19,6 @@ pub(crate) fn fleet(outcome: &Outcome) -> Vec<Stretch> {
     out
 }
 
-/// Seconds per constraint, in the order of [`Constraint::ALL`].
-pub(crate) fn seconds(stretches: &[Stretch]) -> [f64; 6] {
-    let mut out = [0.0; 6];
-    for s in stretches {
-        out[index(s.constraint)] += (s.end_s - s.start_s).max(0.0);
-    }
-    out
-}
-
 /// Position in [`Constraint::ALL`].
 pub(crate) fn index(constraint: Constraint) -> usize {
     match constraint {

@@ -90,6 +90,7 @@ pub fn terminal(outcome: &Outcome, width: usize, color: bool) -> String {
     headline(&mut page, summary);
     service(&mut page, summary);
     binding(&mut page, outcome);
+    sites(&mut page, summary);
     staves(&mut page, summary);
     production_function(&mut page, summary);
     notes(&mut page, summary);
@@ -289,6 +290,30 @@ fn draw_ribbon(page: &mut Page, summary: &Summary, stretches: &[Stretch], end_s:
     let (marks, labels) = axis(summary, end_s, columns);
     page.line(&marks);
     page.line(&labels);
+}
+
+/// One line per site, where there are several.
+fn sites(page: &mut Page, summary: &Summary) {
+    if summary.per_site.len() < 2 {
+        return;
+    }
+    page.heading("Sites");
+    for site in &summary.per_site {
+        let facility = &site.power_w.facility;
+        let mut parts = vec![
+            format!("{} GPUs", count(site.gpus)),
+            format!("mean {}, peak {}", quantity(facility.mean, "W"), quantity(facility.max, "W")),
+        ];
+        let shares: Vec<String> = listed(&site.binding.share)
+            .into_iter()
+            .take(3)
+            .map(|(c, s)| format!("{} {}", palette::name(c), percent(s)))
+            .collect();
+        if !shares.is_empty() {
+            parts.push(shares.join(", "));
+        }
+        page.parts(&format!("  {:<12}", format!("{}:", site.name)), &parts);
+    }
 }
 
 /// Constraints with a share, the largest first.

@@ -6,7 +6,7 @@ use super::frame::{self, EndLabel, FOOTER, Frame, LABEL, MARGIN, PAGE, SUBTITLE,
 use super::intervals::{self, Interval};
 use super::picture::{Align, Picture, Shape, Style};
 use super::{Figure, Table, csv_number};
-use crate::ledger::outcome::{Constraint, Outcome, Stretch};
+use crate::ledger::outcome::{Constraint, Outcome, SiteSummary, Stretch};
 use crate::report::numbers::{percent, short};
 use crate::report::palette::{self, AREA, INK, WHITE};
 use crate::report::ribbon;
@@ -32,9 +32,8 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     let summary = &outcome.summary;
     let (intervals, rows_each) = intervals::of(&outcome.series);
     let end_s = frame::end_of_time(summary, &intervals);
-    let fleet = ribbon::fleet(outcome);
-    let title = title(&fleet);
-    let rows = ribbon_rows(outcome, fleet, end_s);
+    let rows = ribbon_rows(outcome, end_s);
+    let title = title(&rows);
 
     let limit = limit(&intervals);
     let (prefix, factor) = frame::axis_prefix(limit);
@@ -90,8 +89,9 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
 }
 
 /// The finding, from the most to the least detailed wording.
-fn title(fleet: &[Stretch]) -> Vec<String> {
-    let seconds = ribbon::seconds(fleet);
+fn title(rows: &[Row]) -> Vec<String> {
+    let seconds = seconds(rows);
+    let time = if rows.len() > 1 { "the sites' time" } else { "the time" };
     let total: f64 = seconds.iter().sum();
     let mut shares: Vec<(Constraint, f64)> =
         Constraint::ALL.into_iter().zip(seconds).filter(|s| s.1 > 0.0).map(|(c, s)| (c, s / total)).collect();
@@ -105,7 +105,7 @@ fn title(fleet: &[Stretch]) -> Vec<String> {
         [] => vec!["What limits the output rate".to_string()],
         [(only, _)] => vec![format!("{} binds throughout", capital(*only))],
         [(first, share), rest @ ..] => {
-            let start = format!("{} binds {} of the time", capital(*first), percent(*share));
+            let start = format!("{} binds {} of {time}", capital(*first), percent(*share));
             let with = |n: usize| {
                 rest.iter().take(n).fold(start.clone(), |mut text, (c, s)| {
                     let _ = write!(text, ", {} {}", palette::name(*c), percent(*s));
@@ -239,18 +239,36 @@ impl Piece {
     }
 }
 
-fn ribbon_rows(outcome: &Outcome, fleet: Vec<Stretch>, end_s: f64) -> Vec<Row> {
+/// Seconds per constraint over all ribbons, in the order of [`Constraint::ALL`].
+fn seconds(rows: &[Row]) -> [f64; 6] {
+    let mut out = [0.0; 6];
+    for piece in rows.iter().flat_map(|r| &r.pieces) {
+        for (sum, share) in out.iter_mut().zip(piece.shares) {
+            *sum += share * (piece.end_s - piece.start_s);
+        }
+    }
+    out
+}
+
+fn ribbon_rows(outcome: &Outcome, end_s: f64) -> Vec<Row> {
     let sites = &outcome.summary.per_site;
     let apart =
         (2..=MOST_SITES).contains(&sites.len()) && sites.iter().all(|s| !s.binding.timeline.is_empty());
     if apart {
-        let row = |s: &crate::ledger::outcome::SiteSummary| Row {
-            name: Some(s.name.clone()),
-            pieces: pieces(&s.binding.timeline, end_s),
+        let row = |s: &SiteSummary| {
+            let mut pieces = pieces(&s.binding.timeline, end_s);
+            // The row is named after the site: `dallas.meter` is `meter` there.
+            for piece in &mut pieces {
+                let inner = piece.place.strip_prefix(&s.name).and_then(|p| p.strip_prefix('.'));
+                if let Some(inner) = inner.map(str::to_string) {
+                    piece.place = inner;
+                }
+            }
+            Row { name: Some(s.name.clone()), pieces }
         };
         sites.iter().map(row).collect()
     } else {
-        vec![Row { name: None, pieces: pieces(&fleet, end_s) }]
+        vec![Row { name: None, pieces: pieces(&ribbon::fleet(outcome), end_s) }]
     }
 }
 
@@ -359,12 +377,7 @@ fn draw_piece_label(
 
 /// What the colours of the ribbon mean, and how much of its time each takes.
 fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
-    let mut seconds = [0.0; 6];
-    for piece in rows.iter().flat_map(|r| &r.pieces) {
-        for (sum, share) in seconds.iter_mut().zip(piece.shares) {
-            *sum += share * (piece.end_s - piece.start_s);
-        }
-    }
+    let seconds = seconds(rows);
     let total: f64 = seconds.iter().sum();
     if total <= 0.0 {
         return;
@@ -376,23 +389,24 @@ fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
         .map(|(c, s)| (c, format!("{} {}", palette::name(c), percent(s / total))))
         .collect();
     const SWATCH: f64 = 24.0;
-    let start = "Binds:";
-    let wide = |style: Style, gap: f64| {
-        style.width(start) + entries.iter().map(|e| gap + SWATCH + 9.0 + style.width(&e.1)).sum::<f64>()
+    const BESIDE: f64 = 8.0;
+    let wide = |start: &str, style: Style, gap: f64| {
+        style.width(start) + entries.iter().map(|e| gap + SWATCH + BESIDE + style.width(&e.1)).sum::<f64>()
     };
     let room = PAGE.0 - 2.0 * MARGIN;
-    let choices = [(28.0, 32.0), (28.0, 16.0), (26.0, 13.0), (24.0, 11.0), (22.0, 9.0)];
-    let choices = choices.map(|(size, gap)| (Style { size, ..FOOTER }, gap));
-    let (style, gap) = choices.into_iter().find(|(s, g)| wide(*s, *g) <= room).unwrap_or(choices[4]);
-    let left = (frame.left + frame.right - wide(style, gap)) / 2.0;
-    let mut x = left.min(PAGE.0 - MARGIN - wide(style, gap)).max(MARGIN);
+    let choices = [("Binds:", 28.0, 32.0), ("Binds:", 26.0, 24.0), ("", 24.0, 22.0), ("", 22.0, 20.0)];
+    let choices = choices.map(|(start, size, gap)| (start, Style { size, ..FOOTER }, gap));
+    let fitting = choices.into_iter().find(|(start, style, gap)| wide(start, *style, *gap) <= room);
+    let (start, style, gap) = fitting.unwrap_or(choices[3]);
+    let left = (frame.left + frame.right - wide(start, style, gap)) / 2.0;
+    let mut x = left.min(PAGE.0 - MARGIN - wide(start, style, gap)).max(MARGIN);
     let baseline = PAGE.1 - 66.0;
     picture.text((x, baseline), Align::Left, style, start);
     x += style.width(start);
     for (constraint, text) in entries {
         x += gap;
         picture.rect((x, baseline - 22.0), (x + SWATCH, baseline + 2.0), palette::fill(constraint));
-        x += SWATCH + 9.0;
+        x += SWATCH + BESIDE;
         picture.text((x, baseline), Align::Left, style, &text);
         x += style.width(&text);
     }

@@ -57,9 +57,14 @@ pub(super) fn axis_prefix(limit: f64) -> (&'static str, f64) {
     numbers::prefix(limit / 2.0)
 }
 
+/// Whether the warm-up is long enough to be seen.
+fn shows_warm_up(summary: &Summary) -> bool {
+    summary.scenario.warm_up_s > 0.003 * summary.scenario.duration_s
+}
+
 /// Shades the warm-up; the footer names it.
 pub(super) fn draw_warm_up(picture: &mut Picture, frame: &Frame, summary: &Summary) {
-    if summary.scenario.warm_up_s > 0.0 {
+    if shows_warm_up(summary) {
         let right = frame.x(summary.scenario.warm_up_s);
         picture.rect((frame.left, frame.top), (right, frame.bottom), WARM_UP);
     }
@@ -225,7 +230,7 @@ fn remarks(summary: &Summary, intervals: &[Interval], rows_each: usize) -> Strin
     if let Some(first) = intervals.first().filter(|_| rows_each > 1) {
         out = format!(" · steps: means over {}", numbers::span(first.end_s - first.start_s));
     }
-    if summary.scenario.warm_up_s > 0.0 {
+    if shows_warm_up(summary) {
         out += " · shaded: warm-up";
     }
     out

@@ -4,6 +4,9 @@ use hdrhistogram::Histogram;
 
 use crate::physics::energy::Energy;
 
+/// Highest site power told apart in percentiles: 100 GW.
+const MOST_W: u64 = 100_000_000_000;
+
 /// Watts by component at one instant, or their changes [nW].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -47,8 +50,7 @@ pub struct Meter {
 impl Meter {
     /// A meter at t = 0 with this budget.
     pub fn new(budget_nw: Option<i128>) -> Self {
-        let mut spread = Histogram::new(3).expect("three digits are within the histogram's range");
-        spread.auto(true);
+        let spread = Histogram::new_with_bounds(1, MOST_W, 3).expect("the bounds are valid");
         Self {
             now: Reading::default(),
             budget_nw,

@@ -386,7 +386,7 @@ impl Replicas {
     pub(super) fn watch(&mut self, class: usize, id: u32, setup: &Setup) -> (Option<i128>, Option<i128>) {
         let request = &self.slots[id].request;
         let rules = &setup.classes[class];
-        let mut add = |watches: &mut VecDeque<Watch>, at_fs: i128| {
+        let add = |watches: &mut VecDeque<Watch>, at_fs: i128| {
             watches.push_back(Watch { at_fs, slot: id, index: request.index });
             (watches.len() == 1).then_some(at_fs)
         };

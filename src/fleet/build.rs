@@ -314,7 +314,7 @@ fn sources(
     ];
     match law {
         types::StepLaw::Roofline => list.push(note("engine", &engine.name, catalog::weakest(engine))),
-        types::StepLaw::Affine(_) => list.push(note("step law", "", (Quality::Guess, "the scenario's own".into()))),
+        types::StepLaw::Affine(_) => list.push(note("step", "law", (Quality::Guess, "the scenario's own".into()))),
     }
     list
 }

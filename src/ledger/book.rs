@@ -148,7 +148,7 @@ pub struct Ledger {
     pub(super) window_done: u64,
     pub(super) window_completed: u64,
     pub(super) window_met: u64,
-    pub(super) window_useful_tokens: u64,
+    pub(super) window_useful_tokens: i128,
     pub(super) window_prompt_tokens: u64,
     pub(super) prompt_tokens: u64,
     pub(super) output_tokens: u64,
@@ -297,13 +297,15 @@ impl Ledger {
             self.completed_output_tokens += tokens;
             self.met_slo += u64::from(met);
             self.useful_tokens += if met { tokens } else { 0 };
+            if met {
+                self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
+            }
             let interval = self.interval_at(now_fs);
             interval.completed += 1;
             interval.useful_tokens += if met { tokens } else { 0 };
             if in_window {
                 self.window_completed += 1;
                 self.window_met += u64::from(met);
-                self.window_useful_tokens += if met { tokens } else { 0 };
                 self.e2e.record(now_fs - request.arrival_fs, 1);
                 if gaps > 0 {
                     self.tpot.record((now_fs - first) / gaps, 1);
@@ -563,6 +565,19 @@ fn tokens_after(run: &Run, at_fs: i128) -> i128 {
     }
     // Durations stay below 10^19 fs, so the product fits.
     whole + ((emitted * rest) << TOKEN_BITS) / run.series.nth_fs(done)
+}
+
+/// Of a request's tokens, emitted evenly from `first_fs` to `last_fs`, those after `window_fs`, in 2^-32 tokens.
+fn tokens_inside(tokens: u64, first_fs: i128, last_fs: i128, window_fs: i128) -> i128 {
+    let all = i128::from(tokens) << TOKEN_BITS;
+    if first_fs >= window_fs {
+        all
+    } else if last_fs <= window_fs {
+        0
+    } else {
+        // Below 2^56 tokens in 2^-32, over residence times below 10^21 fs: in real numbers is exact enough.
+        (all as f64 * ((last_fs - window_fs) as f64 / (last_fs - first_fs) as f64)) as i128
+    }
 }
 
 /// Tokens from the fixed point of the interval accounts.

@@ -7,6 +7,8 @@ use crate::physics::series::Series;
 
 /// Femtoseconds in a nanosecond, the unit of the histograms.
 const FS_PER_NS: i128 = 1_000_000;
+/// Longest latency told apart: eleven days; longer ones count as this in percentiles, exactly in means.
+const MOST_NS: u64 = 1_000_000_000_000_000;
 
 /// One latency.
 #[derive(Debug, Clone)]
@@ -18,8 +20,7 @@ pub struct Latency {
 
 impl Default for Latency {
     fn default() -> Self {
-        let mut histogram = Histogram::new(3).expect("three digits are within the histogram's range");
-        histogram.auto(true);
+        let histogram = Histogram::new_with_bounds(1, MOST_NS, 3).expect("the bounds are valid");
         Self { histogram, sum_fs: 0, count: 0 }
     }
 }
@@ -29,7 +30,7 @@ impl Latency {
     pub fn record(&mut self, latency_fs: i128, count: u64) {
         self.sum_fs += latency_fs * i128::from(count);
         self.count += count;
-        self.histogram.saturating_record_n((latency_fs / FS_PER_NS) as u64, count);
+        self.histogram.saturating_record_n(in_ns(latency_fs), count);
     }
 
     /// Record iterations `from..until` of a series, `count` times each.
@@ -42,7 +43,7 @@ impl Latency {
         let mut index = from;
         while index < until {
             let duration = series.nth_fs(index);
-            let value = (duration / FS_PER_NS) as u64;
+            let value = in_ns(duration);
             // All iterations that fall into this histogram cell at once.
             let cell_end_fs = (i128::from(self.histogram.highest_equivalent(value)) + 1) * FS_PER_NS - 1;
             let alike = if series.nth_fs(until - 1) <= cell_end_fs {
@@ -69,6 +70,11 @@ impl Latency {
             p99: at(0.99),
         }
     }
+}
+
+/// Whole nanoseconds, at most what the histograms tell apart.
+fn in_ns(latency_fs: i128) -> u64 {
+    ((latency_fs / FS_PER_NS) as u64).min(MOST_NS)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Ledger {
         let power_w = fleet_power(&sites, window_s);
         let staves = self.mean_staves(fleet, &frame, window_s);
         let tpf = self.tpf(fleet, &sites, end_fs, output_rate, power_w.facility.mean);
-        let useful = per_s(self.window_useful_tokens as f64);
+        let useful = per_s(tokens_f64(self.window_useful_tokens));
         let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };
         let pue_of = |f: fn(f64, f64) -> f64| fleet.sites.iter().map(|s| s.pue).reduce(f).unwrap_or(1.0);
         let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
@@ -89,7 +89,7 @@ impl Ledger {
             },
             slo_attainment: (self.window_done > 0).then(|| self.window_met as f64 / self.window_done as f64),
             j_per_output_token: per_token(&window, window_tokens),
-            j_per_useful_token: per_token(&window, self.window_useful_tokens as f64),
+            j_per_useful_token: per_token(&window, tokens_f64(self.window_useful_tokens)),
             energy_j: total,
             power_w,
             pue: MeanMinMax { mean: pue_mean, min: pue_of(f64::min), max: pue_of(f64::max) },

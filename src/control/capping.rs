@@ -25,10 +25,22 @@ pub trait CappingPolicy {
 
     /// Lower ceilings until `planned` fits the budget or all are at their lowest; returns the new plan and
     /// pushes the members whose ceiling fell.
-    fn lower(&mut self, members: &mut [Member], planned_nw: i128, budget_nw: i128, fell: &mut Vec<usize>) -> i128;
+    fn lower(
+        &mut self,
+        members: &mut [Member],
+        planned_nw: i128,
+        budget_nw: i128,
+        fell: &mut Vec<usize>,
+    ) -> i128;
 
     /// Raise ceilings as far as the plan fits the budget; returns the new plan and pushes whose ceiling rose.
-    fn raise(&mut self, members: &mut [Member], planned_nw: i128, budget_nw: i128, rose: &mut Vec<usize>) -> i128;
+    fn raise(
+        &mut self,
+        members: &mut [Member],
+        planned_nw: i128,
+        budget_nw: i128,
+        rose: &mut Vec<usize>,
+    ) -> i128;
 
     /// The next lower clock a member could run at, below `clock`, if its watts fit `room_nw`.
     fn best_below(&self, pool: u16, draw: &Draw, clock: &Clock, room_nw: i128) -> Option<Clock>;
@@ -134,7 +146,13 @@ impl CappingPolicy for UniformClockPolicy {
         }
     }
 
-    fn lower(&mut self, members: &mut [Member], mut planned: i128, budget: i128, fell: &mut Vec<usize>) -> i128 {
+    fn lower(
+        &mut self,
+        members: &mut [Member],
+        mut planned: i128,
+        budget: i128,
+        fell: &mut Vec<usize>,
+    ) -> i128 {
         if self.steps == 0 {
             let share = self.solve_share(members, budget);
             return if share < self.share { self.settle(members, share, fell) } else { planned };
@@ -147,7 +165,13 @@ impl CappingPolicy for UniformClockPolicy {
         planned
     }
 
-    fn raise(&mut self, members: &mut [Member], mut planned: i128, budget: i128, rose: &mut Vec<usize>) -> i128 {
+    fn raise(
+        &mut self,
+        members: &mut [Member],
+        mut planned: i128,
+        budget: i128,
+        rose: &mut Vec<usize>,
+    ) -> i128 {
         if self.steps == 0 {
             let share = self.solve_share(members, budget);
             return if share > self.share { self.settle(members, share, rose) } else { planned };

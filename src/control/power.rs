@@ -281,11 +281,7 @@ impl PowerControl {
 
     fn run(&mut self, now_fs: i128, replica: usize, draw: Draw, clock: Clock) -> Grant {
         let (it_nw, gpu_nw) = (draw.it_nw(&clock), draw.gpu_nw(&clock));
-        let reading = Reading {
-            it_nw: i128::from(it_nw),
-            gpu_active_nw: i128::from(gpu_nw),
-            gpu_idle_nw: 0,
-        };
+        let reading = Reading { it_nw: i128::from(it_nw), gpu_active_nw: i128::from(gpu_nw), gpu_idle_nw: 0 };
         self.replicas[replica].mode = Mode::Running;
         self.set_reading(now_fs, replica, reading, Some(clock));
         self.replicas[replica].clock = clock;
@@ -320,7 +316,8 @@ impl PowerControl {
         let domain = &mut self.domains[site];
         let Some(budget) = domain.budget_nw else { return };
         self.moved.clear();
-        domain.planned_nw = domain.policy.lower(&mut domain.members, domain.planned_nw, budget, &mut self.moved);
+        domain.planned_nw =
+            domain.policy.lower(&mut domain.members, domain.planned_nw, budget, &mut self.moved);
         domain.changed_fs = now_fs;
         if !domain.release_pending && !domain.policy.at_full() {
             domain.release_pending = true;
@@ -414,9 +411,5 @@ impl Domain {
 }
 
 fn idle_reading(idle: &Draw) -> Reading {
-    Reading {
-        it_nw: i128::from(idle.fixed_nw),
-        gpu_active_nw: 0,
-        gpu_idle_nw: i128::from(idle.gpu_fixed_nw),
-    }
+    Reading { it_nw: i128::from(idle.fixed_nw), gpu_active_nw: 0, gpu_idle_nw: i128::from(idle.gpu_fixed_nw) }
 }

@@ -58,7 +58,9 @@ impl Key {
 
     /// The key of an event at an instant ≥ 0.
     pub fn new(at_fs: i128, rank: Rank, number: usize) -> Self {
-        Self(((at_fs as u128) << (RANK_BITS + NUMBER_BITS)) | ((rank as u128) << NUMBER_BITS) | number as u128)
+        Self(
+            ((at_fs as u128) << (RANK_BITS + NUMBER_BITS)) | ((rank as u128) << NUMBER_BITS) | number as u128,
+        )
     }
 
     /// Instant [fs].

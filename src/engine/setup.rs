@@ -128,7 +128,14 @@ fn offered_mix(scenario: &crate::scenario::Scenario, mixes: &[ClassMix], classes
         _ => None,
     };
     let any_closed = classes.iter().any(|&class| in_flight(class).is_some());
-    let mut sum = Mix { prompt_tok: 0.0, output_tok: 0.0, prompt_output: 0.0, output_sq: 0.0, prompt_sq: 0.0, tpot_s: None };
+    let mut sum = Mix {
+        prompt_tok: 0.0,
+        output_tok: 0.0,
+        prompt_output: 0.0,
+        output_sq: 0.0,
+        prompt_sq: 0.0,
+        tpot_s: None,
+    };
     let mut total = 0.0;
     for &class in classes {
         let mix = &mixes[class];
@@ -148,14 +155,25 @@ fn offered_mix(scenario: &crate::scenario::Scenario, mixes: &[ClassMix], classes
         }
     }
     if total > 0.0 {
-        for value in
-            [&mut sum.prompt_tok, &mut sum.output_tok, &mut sum.prompt_output, &mut sum.output_sq, &mut sum.prompt_sq]
-        {
+        for value in [
+            &mut sum.prompt_tok,
+            &mut sum.output_tok,
+            &mut sum.prompt_output,
+            &mut sum.output_sq,
+            &mut sum.prompt_sq,
+        ] {
             *value /= total;
         }
     } else {
         // A pool that no class may use, or a workload without requests: one token in, one out.
-        sum = Mix { prompt_tok: 1.0, output_tok: 1.0, prompt_output: 1.0, output_sq: 1.0, prompt_sq: 1.0, ..sum };
+        sum = Mix {
+            prompt_tok: 1.0,
+            output_tok: 1.0,
+            prompt_output: 1.0,
+            output_sq: 1.0,
+            prompt_sq: 1.0,
+            ..sum
+        };
     }
     sum
 }

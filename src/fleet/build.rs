@@ -6,8 +6,8 @@ use crate::physics::clock::{Clock, ClockLaw};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
 use crate::physics::step::{Draw, PowerLaw, PowerSource, StepLaw};
-use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
 use crate::scenario::Problem;
+use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
 
 /// Seconds in an hour.
 const S_PER_H: f64 = 3600.0;
@@ -154,7 +154,10 @@ pub fn memory_plan(gpu: &Gpu, params: &RooflineParams, batching: &types::Batchin
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "the pool, where it stands, and where its problems are reported")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the pool, where it stands, and where its problems are reported"
+)]
 fn build_pool(
     scenario: &Scenario,
     catalog: &Catalog,
@@ -165,15 +168,12 @@ fn build_pool(
     path: &str,
 ) -> Result<Pool, Problem> {
     let problem = |field: &str, message: String| Problem { path: format!("{path}.{field}"), message };
-    let gpu = catalog
-        .gpu(&pool.gpu)
-        .ok_or_else(|| problem("gpu", format!("unknown GPU '{}'", pool.gpu)))?;
+    let gpu = catalog.gpu(&pool.gpu).ok_or_else(|| problem("gpu", format!("unknown GPU '{}'", pool.gpu)))?;
     let (model, weights, kv) = model_of(scenario, catalog, &pool.model)
         .ok_or_else(|| problem("model", format!("unknown model '{}'", pool.model)))?;
     let node_name = pool.node.as_deref().unwrap_or(&gpu.node);
-    let node = catalog
-        .node(node_name)
-        .ok_or_else(|| problem("node", format!("unknown node '{node_name}'")))?;
+    let node =
+        catalog.node(node_name).ok_or_else(|| problem("node", format!("unknown node '{node_name}'")))?;
     let engine = catalog
         .engine(&pool.engine)
         .ok_or_else(|| problem("engine", format!("unknown serving engine '{}'", pool.engine)))?;
@@ -314,7 +314,9 @@ fn sources(
     ];
     match law {
         types::StepLaw::Roofline => list.push(note("engine", &engine.name, catalog::weakest(engine))),
-        types::StepLaw::Affine(_) => list.push(note("step", "law", (Quality::Guess, "the scenario's own".into()))),
+        types::StepLaw::Affine(_) => {
+            list.push(note("step", "law", (Quality::Guess, "the scenario's own".into())))
+        }
     }
     list
 }

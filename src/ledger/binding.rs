@@ -77,9 +77,13 @@ impl Count {
 }
 
 /// Pools whose label is taken together: one site, or the fleet.
+///
+/// A pool speaks for its backlogged or late replicas once they are half of its GPUs. One replica of a hundred that
+/// is late for a moment does not make a half-loaded fleet compute-bound: more demand would still be served.
 #[derive(Debug, Clone)]
 struct Scope {
     pools: std::ops::Range<usize>,
+    /// GPUs by label in the pools that speak; those of other pools count under demand.
     gpus: [i64; LABELS],
     label: Label,
     since_fs: i128,
@@ -92,6 +96,8 @@ struct Scope {
 #[derive(Debug, Clone)]
 pub struct BindingBook {
     pools: Vec<[Count; LABELS]>,
+    /// What each pool says to its scopes.
+    spoken: Vec<[i64; LABELS]>,
     site_of: Vec<usize>,
     /// One per site, then the fleet.
     scopes: Vec<Scope>,
@@ -101,8 +107,9 @@ pub struct BindingBook {
 impl BindingBook {
     /// All GPUs under demand at t = 0.
     pub fn new(fleet: &Fleet) -> Self {
-        let gpus_of = |pool: &crate::fleet::Pool| pool.replicas.len() as i64 * i64::from(pool.gpus_per_replica);
-        let pools = fleet
+        let gpus_of =
+            |pool: &crate::fleet::Pool| pool.replicas.len() as i64 * i64::from(pool.gpus_per_replica);
+        let pools: Vec<[Count; LABELS]> = fleet
             .pools
             .iter()
             .map(|pool| {
@@ -126,7 +133,14 @@ impl BindingBook {
         };
         let mut scopes: Vec<Scope> = fleet.sites.iter().map(|site| scope(site.pools.clone())).collect();
         scopes.push(scope(0..fleet.pools.len()));
-        Self { pools, site_of: fleet.pools.iter().map(|p| p.site).collect(), scopes, cell_start_fs: 0 }
+        let spoken = pools.iter().map(|counts| counts.map(|count| count.gpus)).collect();
+        Self {
+            pools,
+            spoken,
+            site_of: fleet.pools.iter().map(|p| p.site).collect(),
+            scopes,
+            cell_start_fs: 0,
+        }
     }
 
     /// A replica of `gpus` GPUs changes its label.
@@ -136,11 +150,18 @@ impl BindingBook {
             count.advance(now_fs);
             count.gpus += sign * i64::from(gpus);
         }
+        let counts = self.pools[pool].map(|count| count.gpus);
+        let spoke = std::mem::replace(&mut self.spoken[pool], spoken(&counts));
+        let speaks = self.spoken[pool];
+        if spoke == speaks {
+            return;
+        }
         let fleet = self.scopes.len() - 1;
         for scope in [self.site_of[pool], fleet] {
             let scope = &mut self.scopes[scope];
-            scope.gpus[from as usize] -= i64::from(gpus);
-            scope.gpus[to as usize] += i64::from(gpus);
+            for (slot, sum) in scope.gpus.iter_mut().enumerate() {
+                *sum += speaks[slot] - spoke[slot];
+            }
             let label = leading(&scope.gpus);
             if label != scope.label {
                 scope.advance(now_fs);
@@ -175,7 +196,9 @@ impl BindingBook {
                 .unwrap_or(scope.pools.start);
             match scope.stretches.last_mut() {
                 // Demand is demand wherever it is low; other labels are told apart by place.
-                Some((_, end, last, at)) if *last == label && (*at == place || label == Label::Demand) => *end = now_fs,
+                Some((_, end, last, at)) if *last == label && (*at == place || label == Label::Demand) => {
+                    *end = now_fs
+                }
                 _ => scope.stretches.push((self.cell_start_fs, now_fs, label, place)),
             }
             scope.cell = [0; LABELS];
@@ -250,6 +273,17 @@ impl Scope {
     }
 }
 
+/// What a pool says: its counts once half of its GPUs are under other labels than demand, else demand alone.
+fn spoken(gpus: &[i64; LABELS]) -> [i64; LABELS] {
+    let all: i64 = gpus.iter().sum();
+    if 2 * gpus[Label::Demand as usize] <= all {
+        return *gpus;
+    }
+    let mut demand = [0; LABELS];
+    demand[Label::Demand as usize] = all;
+    demand
+}
+
 /// The cause other than demand with most GPUs (only backlogged or late replicas carry one), else demand.
 fn leading(gpus: &[i64; LABELS]) -> Label {
     let mut by = [(0_i64, Constraint::Demand); 6];
@@ -258,7 +292,8 @@ fn leading(gpus: &[i64; LABELS]) -> Label {
         let slot = Constraint::ALL.iter().position(|c| *c == constraint).unwrap_or(0);
         by[slot] = (by[slot].0 + gpus[*label as usize], constraint);
     }
-    let (most, constraint) = by.iter().copied().fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
+    let (most, constraint) =
+        by.iter().copied().fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
     if most == 0 {
         return Label::Demand;
     }
@@ -275,7 +310,10 @@ fn longest(durations: &[i128; LABELS]) -> Label {
     Label::ALL
         .iter()
         .copied()
-        .fold((0, Label::Demand), |a, l| if durations[l as usize] > a.0 { (durations[l as usize], l) } else { a })
+        .fold(
+            (0, Label::Demand),
+            |a, l| if durations[l as usize] > a.0 { (durations[l as usize], l) } else { a },
+        )
         .1
 }
 

@@ -8,5 +8,5 @@ mod report;
 pub mod staves;
 
 pub use binding::Label;
-pub use report::Frame;
 pub use book::{Departure, Gauges, Ledger, Run, Terms};
+pub use report::Frame;

@@ -2,9 +2,9 @@
 
 use super::book::{CLOCK_BITS, Ledger, Mark, SiteMark, seconds, tokens_f64};
 use super::outcome::{
-    Counters, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, MeanP99Max, Outcome, PerBoundary, PoolSummary,
-    PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo, SeriesRow, SiteSummary, SourceNote, Staves, Summary,
-    Throughput, Tokens, Tpf,
+    Counters, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, MeanP99Max, Outcome, PerBoundary,
+    PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo, SeriesRow, SiteSummary, SourceNote,
+    Staves, Summary, Throughput, Tokens, Tpf,
 };
 use super::staves::{PoolStaves, device_staves, site_at_power};
 use crate::control::PowerControl;
@@ -255,11 +255,8 @@ impl Ledger {
             }
         }
         let compute: f64 = self.staves.iter().map(|p| p.compute).sum();
-        let weighted_flop = self
-            .staves
-            .iter()
-            .map(|p| p.c_tok_flop.map(|c| c * p.compute))
-            .sum::<Option<f64>>();
+        let weighted_flop =
+            self.staves.iter().map(|p| p.c_tok_flop.map(|c| c * p.compute)).sum::<Option<f64>>();
         let it_mean: f64 = sites.iter().map(|site| site.power.it.mean).sum();
         Tpf {
             k_eff_flop_per_s: weighted_flop,
@@ -288,10 +285,15 @@ impl Ledger {
                 replicas,
                 gpus: replicas * u64::from(pool.gpus_per_replica),
                 kv_blocks_per_replica: pool.kv_blocks,
-                output_tok_per_s: if window_s > 0.0 { tokens_f64(account.window_tokens) / window_s } else { 0.0 },
+                output_tok_per_s: if window_s > 0.0 {
+                    tokens_f64(account.window_tokens) / window_s
+                } else {
+                    0.0
+                },
                 busy_share: if available_s > 0.0 { busy_s / available_s } else { 0.0 },
-                mean_clock: (account.busy_fs > 0)
-                    .then(|| account.clock_fs as f64 / account.busy_fs as f64 / f64::from(1_u32 << CLOCK_BITS)),
+                mean_clock: (account.busy_fs > 0).then(|| {
+                    account.clock_fs as f64 / account.busy_fs as f64 / f64::from(1_u32 << CLOCK_BITS)
+                }),
                 energy_it_j: account.it.as_j(),
                 preemptions: account.preemptions,
                 staves_tok_per_s: device_staves(std::slice::from_ref(staves)),
@@ -457,8 +459,7 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
         .zip(ends)
         .filter_map(|(level, end_fs)| {
             let overlap = end_fs.min(until_fs) - level.from_fs.max(from_fs);
-            (overlap > 0)
-                .then(|| Budget { seconds: seconds(overlap), it_w: Some(level.it_nw as f64 * 1e-9) })
+            (overlap > 0).then(|| Budget { seconds: seconds(overlap), it_w: Some(level.it_nw as f64 * 1e-9) })
         })
         .collect()
 }
@@ -474,4 +475,3 @@ fn source_notes(fleet: &Fleet) -> Vec<SourceNote> {
     }
     notes
 }
-

@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn completed_inverts_the_sum() {
-        for (first, increment) in [(1, 0), (7, 0), (1, 1), (10_000_000, 3), (3, 10_000_000), (9_950_538_825_564, 39_126_000)]
+        for (first, increment) in
+            [(1, 0), (7, 0), (1, 1), (10_000_000, 3), (3, 10_000_000), (9_950_538_825_564, 39_126_000)]
         {
             let series = Series { first_fs: first, increment_fs: increment };
             let mut walked = 0;

@@ -138,7 +138,8 @@ pub struct Coefficients {
 impl Coefficients {
     /// Duration of an iteration of this shape [fs]; at least 1.
     pub fn duration_fs(&self, shape: &Shape) -> i128 {
-        (self.base_fs + i128::from(shape.kv_tok) * self.kv_tok_fs + i128::from(shape.pairs) * self.pair_fs).max(1)
+        (self.base_fs + i128::from(shape.kv_tok) * self.kv_tok_fs + i128::from(shape.pairs) * self.pair_fs)
+            .max(1)
     }
 }
 
@@ -179,8 +180,11 @@ impl StepLaw {
         let one = params.linear(1.0, 1.0);
         let two = params.linear(1.0, 2.0);
         let sampled_compute_s = two.compute_s - one.compute_s;
-        let sampled =
-            Work { flop: two.flop - one.flop, peak_s: two.peak_flop_s - one.peak_flop_s, bytes: two.bytes - one.bytes };
+        let sampled = Work {
+            flop: two.flop - one.flop,
+            peak_s: two.peak_flop_s - one.peak_flop_s,
+            bytes: two.bytes - one.bytes,
+        };
         let linear = (0..=max_step_tok)
             .map(|tokens| {
                 if tokens == 0 {
@@ -223,7 +227,14 @@ impl StepLaw {
     }
 
     /// A user's own law: every term is compute time [s].
-    pub fn affine(base_s: f64, prefill_s: f64, prompt_tok_s: f64, seq_s: f64, kv_tok_s: f64, max_step_tok: u32) -> Self {
+    pub fn affine(
+        base_s: f64,
+        prefill_s: f64,
+        prompt_tok_s: f64,
+        seq_s: f64,
+        kv_tok_s: f64,
+        max_step_tok: u32,
+    ) -> Self {
         let base = LinearCost { compute_fs: round_fs(base_s), ..LinearCost::default() };
         Self {
             linear: vec![base; max_step_tok as usize + 1],
@@ -298,8 +309,11 @@ impl StepLaw {
         let kv_compute = self.kv_tok_compute_fs as f64 * slow_c;
         let kv_memory = self.kv_tok_memory_fs as f64 * slow_m;
         let attention = kv_tok * kv_compute.max(kv_memory);
-        let (attention_c, attention_m) = if kv_compute > kv_memory { (attention, 0.0) } else { (0.0, attention) };
-        let compute = (linear.0 + prompt + pairs * self.pair_compute_fs as f64
+        let (attention_c, attention_m) =
+            if kv_compute > kv_memory { (attention, 0.0) } else { (0.0, attention) };
+        let compute = (linear.0
+            + prompt
+            + pairs * self.pair_compute_fs as f64
             + (n + chunks) * self.sampled_compute_fs as f64)
             * slow_c
             + attention_c;
@@ -468,7 +482,9 @@ impl PowerLaw {
                 self.from_gpu(gpu.idle_loaded_w, gpu.natural_w(mbu, mfu))
             }
             PowerSource::PerToken { it_j_per_tok } => self.from_wall(0.0, it_j_per_tok * tokens / seconds),
-            PowerSource::PerState { idle_w, base_w, per_seq_w } => self.from_wall(idle_w, base_w + per_seq_w * seqs),
+            PowerSource::PerState { idle_w, base_w, per_seq_w } => {
+                self.from_wall(idle_w, base_w + per_seq_w * seqs)
+            }
         }
     }
 

@@ -223,7 +223,9 @@ impl Batch {
     /// Preempt until the next token of every decoding sequence has a block.
     fn make_room(&mut self, slots: &mut Slots, pool: &Pool, priorities: &[usize], notes: &mut Notes) {
         while self.growth(0) > self.free_blocks {
-            let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else { return };
+            let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else {
+                return;
+            };
             debug_assert_ne!(id, NONE);
             let priority = priorities[usize::from(slots[id].request.class)];
             self.running_lists[priority].remove(slots, id);

@@ -71,7 +71,8 @@ impl Loads {
 
     fn play(&self, node: usize) -> u32 {
         let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
-        if right == u32::MAX || (left != u32::MAX && self.loads[left as usize] <= self.loads[right as usize]) {
+        if right == u32::MAX || (left != u32::MAX && self.loads[left as usize] <= self.loads[right as usize])
+        {
             left
         } else {
             right

@@ -43,7 +43,8 @@ impl Candidates {
             .iter()
             .map(|pools| pools.iter().map(|&p| fleet.pools[usize::from(p)].replicas.clone()).collect())
             .collect();
-        let counts = by_class.iter().map(|ranges: &Vec<_>| ranges.iter().map(std::ops::Range::len).sum()).collect();
+        let counts =
+            by_class.iter().map(|ranges: &Vec<_>| ranges.iter().map(std::ops::Range::len).sum()).collect();
         Self { by_class, counts, all: fleet.replicas() }
     }
 

@@ -375,7 +375,12 @@ impl Ledger {
         if run.emitted == 0 {
             return;
         }
-        let total = tokens_after(run, run.until_fs);
+        let whole = run.until_fs == run.start_fs + run.series.sum_fs(run.iterations);
+        let total = if whole {
+            (run.iterations * i128::from(run.emitted)) << TOKEN_BITS
+        } else {
+            tokens_after(run, run.until_fs)
+        };
         let window = if run.start_fs >= self.window_fs {
             total
         } else if run.until_fs <= self.window_fs {
@@ -384,8 +389,8 @@ impl Ledger {
             total - tokens_after(run, self.window_fs)
         };
         self.pools[run.pool].window_tokens += window;
-        let first = (run.start_fs / self.interval_fs) as usize;
-        let last = (run.until_fs / self.interval_fs) as usize;
+        let first = self.index_at(run.start_fs);
+        let last = self.index_at(run.until_fs);
         let mut before = 0;
         for index in first..last {
             let edge = (index as i128 + 1) * self.interval_fs;
@@ -542,7 +547,18 @@ impl Ledger {
     }
 
     fn interval_at(&mut self, now_fs: i128) -> &mut Interval {
-        self.interval_mut((now_fs / self.interval_fs) as usize)
+        let index = self.index_at(now_fs);
+        self.interval_mut(index)
+    }
+
+    /// Number of the interval an instant lies in; most lie in the one that ends next.
+    fn index_at(&self, at_fs: i128) -> usize {
+        let start_fs = self.next_mark_fs - self.interval_fs;
+        if at_fs >= start_fs && at_fs < self.next_mark_fs {
+            self.marks.len()
+        } else {
+            (at_fs / self.interval_fs) as usize
+        }
     }
 
     fn interval_mut(&mut self, index: usize) -> &mut Interval {

@@ -138,10 +138,10 @@ impl Ledger {
             power_waits,
             admissions: self.admissions,
             iterations: self.iterations as u64,
-            it_energy_j: it.joules,
-            it_energy_rest_nw_fs: it.rest_nw_fs,
-            gpu_energy_j: gpu.joules,
-            gpu_energy_rest_nw_fs: gpu.rest_nw_fs,
+            it_energy_j: it.parts().0,
+            it_energy_rest_nw_fs: it.parts().1,
+            gpu_energy_j: gpu.parts().0,
+            gpu_energy_rest_nw_fs: gpu.parts().1,
         }
     }
 

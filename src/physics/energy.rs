@@ -1,17 +1,18 @@
-//! Exact energy: nanowatts times femtoseconds, carried in whole joules and a remainder.
+//! Exact energy: nanowatts times femtoseconds, in whole joules and a remainder.
 
 use std::ops::AddAssign;
 
 /// nW·fs in a joule.
 const PER_JOULE: i128 = 1_000_000_000_000_000_000_000_000;
 
-/// An energy, exact; normalised so that equal energies compare equal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Remainders beyond this are carried into joules.
+const CARRY_AT: i128 = 1_000_000_000_000 * PER_JOULE;
+
+/// An energy, exact. The remainder is carried late: sums of short runs need no division.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Energy {
-    /// Whole joules.
-    pub joules: i128,
-    /// Remainder [nW·fs], 0 ≤ rest < 1 J.
-    pub rest_nw_fs: i128,
+    joules: i128,
+    rest_nw_fs: i128,
 }
 
 impl Energy {
@@ -20,37 +21,46 @@ impl Energy {
         // Site power over a year (10^17 nW · 3·10^22 fs) is beyond i128: split the duration.
         const CHUNK_FS: i128 = 1_000_000_000_000_000_000;
         if duration_fs <= CHUNK_FS {
-            return Self::normal(0, watts_nw * duration_fs);
+            return Self { joules: 0, rest_nw_fs: watts_nw * duration_fs };
         }
-        let chunks = duration_fs / CHUNK_FS;
-        let mut sum = Self::normal(0, watts_nw * (duration_fs % CHUNK_FS));
-        // One chunk is 1,000 s, so `watts_nw` over it is a whole number of (1,000 nW·s) = 10^-6 J units.
-        let micro_joules = watts_nw * chunks;
-        sum += Self::normal(micro_joules / 1_000_000, (micro_joules % 1_000_000) * (PER_JOULE / 1_000_000));
-        sum
+        // One chunk is 1,000 s: `watts_nw` over it is a whole number of microjoules.
+        let micro_joules = watts_nw * (duration_fs / CHUNK_FS);
+        let rest = watts_nw * (duration_fs % CHUNK_FS) + (micro_joules % 1_000_000) * (PER_JOULE / 1_000_000);
+        Self { joules: micro_joules / 1_000_000, rest_nw_fs: rest }
     }
 
-    fn normal(joules: i128, rest: i128) -> Self {
-        Self { joules: joules + rest.div_euclid(PER_JOULE), rest_nw_fs: rest.rem_euclid(PER_JOULE) }
+    /// Whole joules, and the remainder [nW·fs], 0 ≤ remainder < 1 J: equal energies give equal parts.
+    pub fn parts(&self) -> (i128, i128) {
+        (self.joules + self.rest_nw_fs.div_euclid(PER_JOULE), self.rest_nw_fs.rem_euclid(PER_JOULE))
     }
 
     /// In joules.
     pub fn as_j(&self) -> f64 {
-        self.joules as f64 + self.rest_nw_fs as f64 / PER_JOULE as f64
+        let (joules, rest) = self.parts();
+        joules as f64 + rest as f64 / PER_JOULE as f64
     }
 
     /// Difference.
     pub fn minus(&self, other: &Self) -> Self {
-        Self::normal(self.joules - other.joules, self.rest_nw_fs - other.rest_nw_fs)
+        Self { joules: self.joules - other.joules, rest_nw_fs: self.rest_nw_fs - other.rest_nw_fs }
     }
 }
 
+impl PartialEq for Energy {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Energy {}
+
 impl AddAssign for Energy {
     fn add_assign(&mut self, other: Self) {
-        let rest = self.rest_nw_fs + other.rest_nw_fs;
-        let carry = rest >= PER_JOULE;
-        self.joules += other.joules + i128::from(carry);
-        self.rest_nw_fs = if carry { rest - PER_JOULE } else { rest };
+        self.joules += other.joules;
+        self.rest_nw_fs += other.rest_nw_fs;
+        if self.rest_nw_fs > CARRY_AT {
+            (self.joules, self.rest_nw_fs) = self.parts();
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::ledger::outcome::{Counters, RequestOutcome};
 use crate::ledger::{Departure, Label, Ledger, Run};
 use crate::physics::clock::Clock;
 use crate::physics::series::Series;
-use crate::physics::step::{Draw, PowerState};
+use crate::physics::step::{Breakdown, Draw, PowerState};
 use crate::serving::batch::{Batch, Notes, Plan};
-use crate::serving::binding::{Cause, cause};
+use crate::serving::binding::{Cause, cause_from};
 use crate::serving::slots::{Slots, Stage};
 use crate::workload::Request;
 
@@ -62,6 +62,10 @@ struct Replica {
     refused: bool,
     full: bool,
     backlogged: bool,
+    /// The sequence that finished last, of those with a TPOT limit, missed it.
+    late: bool,
+    /// The step at the power state asked for, at full clock.
+    full_step: Breakdown,
     cause: Cause,
     label: Label,
 }
@@ -97,7 +101,7 @@ impl Replicas {
                 let idle = pool.power.idle();
                 Replica {
                     pool: setup.fleet.pool_of[r],
-                    batch: Batch::new(pool, classes),
+                    batch: Batch::new(pool),
                     state: State::Idle,
                     plan: Plan::default(),
                     asked: None,
@@ -113,6 +117,8 @@ impl Replicas {
                     refused: false,
                     full: false,
                     backlogged: false,
+                    late: false,
+                    full_step: Breakdown::default(),
                     cause: Cause { step_s: 0.0, plain: Label::Demand, refused: Label::Demand },
                     label: Label::Demand,
                 }
@@ -240,6 +246,12 @@ impl Replicas {
                     outcome: RequestOutcome::Completed,
                 },
             );
+            let gaps = i128::from(slot.request.output_tok) - 1;
+            if let Some(limit) = setup.classes[usize::from(slot.request.class)].tpot_fs
+                && gaps > 0
+            {
+                replica.late = now_fs - slot.first_token_fs > limit * gaps;
+            }
             departed.push(slot.request.class);
             setup.loads.remove(number);
             self.slots.give_back(id);
@@ -289,7 +301,9 @@ impl Replicas {
         let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs);
         if replica.asked != Some(state) || recheck {
             if replica.asked != Some(state) {
-                replica.draw = pool.power.at_state(&pool.step, &state);
+                let step = pool.step.at_state(&state, &Clock::FULL);
+                replica.draw = pool.power.of_state(&step, &state);
+                replica.full_step = step.parts;
                 replica.local = pool.local_clock(&replica.draw);
                 replica.asked = Some(state);
                 replica.cause.step_s = -1.0;
@@ -317,7 +331,7 @@ impl Replicas {
                     let pool = &setup.fleet.pools[usize::from(replica.pool)];
                     let state = replica.plan.shape.power_state();
                     let gpu_cap = replica.local.share <= clock.share;
-                    replica.cause = cause(pool, &state, &clock, gpu_cap);
+                    replica.cause = cause_from(pool, &state, &replica.full_step, &clock, gpu_cap);
                 }
                 (replica.clock, replica.it_nw, replica.gpu_nw, replica.ran) = (clock, it_nw, gpu_nw, true);
                 self.go(now_fs, number, setup, queue);
@@ -375,6 +389,7 @@ impl Replicas {
         }
         let replica = &mut self.replicas[number];
         replica.state = State::Idle;
+        replica.late = false;
         replica.asked = None;
         replica.ran = false;
         replica.recheck_fs = None;
@@ -486,23 +501,13 @@ impl Replicas {
         let pool = usize::from(replica.pool);
         let backlogged = replica.backlogged
             || (setup.closed_loop[pool] && self.full[pool] == setup.fleet.pools[pool].replicas.len());
-        let tightest = || {
-            let limits = setup.classes.iter().zip(replica.batch.residents());
-            limits.filter(|(_, count)| **count > 0).filter_map(|(rules, _)| rules.tpot_fs).min()
-        };
+        let bound = backlogged || replica.late;
         let label = match replica.state {
-            State::Idle => Label::Demand,
             State::Starting => return,
-            State::Waiting if backlogged || tightest().is_some() => Label::PowerMeter,
-            State::Waiting => Label::Demand,
-            State::Running(_) => {
-                let late = || tightest().is_some_and(|limit| replica.cause.step_s * 1e15 > limit as f64);
-                match backlogged || late() {
-                    false => Label::Demand,
-                    true if replica.refused => replica.cause.refused,
-                    true => replica.cause.plain,
-                }
-            }
+            State::Waiting if bound => Label::PowerMeter,
+            State::Running(_) if bound && replica.refused => replica.cause.refused,
+            State::Running(_) if bound => replica.cause.plain,
+            State::Idle | State::Waiting | State::Running(_) => Label::Demand,
         };
         if label != replica.label {
             let gpus = setup.fleet.pools[pool].gpus_per_replica;

@@ -468,8 +468,12 @@ impl PowerLaw {
 
     /// Draw of a replica in a power state.
     pub fn at_state(&self, law: &StepLaw, state: &PowerState) -> Draw {
-        let step = law.at_state(state, &Clock::FULL);
-        self.at_step(&step, f64::from(state.n + state.p), f64::from(state.n + state.chunks))
+        self.of_state(&law.at_state(state, &Clock::FULL), state)
+    }
+
+    /// Draw in a power state whose step at full clock is known.
+    pub fn of_state(&self, step: &FluidStep, state: &PowerState) -> Draw {
+        self.at_step(step, f64::from(state.n + state.p), f64::from(state.n + state.chunks))
     }
 
     /// Draw in a step that processes `tokens` tokens for `seqs` sequences.

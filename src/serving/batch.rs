@@ -78,13 +78,11 @@ pub struct Batch {
     prefill: Option<(u32, u32)>,
     /// Prompts that end with the planned iteration.
     ending: Vec<u32>,
-    /// Running sequences by class.
-    residents: Vec<u32>,
 }
 
 impl Batch {
     /// Empty.
-    pub fn new(pool: &Pool, classes: usize) -> Self {
+    pub fn new(pool: &Pool) -> Self {
         Self {
             queues: [List::default(); PRIORITIES],
             waiting: 0,
@@ -98,7 +96,6 @@ impl Batch {
             free_blocks: pool.kv_blocks,
             prefill: None,
             ending: Vec::new(),
-            residents: vec![0; classes],
         }
     }
 
@@ -115,11 +112,6 @@ impl Batch {
     /// Iterations completed.
     pub fn iterations(&self) -> u64 {
         self.iter
-    }
-
-    /// Running sequences by class.
-    pub fn residents(&self) -> &[u32] {
-        &self.residents
     }
 
     /// A request joins the end of its queue; returns whether it is the next to be admitted.
@@ -198,7 +190,6 @@ impl Batch {
                 self.running += 1;
                 self.free_blocks -= blocks;
                 self.running_lists[priority].push_back(slots, id);
-                self.residents[usize::from(slots[id].request.class)] += 1;
                 slots[id].stage = Stage::Prefill;
                 notes.admitted.push(id);
                 if take(&mut shape, &mut left, need, 0) {
@@ -230,7 +221,6 @@ impl Batch {
             let priority = priorities[usize::from(slots[id].request.class)];
             self.running_lists[priority].remove(slots, id);
             self.running -= 1;
-            self.residents[usize::from(slots[id].request.class)] -= 1;
             let slot = &mut slots[id];
             let was_decoding = slot.stage == Stage::Decoding;
             let lost = if was_decoding {
@@ -364,11 +354,8 @@ impl Batch {
     }
 
     fn leave(&mut self, slots: &mut Slots, pool: &Pool, id: u32, context: u32) {
-        let slot = &slots[id];
-        let class = usize::from(slot.request.class);
         self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
         self.running -= 1;
-        self.residents[class] -= 1;
         self.unlink(slots, id);
     }
 

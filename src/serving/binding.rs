@@ -3,7 +3,7 @@
 use crate::fleet::Pool;
 use crate::ledger::Label;
 use crate::physics::clock::Clock;
-use crate::physics::step::PowerState;
+use crate::physics::step::{Breakdown, PowerState};
 
 /// What a step time more than this above the full clock's means: the cap binds.
 const SLOWDOWN: f64 = 1.01;
@@ -21,10 +21,17 @@ pub struct Cause {
 
 /// The cause of iterations in a power state at a clock. `gpu_cap`: the clock is held by a limit on the GPUs.
 pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, gpu_cap: bool) -> Cause {
-    let parts = pool.step.at_state(state, clock).parts;
+    let full = pool.step.at_state(state, &Clock::FULL).parts;
+    cause_from(pool, state, &full, clock, gpu_cap)
+}
+
+/// As [`cause`], where the step at full clock is known.
+pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clock, gpu_cap: bool) -> Cause {
+    let slowed = clock.share < Clock::FULL.share;
+    let parts = if slowed { pool.step.at_state(state, clock).parts } else { *full };
     let step_s = parts.total_s();
-    if clock.share < Clock::FULL.share {
-        let full_s = pool.step.at_state(state, &Clock::FULL).parts.total_s();
+    if slowed {
+        let full_s = full.total_s();
         if step_s > SLOWDOWN * full_s {
             let label = if gpu_cap { Label::PowerGpuCap } else { Label::PowerMeter };
             return Cause { step_s, plain: label, refused: label };

@@ -299,7 +299,7 @@ impl StepLaw {
     pub fn fluid(&self, n: f64, kv_tok: f64, p: f64, chunks: f64, pairs: f64, clock: &Clock) -> FluidStep {
         let one = super::clock::ONE as f64;
         let (slow_c, slow_m) = (clock.slow_compute as f64 / one, clock.slow_memory as f64 / one);
-        let (linear, slope) = self.linear_at(n + p);
+        let linear = self.linear_at(n + p);
         let decoding = if n > 0.0 { 1.0 } else { 0.0 };
         let prompt = if p > 0.0 {
             self.prefill_compute_fs as f64 + p * self.prompt_tok_compute_fs as f64
@@ -319,14 +319,16 @@ impl StepLaw {
             + attention_c;
         let seq_memory = n * self.seq_memory_fs as f64 * slow_m;
         // Attention calls are issued at a fixed pace while the caches stream: counted to memory.
-        let memory = linear.1 * slow_m + seq_memory + attention_m + decoding * self.decode_fixed_fs as f64;
+        let memory =
+            linear.memory_fs * slow_m + seq_memory + attention_m + decoding * self.decode_fixed_fs as f64;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
-        let total = compute + memory + linear.2 + host;
-        let growth = n * (slope.0 * slow_c + slope.1 * slow_m + slope.2)
+        let total = compute + memory + linear.link_fs + host;
+        let growth = n
+            * (linear.compute_slope_fs * slow_c + linear.memory_slope_fs * slow_m + linear.link_slope_fs)
             + n * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
             + seq_memory
             + attention;
-        let mut work = Work { flop: linear.3, peak_s: linear.4, bytes: linear.5 };
+        let mut work = linear.work;
         work.add(&self.sampled, n + chunks);
         work.add(&self.kv_tok, kv_tok);
         work.add(&self.seq, n);
@@ -337,7 +339,7 @@ impl StepLaw {
             parts: Breakdown {
                 compute_s: compute * fs,
                 memory_s: memory * fs,
-                link_s: linear.2 * fs,
+                link_s: linear.link_fs * fs,
                 host_s: host * fs,
                 batch_elasticity: if total > 0.0 { growth / total } else { 0.0 },
             },
@@ -358,30 +360,35 @@ impl StepLaw {
         )
     }
 
-    /// Table values (compute, memory, link, flop, peak seconds, bytes) and slopes (compute, memory, link) at a
-    /// real token count.
-    fn linear_at(&self, tokens: f64) -> ((f64, f64, f64, f64, f64, f64), (f64, f64, f64)) {
+    /// Table values and slopes at a real token count.
+    fn linear_at(&self, tokens: f64) -> LinearAt {
         let last = self.linear.len() - 1;
         let below = (tokens.max(0.0).floor() as usize).min(last.saturating_sub(1));
         let (lo, hi) = (&self.linear[below], &self.linear[(below + 1).min(last)]);
         let part = tokens - below as f64;
-        let mix = |a: f64, b: f64| a + (b - a) * part;
-        (
-            (
-                mix(lo.compute_fs as f64, hi.compute_fs as f64),
-                mix(lo.memory_fs as f64, hi.memory_fs as f64),
-                mix(lo.link_fs as f64, hi.link_fs as f64),
-                mix(lo.flop, hi.flop),
-                mix(lo.peak_s, hi.peak_s),
-                mix(lo.bytes, hi.bytes),
-            ),
-            (
-                (hi.compute_fs - lo.compute_fs) as f64,
-                (hi.memory_fs - lo.memory_fs) as f64,
-                (hi.link_fs - lo.link_fs) as f64,
-            ),
-        )
+        let mix = |f: fn(&LinearCost) -> f64| f(lo) + (f(hi) - f(lo)) * part;
+        let slope = |f: fn(&LinearCost) -> i64| (f(hi) - f(lo)) as f64;
+        LinearAt {
+            compute_fs: mix(|c| c.compute_fs as f64),
+            memory_fs: mix(|c| c.memory_fs as f64),
+            link_fs: mix(|c| c.link_fs as f64),
+            work: Work { flop: mix(|c| c.flop), peak_s: mix(|c| c.peak_s), bytes: mix(|c| c.bytes) },
+            compute_slope_fs: slope(|c| c.compute_fs),
+            memory_slope_fs: slope(|c| c.memory_fs),
+            link_slope_fs: slope(|c| c.link_fs),
+        }
     }
+}
+
+/// The table of linear costs at a real token count, and its slopes per token.
+struct LinearAt {
+    compute_fs: f64,
+    memory_fs: f64,
+    link_fs: f64,
+    work: Work,
+    compute_slope_fs: f64,
+    memory_slope_fs: f64,
+    link_slope_fs: f64,
 }
 
 fn round_fs(seconds: f64) -> i64 {
@@ -460,9 +467,9 @@ impl PowerLaw {
     /// Draw of a replica without work.
     pub fn idle(&self) -> Draw {
         match self.source {
-            PowerSource::Activity { gpu, .. } => self.from_gpu(gpu.idle_loaded_w, gpu.idle_loaded_w),
-            PowerSource::PerToken { .. } => self.from_wall(0.0, 0.0),
-            PowerSource::PerState { idle_w, .. } => self.from_wall(idle_w, idle_w),
+            PowerSource::Activity { gpu, .. } => self.by_gpu_w(gpu.idle_loaded_w, gpu.idle_loaded_w),
+            PowerSource::PerToken { .. } => self.by_wall_w(0.0, 0.0),
+            PowerSource::PerState { idle_w, .. } => self.by_wall_w(idle_w, idle_w),
         }
     }
 
@@ -483,11 +490,11 @@ impl PowerLaw {
             PowerSource::Activity { gpu, hbm_byte_s } => {
                 let mbu = step.work.bytes / (seconds * hbm_byte_s);
                 let mfu = step.work.peak_s / seconds;
-                self.from_gpu(gpu.idle_loaded_w, gpu.natural_w(mbu, mfu))
+                self.by_gpu_w(gpu.idle_loaded_w, gpu.natural_w(mbu, mfu))
             }
-            PowerSource::PerToken { it_j_per_tok } => self.from_wall(0.0, it_j_per_tok * tokens / seconds),
+            PowerSource::PerToken { it_j_per_tok } => self.by_wall_w(0.0, it_j_per_tok * tokens / seconds),
             PowerSource::PerState { idle_w, base_w, per_seq_w } => {
-                self.from_wall(idle_w, base_w + per_seq_w * seqs)
+                self.by_wall_w(idle_w, base_w + per_seq_w * seqs)
             }
         }
     }
@@ -503,7 +510,7 @@ impl PowerLaw {
         ((cap_nw - fixed).max(0.0) / swing).powf(1.0 / self.clock.exponent)
     }
 
-    fn from_gpu(&self, idle_w: f64, full_w: f64) -> Draw {
+    fn by_gpu_w(&self, idle_w: f64, full_w: f64) -> Draw {
         let gpus = f64::from(self.gpus);
         let (idle, swing) = (idle_w * gpus, (full_w - idle_w).max(0.0) * gpus);
         Draw {
@@ -515,7 +522,7 @@ impl PowerLaw {
     }
 
     /// From wall watts: what the GPUs draw follows from the node's law read backwards.
-    fn from_wall(&self, idle_w: f64, full_w: f64) -> Draw {
+    fn by_wall_w(&self, idle_w: f64, full_w: f64) -> Draw {
         let swing = (full_w - idle_w).max(0.0);
         let fixed = full_w.min(idle_w);
         Draw {

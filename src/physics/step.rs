@@ -311,7 +311,7 @@ impl StepLaw {
         let attention = kv_tok * kv_compute.max(kv_memory);
         let (attention_c, attention_m) =
             if kv_compute > kv_memory { (attention, 0.0) } else { (0.0, attention) };
-        let compute = (linear.0
+        let compute = (linear.compute_fs
             + prompt
             + pairs * self.pair_compute_fs as f64
             + (n + chunks) * self.sampled_compute_fs as f64)

@@ -200,6 +200,19 @@ fn build_pool(
             format!("{kv_blocks} blocks do not fit beside the weights; at most {}", memory.kv_blocks),
         ));
     }
+    if let Some(cap_w) = pool.gpu_cap_w {
+        let law = catalog::gpu_power(gpu, node);
+        let lowest_w = law.at_clock_w(law.tdp_w, node.min_clock(gpu));
+        if cap_w < lowest_w {
+            return Err(problem(
+                "gpu_cap_w",
+                format!(
+                    "{cap_w} W cannot be kept: {} draws up to {lowest_w:.0} W at its lowest clock; use at least that",
+                    gpu.name
+                ),
+            ));
+        }
+    }
     let clock = ClockLaw {
         exponent: node.clock_exponent(gpu),
         min_share: node.min_clock(gpu),

@@ -52,7 +52,7 @@ impl Ledger {
         let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };
         let pue_of = |f: fn(f64, f64) -> f64| fleet.sites.iter().map(|s| s.pue).reduce(f).unwrap_or(1.0);
         let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
-        self.remark(&mut frame, end_fs);
+        self.remark(fleet, &mut frame, end_fs);
         frame.engine.segments = self.segments;
         frame.engine.iterations_represented = self.iterations as u64;
 
@@ -145,7 +145,21 @@ impl Ledger {
         }
     }
 
-    fn remark(&self, frame: &mut Frame, end_fs: i128) {
+    fn remark(&self, fleet: &Fleet, frame: &mut Frame, end_fs: i128) {
+        for site in &fleet.sites {
+            let idle_w: f64 =
+                self.staves[site.pools.clone()].iter().map(PoolStaves::idle_watts).sum::<f64>() * site.pue;
+            let lowest_w = site.cap.iter().map(|level| level.facility_w).reduce(f64::min);
+            if let Some(lowest_w) = lowest_w.filter(|&w| w < idle_w) {
+                frame.notes.push(format!(
+                    "the cap of {} ({:.1} kW at its lowest) is below what the site draws without any work \
+                     ({:.1} kW): it cannot be kept",
+                    site.name,
+                    lowest_w * 1e-3,
+                    idle_w * 1e-3
+                ));
+            }
+        }
         if self.in_flight > 0 {
             frame.notes.push(format!(
                 "{} of {} requests were still in flight at the end and count neither as completed nor as shed",

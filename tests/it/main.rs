@@ -1,4 +1,6 @@
 //! The integration tests: one binary, one module per behaviour.
 
+mod analytic;
 mod broken;
 mod scenario;
+mod support;

@@ -2,5 +2,6 @@
 
 mod analytic;
 mod broken;
+mod label;
 mod scenario;
 mod support;

@@ -177,7 +177,13 @@ fn draw(family: usize, draw: &mut Draw) -> Case {
             }
         },
         // Too few watts.
-        4 => case.cap = Some(draw.between(0.6, 0.9)),
+        4 => case.cap = Some(draw.between(0.6, 0.95)),
+        // Few slots and long prompts: most of the time goes to prefill while slots are taken.
+        5 => {
+            case.max_seqs = draw.of(&[20, 40]);
+            case.prompt_tok = draw.between(800.0, 2000.0) as u32;
+            case.answer_tok = draw.between(30.0, 120.0);
+        }
         // A law of one's own: growing with the batch, or hardly.
         _ => {
             case.affine = Some((draw.between(5e3, 3e4), draw.of(&[10.0, 500.0])));
@@ -368,7 +374,7 @@ fn judge(label: Limit, share: f64, elasticities: &[f64; 5]) -> Verdict {
         limits.iter().filter(|limit| **limit != label).map(|limit| of(*limit)).fold(f64::MIN, f64::max)
     };
     let (slack, best) = match label {
-        Limit::Demand | Limit::Power => (true, rivals(&[Limit::Demand, Limit::Power])),
+        Limit::Demand | Limit::Power => (own >= SLACK, rivals(&[Limit::Demand, Limit::Power])),
         _ => (demand < SLACK && power < SLACK, rivals(&Limit::DEVICE)),
     };
     if slack && own > best {
@@ -424,7 +430,7 @@ fn examine(case: &Case, plain: &Arc<Catalog>, compute: &Arc<Catalog>, memory: &A
 #[test]
 fn what_is_blamed_is_what_pays() {
     let mut random = Draw(GENERATOR);
-    let cases: Vec<Case> = (0..26).map(|number| draw(number % 6, &mut random)).collect();
+    let cases: Vec<Case> = (0..35).map(|number| draw(number % 7, &mut random)).collect();
     let (plain, compute, memory) =
         (catalog(), raised_catalog(Limit::Compute), raised_catalog(Limit::MemoryBandwidth));
     let results: Vec<Result> =

@@ -153,7 +153,8 @@ pub struct Breakdown {
     pub link_s: f64,
     /// Serving engine on the host.
     pub host_s: f64,
-    /// ∂ln t / ∂ln n: how the step grows with the batch.
+    /// ∂ln t / ∂ln b: how the step grows with the batch. Prompts come in proportion to the sequences that they
+    /// replace, so n, context and prefill all grow alike; what is left are weights, calls and the host's steps.
     pub batch_elasticity: f64,
 }
 
@@ -308,8 +309,9 @@ impl StepLaw {
         let memory = linear.1 * slow_m + seq_memory + attention_m + decoding * self.decode_fixed_fs as f64;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
         let total = compute + memory + linear.2 + host;
-        let growth = n * (slope.0 * slow_c + slope.1 * slow_m + slope.2)
-            + n * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
+        let growth = (n + p) * (slope.0 * slow_c + slope.1 * slow_m + slope.2)
+            + (prompt + pairs * self.pair_compute_fs as f64) * slow_c
+            + (n + chunks) * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
             + seq_memory
             + attention;
         let mut work = Work { flop: linear.3, peak_s: linear.4, bytes: linear.5 };

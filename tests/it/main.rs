@@ -3,5 +3,6 @@
 mod analytic;
 mod broken;
 mod label;
+mod ledger;
 mod scenario;
 mod support;

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::SimError;
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
-use crate::control::{Grant, PowerControl};
-use crate::ledger::outcome::{Counters, RequestOutcome};
-use crate::ledger::{Departure, Label, Ledger, Run};
+use crate::control::Grant;
+use crate::ledger::outcome::RequestOutcome;
+use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
 use crate::physics::series::Series;
 use crate::physics::step::{Draw, PowerState};
@@ -536,10 +536,6 @@ impl Replicas {
             setup.ledger.left_over(end_fs, &departure, emitted);
         }
         Ok(())
-    }
-
-    pub(super) fn counters(&self, ledger: &Ledger, power: &PowerControl) -> Counters {
-        ledger.counters(power.waits())
     }
 }
 

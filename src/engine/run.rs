@@ -1,29 +1,18 @@
 //! The loop: the earliest of {next arrival, next queued event} goes to one handler.
 
 use super::SimError;
+use super::ended::Ended;
 use super::queue::{Key, Queue, Rank};
 use super::replicas::Replicas;
 use super::setup::Setup;
 use crate::control::Effect;
-use crate::ledger::outcome::{Counters, RequestOutcome};
+use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Gauges};
 use crate::physics::s_from_fs;
 use crate::workload::Request;
 
 /// Events between two looks at the outside world.
 const PROGRESS_EVERY: u64 = 1 << 16;
-
-/// How a run ended.
-pub struct Ended {
-    /// End of the run [fs].
-    pub end_fs: i128,
-    /// Events handled.
-    pub events: u64,
-    /// Counts for comparison.
-    pub counters: Counters,
-    /// Remarks.
-    pub notes: Vec<String>,
-}
 
 /// The segment engine.
 pub struct Engine<'a> {
@@ -145,8 +134,7 @@ impl<'a> Engine<'a> {
             }
         };
         self.close(end_fs)?;
-        let counters = self.replicas.counters(&self.setup.ledger, &self.setup.power);
-        Ok(Ended { end_fs, events, counters, notes })
+        Ok(Ended { end_fs, events, notes })
     }
 
     /// The next arrival if it comes before the next queued event.

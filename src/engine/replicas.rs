@@ -159,6 +159,7 @@ impl Replicas {
                 queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
             }
             State::Running(_) if is_head => self.next_in_line(now_fs, number, false, setup, queue),
+            State::Waiting if is_head => self.cut(now_fs, number, false, queue),
             _ => {}
         }
         id
@@ -183,9 +184,14 @@ impl Replicas {
         }
     }
 
-    /// End a running replica's segment at its first iteration boundary at or (`after`) after now.
+    /// End a replica's segment at its first iteration boundary at or (`after`) after now; of one that waits for
+    /// watts, after the iteration it has planned.
     fn cut(&mut self, now_fs: i128, number: usize, after: bool, queue: &mut Queue) {
-        let State::Running(segment) = &mut self.replicas[number].state else { return };
+        let replica = &mut self.replicas[number];
+        if let State::Waiting = replica.state {
+            replica.plan.iterations = 1;
+        }
+        let State::Running(segment) = &mut replica.state else { return };
         let elapsed = now_fs - segment.start_fs;
         let over = segment.series.completed(elapsed);
         let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
@@ -447,8 +453,11 @@ impl Replicas {
             replica.backlogged = false;
             replica.refused = false;
             self.relabel(now_fs, number, setup);
-        } else if was_head && matches!(replica.state, State::Running(_)) {
-            self.next_in_line(now_fs, number, true, setup, queue);
+        } else if was_head {
+            match replica.state {
+                State::Running(_) => self.next_in_line(now_fs, number, true, setup, queue),
+                _ => self.cut(now_fs, number, true, queue),
+            }
         }
         Some(slot.request)
     }

@@ -205,7 +205,8 @@ impl Replicas {
 
     /// Control asks for a recheck: at the first boundary after now.
     pub(super) fn recheck(&mut self, now_fs: i128, number: usize, queue: &mut Queue) {
-        self.replicas[number].recheck_fs = Some(now_fs);
+        // The earliest counts: a second one at the very instant of the boundary must not put the first one off.
+        self.replicas[number].recheck_fs.get_or_insert(now_fs);
         self.cut(now_fs, number, true, queue);
     }
 

@@ -123,11 +123,15 @@ impl<'a> Engine<'a> {
             }
             self.apply_effects(now_fs);
             if self.setup.drain && now_fs >= self.setup.end_fs && key.rank() != Rank::Tick {
-                if self.in_flight == 0 && self.replaced.is_empty() {
+                // A request may still arrive at this very instant.
+                let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
+                if self.in_flight == 0 && !arriving {
                     break now_fs;
                 }
                 let next = self.queue.peek();
-                if (next == Key::NEVER || matches!(next.rank(), Rank::Tick | Rank::Release)) && !self.anything_moves() {
+                let idle_talk = next == Key::NEVER
+                    || matches!(next.rank(), Rank::Patience | Rank::Overdue | Rank::Release | Rank::Tick);
+                if idle_talk && !arriving && !self.anything_moves() {
                     self.stalled(&mut notes)?;
                     break now_fs;
                 }
@@ -272,8 +276,9 @@ impl<'a> Engine<'a> {
 
     /// Whether an event is pending that can change a request's fate.
     fn anything_moves(&mut self) -> bool {
-        (0..self.sources.release).any(|source| self.queue.key_of(source) != Key::NEVER)
-            || self.setup.stream.peek_fs().is_some()
+        let pending = |source: usize| self.queue.key_of(source) != Key::NEVER;
+        (0..self.sources.patience).chain(self.sources.cap..self.sources.release).any(pending)
+            || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 
     /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.

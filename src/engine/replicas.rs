@@ -140,12 +140,13 @@ impl Replicas {
     }
 
     /// A request joins a replica: an idle one starts at this instant, a running one is cut at its next boundary
-    /// if the request could be admitted there.
+    /// if the request could be admitted there; `after`: a boundary at this very instant is already over.
     pub(super) fn enqueue(
         &mut self,
         now_fs: i128,
         number: usize,
         request: Request,
+        after: bool,
         setup: &mut Setup,
         queue: &mut Queue,
     ) -> u32 {
@@ -158,8 +159,8 @@ impl Replicas {
                 replica.state = State::Starting;
                 queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
             }
-            State::Running(_) if is_head => self.next_in_line(now_fs, number, false, setup, queue),
-            State::Waiting if is_head => self.cut(now_fs, number, false, queue),
+            State::Running(_) if is_head => self.next_in_line(now_fs, number, after, setup, queue),
+            State::Waiting if is_head => self.cut(now_fs, number, after, queue),
             _ => {}
         }
         id

@@ -25,6 +25,8 @@ pub struct Engine<'a> {
     departed: Vec<u16>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
+    /// The event taken from the queue last.
+    last: Key,
 }
 
 /// Numbers of event sources in the queue: replicas first, then classes and sites twice, then the run's own.
@@ -74,6 +76,7 @@ impl<'a> Engine<'a> {
             departed: Vec::new(),
             in_flight: 0,
             cap_next: vec![1; sites],
+            last: Key::new(0, Rank::IterationEnd, 0),
             setup,
         }
     }
@@ -104,6 +107,7 @@ impl<'a> Engine<'a> {
                 return Err(SimError::Invariant("the event queue ran dry before the end".into()));
             };
             now_fs = key.at_fs();
+            self.last = key;
             let number = key.number();
             match key.rank() {
                 Rank::IterationEnd => self.iteration_end(now_fs, number),
@@ -178,7 +182,9 @@ impl<'a> Engine<'a> {
         }
         self.in_flight += 1;
         setup.loads.add(replica);
-        let id = self.replicas.enqueue(now_fs, replica, request, setup, &mut self.queue);
+        // Who replaces a request that gave up comes after the iterations that start at this instant.
+        let after = self.last >= Key::new(now_fs, Rank::Patience, 0);
+        let id = self.replicas.enqueue(now_fs, replica, request, after, setup, &mut self.queue);
         let class = usize::from(request.class);
         let (overdue, patience) = self.replicas.watch(class, id, setup);
         for (source, rank, at_fs) in [

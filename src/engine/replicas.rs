@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::SimError;
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
-use crate::control::{Grant, PowerControl};
-use crate::ledger::outcome::{Counters, RequestOutcome};
-use crate::ledger::{Departure, Label, Ledger, Run};
+use crate::control::Grant;
+use crate::ledger::outcome::RequestOutcome;
+use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
 use crate::physics::series::Series;
 use crate::physics::step::{Breakdown, Draw, PowerState};
@@ -146,12 +146,13 @@ impl Replicas {
     }
 
     /// A request joins a replica: an idle one starts at this instant, a running one is cut at its next boundary
-    /// if the request could be admitted there.
+    /// if the request could be admitted there; `after`: a boundary at this very instant is already over.
     pub(super) fn enqueue(
         &mut self,
         now_fs: i128,
         number: usize,
         request: Request,
+        after: bool,
         setup: &mut Setup,
         queue: &mut Queue,
     ) -> u32 {
@@ -164,7 +165,8 @@ impl Replicas {
                 replica.state = State::Starting;
                 queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
             }
-            State::Running(_) if is_head => self.next_in_line(now_fs, number, false, setup, queue),
+            State::Running(_) if is_head => self.next_in_line(now_fs, number, after, setup, queue),
+            State::Waiting if is_head => self.cut(now_fs, number, after, queue),
             _ => {}
         }
         id
@@ -196,9 +198,14 @@ impl Replicas {
         }
     }
 
-    /// End a running replica's segment at its first iteration boundary at or (`after`) after now.
+    /// End a replica's segment at its first iteration boundary at or (`after`) after now; of one that waits for
+    /// watts, after the iteration it has planned.
     fn cut(&mut self, now_fs: i128, number: usize, after: bool, queue: &mut Queue) {
-        let State::Running(segment) = &mut self.replicas[number].state else { return };
+        let replica = &mut self.replicas[number];
+        if let State::Waiting = replica.state {
+            replica.plan.iterations = 1;
+        }
+        let State::Running(segment) = &mut replica.state else { return };
         let elapsed = now_fs - segment.start_fs;
         let over = segment.series.completed(elapsed);
         let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
@@ -212,7 +219,8 @@ impl Replicas {
 
     /// Control asks for a recheck: at the first boundary after now.
     pub(super) fn recheck(&mut self, now_fs: i128, number: usize, queue: &mut Queue) {
-        self.replicas[number].recheck_fs = Some(now_fs);
+        // The earliest counts: a second one at the very instant of the boundary must not put the first one off.
+        self.replicas[number].recheck_fs.get_or_insert(now_fs);
         self.cut(now_fs, number, true, queue);
     }
 
@@ -472,8 +480,11 @@ impl Replicas {
             replica.backlogged = false;
             replica.refused = false;
             self.relabel(now_fs, number, setup);
-        } else if was_head && matches!(replica.state, State::Running(_)) {
-            self.next_in_line(now_fs, number, true, setup, queue);
+        } else if was_head {
+            match replica.state {
+                State::Running(_) => self.next_in_line(now_fs, number, true, setup, queue),
+                _ => self.cut(now_fs, number, true, queue),
+            }
         }
         Some(slot.request)
     }
@@ -551,10 +562,6 @@ impl Replicas {
             setup.ledger.left_over(end_fs, &departure, emitted);
         }
         Ok(())
-    }
-
-    pub(super) fn counters(&self, ledger: &Ledger, power: &PowerControl) -> Counters {
-        ledger.counters(power.waits())
     }
 }
 

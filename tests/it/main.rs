@@ -2,6 +2,7 @@
 
 mod analytic;
 mod broken;
+mod engines;
 mod label;
 mod ledger;
 mod scenario;

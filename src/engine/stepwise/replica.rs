@@ -54,6 +54,8 @@ pub(super) struct Replica {
     pub(super) refused: bool,
     full: bool,
     pub(super) backlogged: bool,
+    /// Whether the last sequence to finish here that had a TPOT to keep did not keep it.
+    late: bool,
     cause: Option<Cause>,
     label: Label,
 }
@@ -76,6 +78,7 @@ impl Replica {
             refused: false,
             full: false,
             backlogged: false,
+            late: false,
             cause: None,
             label: Label::Demand,
         }
@@ -105,6 +108,11 @@ impl Stepwise<'_> {
             }
         }
         for sequence in done {
+            let gaps = i128::from(sequence.request.output_tok) - 1;
+            let limit = self.setup.classes[usize::from(sequence.request.class)].tpot_fs;
+            if let (Some(limit_fs), Some(first_fs), 1..) = (limit, sequence.first_token_fs, gaps) {
+                self.replicas[number].late = now_fs - first_fs > limit_fs * gaps;
+            }
             let departure = Departure {
                 request: sequence.request,
                 first_token_fs: sequence.first_token_fs,
@@ -203,6 +211,7 @@ impl Stepwise<'_> {
         self.rest(now_fs, number);
         let replica = &mut self.replicas[number];
         replica.doing = Doing::Nothing;
+        replica.late = false;
         replica.asked = None;
         replica.recheck_fs = None;
         self.set_full(now_fs, number, false);
@@ -275,17 +284,15 @@ impl Stepwise<'_> {
         let replica = &self.replicas[number];
         let backlogged = replica.backlogged
             || (self.setup.closed_loop[pool_number] && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
-        let limits = replica.batch.running.iter().map(|s| &self.setup.classes[usize::from(s.request.class)]);
-        let tightest_fs = limits.filter_map(|rules| rules.tpot_fs).min();
+        let bound = backlogged || replica.late;
         let label = match (&replica.doing, &replica.cause) {
             (Doing::AboutToStart, _) => return,
-            (Doing::WaitingForWatts, _) if backlogged || tightest_fs.is_some() => Label::PowerMeter,
-            (Doing::Iterating(_), Some(cause)) => {
-                let late = tightest_fs.is_some_and(|limit_fs| cause.step_s * 1e15 > limit_fs as f64);
-                match (backlogged || late, replica.refused) {
-                    (false, _) => Label::Demand,
-                    (true, true) => cause.refused,
-                    (true, false) => cause.plain,
+            (Doing::WaitingForWatts, _) if bound => Label::PowerMeter,
+            (Doing::Iterating(_), Some(cause)) if bound => {
+                if replica.refused {
+                    cause.refused
+                } else {
+                    cause.plain
                 }
             }
             _ => Label::Demand,

@@ -168,7 +168,14 @@ impl Replicas {
 
     /// The head of a running replica's queue is new: mark it refused if no slot is free, else let the next
     /// boundary decide. Nothing happens while the step has no token left for it.
-    fn next_in_line(&mut self, now_fs: i128, number: usize, after: bool, setup: &mut Setup, queue: &mut Queue) {
+    fn next_in_line(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        after: bool,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) {
         let replica = &mut self.replicas[number];
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let shape = &replica.plan.shape;
@@ -345,7 +352,9 @@ impl Replicas {
         let series = Series {
             first_fs: coefficients.duration_fs(shape),
             increment_fs: i128::from(shape.n) * coefficients.kv_tok_fs
-                + i128::from(replica.plan.partial_tok) * i128::from(replica.plan.partial_tok) * coefficients.pair_fs,
+                + i128::from(replica.plan.partial_tok)
+                    * i128::from(replica.plan.partial_tok)
+                    * coefficients.pair_fs,
         };
         // A recheck asked for at this very instant acts at the next boundary.
         let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };
@@ -399,8 +408,9 @@ impl Replicas {
             (watches.len() == 1).then_some(at_fs)
         };
         let overdue = add(&mut self.overdue[class], request.arrival_fs + rules.overdue_fs);
-        let patience =
-            rules.patience_fs.and_then(|patience| add(&mut self.patience[class], request.arrival_fs + patience));
+        let patience = rules
+            .patience_fs
+            .and_then(|patience| add(&mut self.patience[class], request.arrival_fs + patience));
         (overdue, patience)
     }
 
@@ -455,6 +465,15 @@ impl Replicas {
             replica.backlogged = false;
             replica.refused = false;
             self.relabel(now_fs, number, setup);
+            let replica = &self.replicas[number];
+            let pool = usize::from(replica.pool);
+            if setup.closed_loop[pool]
+                && replica.full
+                && replica.batch.running() < setup.fleet.pools[pool].max_seqs
+            {
+                // It was full because it refused somebody; its next start will find that it is not.
+                self.cut(now_fs, number, true, queue);
+            }
         } else if was_head {
             match replica.state {
                 State::Running(_) => self.next_in_line(now_fs, number, true, setup, queue),

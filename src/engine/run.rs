@@ -47,7 +47,16 @@ impl Sources {
         let cap = overdue + classes;
         let release = cap + sites;
         let window = release + sites;
-        Self { patience: replicas, overdue, cap, release, window, tick: window + 1, end: window + 2, count: window + 3 }
+        Self {
+            patience: replicas,
+            overdue,
+            cap,
+            release,
+            window,
+            tick: window + 1,
+            end: window + 2,
+            count: window + 3,
+        }
     }
 }
 
@@ -176,7 +185,8 @@ impl<'a> Engine<'a> {
         };
         if let Some(outcome) = refused {
             // Not replaced in a closed loop: the next one could be refused at this same instant, for ever.
-            let departure = Departure { request, first_token_fs: None, replica: Some(replica as u32), outcome };
+            let departure =
+                Departure { request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
             return;
         }
@@ -291,7 +301,10 @@ impl<'a> Engine<'a> {
     fn stalled(&self, notes: &mut Vec<String>) -> Result<(), SimError> {
         let waiting: u64 = (0..self.setup.fleet.sites.len()).map(|site| self.setup.power.waiting(site)).sum();
         if waiting == 0 {
-            return Err(SimError::Invariant(format!("{} requests in flight and nothing moves", self.in_flight)));
+            return Err(SimError::Invariant(format!(
+                "{} requests in flight and nothing moves",
+                self.in_flight
+            )));
         }
         notes.push(format!(
             "{} requests can never be finished: the power cap is below the lowest draw of a replica",
@@ -304,9 +317,6 @@ impl<'a> Engine<'a> {
         let gauges = self.gauges();
         self.replicas.close(end_fs, self.setup)?;
         let sites = self.setup.fleet.sites.len();
-        self.setup
-            .ledger
-            .close(end_fs, &mut self.setup.power, sites, gauges)
-            .map_err(SimError::Invariant)
+        self.setup.ledger.close(end_fs, &mut self.setup.power, sites, gauges).map_err(SimError::Invariant)
     }
 }

@@ -172,7 +172,8 @@ impl Stepwise<'_> {
                     self.setup.ledger.clock_changed();
                 }
                 replica.rest_since_fs = None;
-                replica.cause = Some(cause(pool_of(self.setup, number), &state, &clock, local.share <= clock.share));
+                replica.cause =
+                    Some(cause(pool_of(self.setup, number), &state, &clock, local.share <= clock.share));
                 (replica.clock, replica.it_nw, replica.gpu_nw) = (clock, it_nw, gpu_nw);
                 self.iterate(now_fs, number);
             }
@@ -189,7 +190,8 @@ impl Stepwise<'_> {
         let replica = &mut self.replicas[number];
         let shape = replica.shape;
         let law = &pool_of(self.setup, number).step;
-        let duration_fs = law.coefficients(shape.n, shape.p, shape.chunks, &replica.clock).duration_fs(&shape);
+        let duration_fs =
+            law.coefficients(shape.n, shape.p, shape.chunks, &replica.clock).duration_fs(&shape);
         let stall_fs = now_fs - replica.planned_fs;
         replica.doing = Doing::Iterating(Iteration { start_fs: now_fs, duration_fs, stall_fs, shape });
         self.pending.insert((now_fs + duration_fs, Rank::IterationEnd, number));
@@ -274,7 +276,8 @@ impl Stepwise<'_> {
         let pool = &self.setup.fleet.pools[pool_number];
         let replica = &self.replicas[number];
         let backlogged = replica.backlogged
-            || (self.setup.closed_loop[pool_number] && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
+            || (self.setup.closed_loop[pool_number]
+                && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
         let limits = replica.batch.running.iter().map(|s| &self.setup.classes[usize::from(s.request.class)]);
         let tightest_fs = limits.filter_map(|rules| rules.tpot_fs).min();
         let label = match (&replica.doing, &replica.cause) {

@@ -480,6 +480,15 @@ impl Replicas {
             replica.backlogged = false;
             replica.refused = false;
             self.relabel(now_fs, number, setup);
+            let replica = &self.replicas[number];
+            let pool = usize::from(replica.pool);
+            if setup.closed_loop[pool]
+                && replica.full
+                && replica.batch.running() < setup.fleet.pools[pool].max_seqs
+            {
+                // It was full because it refused somebody; its next start will find that it is not.
+                self.cut(now_fs, number, true, queue);
+            }
         } else if was_head {
             match replica.state {
                 State::Running(_) => self.next_in_line(now_fs, number, true, setup, queue),

@@ -94,7 +94,10 @@ impl<'a> Stepwise<'a> {
     ///
     /// # Errors
     /// An input file that went bad, an interruption, or a violated invariant.
-    pub(super) fn run(mut self, progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>) -> Result<Ended, SimError> {
+    pub(super) fn run(
+        mut self,
+        progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>,
+    ) -> Result<Ended, SimError> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
         let mut notes = Vec::new();
         let end_fs = loop {
@@ -148,7 +151,8 @@ impl<'a> Stepwise<'a> {
 
     /// The next arrival if it comes before the next pending event.
     fn next_arrival(&mut self) -> Result<Option<Request>, SimError> {
-        let comes_first = |at_fs: i128| self.pending.first().is_none_or(|&event| (at_fs, Rank::Arrival, 0) < event);
+        let comes_first =
+            |at_fs: i128| self.pending.first().is_none_or(|&event| (at_fs, Rank::Arrival, 0) < event);
         if let Some(request) = self.replaced.front()
             && comes_first(request.arrival_fs)
         {
@@ -177,7 +181,8 @@ impl<'a> Stepwise<'a> {
             None
         };
         if let Some(outcome) = outcome {
-            let departure = Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
+            let departure =
+                Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
             return;
         }
@@ -224,7 +229,8 @@ impl<'a> Stepwise<'a> {
             let request = batch.waiting.remove(place).request;
             self.setup.loads.remove(number);
             let outcome = RequestOutcome::ShedPatience;
-            let departure = Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
+            let departure =
+                Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
             let replica = &mut self.replicas[number];
             if replica.batch.waiting.is_empty() {

@@ -180,7 +180,8 @@ impl Stepwise<'_> {
                     self.setup.ledger.clock_changed();
                 }
                 replica.rest_since_fs = None;
-                replica.cause = Some(cause(pool_of(self.setup, number), &state, &clock, local.share <= clock.share));
+                replica.cause =
+                    Some(cause(pool_of(self.setup, number), &state, &clock, local.share <= clock.share));
                 (replica.clock, replica.it_nw, replica.gpu_nw) = (clock, it_nw, gpu_nw);
                 self.iterate(now_fs, number);
             }
@@ -197,7 +198,8 @@ impl Stepwise<'_> {
         let replica = &mut self.replicas[number];
         let shape = replica.shape;
         let law = &pool_of(self.setup, number).step;
-        let duration_fs = law.coefficients(shape.n, shape.p, shape.chunks, &replica.clock).duration_fs(&shape);
+        let duration_fs =
+            law.coefficients(shape.n, shape.p, shape.chunks, &replica.clock).duration_fs(&shape);
         let stall_fs = now_fs - replica.planned_fs;
         replica.doing = Doing::Iterating(Iteration { start_fs: now_fs, duration_fs, stall_fs, shape });
         self.pending.insert((now_fs + duration_fs, Rank::IterationEnd, number));

@@ -42,7 +42,8 @@ enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 5] = [Self::Demand, Self::Power, Self::Compute, Self::MemoryBandwidth, Self::KvCapacity];
+    const ALL: [Self; 5] =
+        [Self::Demand, Self::Power, Self::Compute, Self::MemoryBandwidth, Self::KvCapacity];
     const DEVICE: [Self; 3] = [Self::Compute, Self::MemoryBandwidth, Self::KvCapacity];
 
     fn of(label: Constraint) -> Self {
@@ -199,7 +200,10 @@ impl Case {
         let slots = f64::from(self.max_seqs) * f64::from(8 / self.tensor);
         let arrivals = match (self.load, scale) {
             (Load::Open(load), Some(scale)) => {
-                format!("{{ poisson: {{ rate_per_s: {} }} }}", load * scale.requests_per_s * by(Limit::Demand))
+                format!(
+                    "{{ poisson: {{ rate_per_s: {} }} }}",
+                    load * scale.requests_per_s * by(Limit::Demand)
+                )
             }
             (Load::Closed(per_slot), Some(_)) => {
                 let count = (per_slot * slots / 20.0).round() * 20.0 * by(Limit::Demand);
@@ -307,7 +311,9 @@ fn runs(text: &str, catalog: &Arc<Catalog>) -> (f64, Vec<Summary>) {
     let summaries: Vec<Summary> = (1..=SEEDS)
         .map(|seed| {
             resolved.scenario.seed = seed;
-            wattmill::simulate(&resolved, &Default::default()).unwrap_or_else(|error| panic!("{error}")).summary
+            wattmill::simulate(&resolved, &Default::default())
+                .unwrap_or_else(|error| panic!("{error}"))
+                .summary
         })
         .collect();
     let rate = summaries.iter().map(|s| s.throughput.output_tok_per_s).sum::<f64>() / SEEDS as f64;
@@ -412,7 +418,8 @@ fn what_is_blamed_is_what_pays() {
         (catalog(), raised_catalog(Limit::Compute), raised_catalog(Limit::MemoryBandwidth));
     let results: Vec<Result> =
         cases.par_iter().map(|case| examine(case, &plain, &compute, &memory)).collect();
-    let mut table = String::from("label    share   demand   power compute  memory      kv  verdict    scenario\n");
+    let mut table =
+        String::from("label    share   demand   power compute  memory      kv  verdict    scenario\n");
     for result in &results {
         let [demand, power, compute, memory, kv] = result.elasticities;
         let case = &result.case;
@@ -444,7 +451,10 @@ fn what_is_blamed_is_what_pays() {
     let (agree, decided) = (count(Verdict::Agree), results.len() - count(Verdict::Tie));
     assert!(agree >= 20 && agree * 10 >= decided * 9, "{agree} of {decided} labels are true\n{table}");
     for limit in Limit::ALL {
-        assert!(results.iter().any(|result| result.label == limit), "no scenario bound by {limit:?}\n{table}");
+        assert!(
+            results.iter().any(|result| result.label == limit),
+            "no scenario bound by {limit:?}\n{table}"
+        );
     }
 }
 
@@ -463,7 +473,8 @@ fn the_batch_elasticity_is_a_derivative() {
         let (kv_tok, pairs) = (n * random.between(100.0, 4000.0), p * random.between(10.0, 2000.0));
         for share in [1.0, 0.6, 0.3] {
             let clock = Clock::at(share, &pool.power.clock);
-            let at = |by: f64| pool.step.fluid(n * by, kv_tok * by, p * by, chunks * by, pairs * by, &clock).parts;
+            let at =
+                |by: f64| pool.step.fluid(n * by, kv_tok * by, p * by, chunks * by, pairs * by, &clock).parts;
             let step = 0.5 / (n + p);
             let change = (at(1.0 + step).total_s() - at(1.0).total_s()) / step / at(1.0).total_s();
             // An own law's extra time of a step with prompts comes with the steps, not with their size.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use wattmill::ledger::outcome::{Outcome, RequestOutcome};
-
+use wattmill::report;
 
 use super::support::{catalog, close, interval, load, load_file, run, run_seed};
 
@@ -70,7 +70,10 @@ fn paper_rate(scale: f64, nodes: f64, cap_mw: f64, pue: f64, sets: &[&str]) -> f
 fn ten_megawatts_feed_a_thousand_nodes_with_power_to_spare_for_none() {
     let q = paper_rate(100.0, 1000.0, 10.0, 1.10, &[]);
     close("as published", q, 89.95e6, 1e-4);
-    assert!((paper_rate(10.0, 1000.0, 10.0, 1.10, &[]) / q - 1.0).abs() < 1e-9, "a tenth scales as a hundredth");
+    assert!(
+        (paper_rate(10.0, 1000.0, 10.0, 1.10, &[]) / q - 1.0).abs() < 1e-9,
+        "a tenth scales as a hundredth"
+    );
 }
 
 #[test]
@@ -331,8 +334,6 @@ fn several_servers_wait_as_erlang_says() {
         let (delays, in_system) = replicate(&text);
         within(&format!("M/M/{servers}: delay"), &delays, delay, 0.15);
         within(&format!("M/M/{servers}: in system"), &in_system, rate * (delay + service_s), 0.1);
-        // The same sequences without steps would not be held to this: the test can tell them apart.
-        println!("M/M/{servers}: Erlang C {erlang:.6}");
     }
 }
 
@@ -351,4 +352,163 @@ fn little_holds_for_rows_and_summary() {
     assert!(rows.iter().all(|row| row.outcome == RequestOutcome::Completed));
     let tokens = rows.iter().map(|row| f64::from(row.output_tok)).sum::<f64>() / rows.len() as f64;
     close("W = delay + service", sojourn, summary.latency_s.queue.mean.expect("delay") + tokens * 0.02, 1e-9);
+}
+
+// ---------------------------------------------------------------- runs that share their random numbers
+
+/// Eight replicas of a small model under a cap, about as much work as they can do.
+const CHAT: &str = "\
+duration_s: 90
+warm_up_s: 10
+workload:
+  classes:
+    - name: chat
+      arrivals: { poisson: { rate_per_s: 60 } }
+      lengths:
+        prompt: { lognormal: { mean_tok: 400, sigma: 0.8 } }
+        answer: { lognormal: { mean_tok: 150, sigma: 0.8 } }
+      slo: { ttft_ms: 1000, tpot_ms: 50 }
+      patience_s: 10
+fleet:
+  sites:
+    - static_pue: 1.2
+      power: { cap_mw: 0.0055 }
+      pools:
+        - name: small
+          model: Llama-3.1-8B
+          gpu: H100-SXM-80GB
+          nodes: 1
+          batching: { max_seqs: 64 }
+";
+
+#[test]
+fn more_watts_never_cost_useful_tokens() {
+    let useful = |sets: &[&str]| -> Vec<f64> {
+        let resolved = load(CHAT, sets);
+        (1..=20).map(|seed| run_seed(&resolved, seed).summary.throughput.useful_tok_per_s).collect()
+    };
+    let cap = |mw: f64| format!("fleet.sites.0.power.cap_mw={mw}");
+    let pue = |pue: f64| format!("fleet.sites.0.static_pue={pue}");
+    let ladders = [[0.004, 0.0045, 0.005, 0.006, 0.009].map(cap), [1.6, 1.5, 1.4, 1.2, 1.0].map(pue)];
+    for ladder in ladders {
+        let runs: Vec<Vec<f64>> = ladder.iter().map(|set| useful(&[set])).collect();
+        let mut gained = 0;
+        for (pair, names) in runs.windows(2).zip(ladder.windows(2)) {
+            let gains: Vec<f64> = pair[1].iter().zip(&pair[0]).map(|(more, less)| more - less).collect();
+            let (mean, half) = interval(&gains);
+            println!("{} -> {}: {mean:.1} ± {half:.1} useful tok/s", names[0], names[1]);
+            assert!(mean + half >= 0.0, "{} -> {} costs {mean} ± {half}", names[0], names[1]);
+            gained += u32::from(mean > half);
+        }
+        assert!(gained >= 2, "the ladder reaches caps that bind");
+    }
+}
+
+/// What a run says, without its hash and without what the reporting interval is about.
+fn totals(outcome: &Outcome) -> serde_json::Value {
+    let mut value: serde_json::Value =
+        serde_json::from_str(&report::summary_json(outcome)).expect("a summary is JSON");
+    value["scenario"]["hash"].take();
+    value["engine"].take();
+    value
+}
+
+#[test]
+fn the_reporting_interval_changes_no_total() {
+    for sets in [&["duration_s=90"][..], &["warm_up_s=33.3", "at_end=drain"][..]] {
+        let by_interval = ["1", "7.7", "60", "3600"].map(|interval_s| {
+            let mut sets = sets.to_vec();
+            let set = format!("report.interval_s={interval_s}");
+            sets.push(&set);
+            let outcome = run(&load(CHAT, &sets));
+            (totals(&outcome), outcome.requests, outcome.counters)
+        });
+        for other in &by_interval[1..] {
+            for (key, value) in by_interval[0].0.as_object().expect("a map") {
+                assert_eq!(value, &other.0[key], "{key}");
+            }
+            assert_eq!(by_interval[0].1, other.1);
+            assert_eq!(by_interval[0].2, other.2);
+        }
+    }
+}
+
+#[test]
+fn names_change_nothing_but_names() {
+    let renamed = CHAT.replace("name: chat", "name: talk").replace("name: small", "name: eight");
+    let (one, two) = (run(&load(CHAT, &[])), run(&load(&renamed, &[])));
+    assert_eq!(one.requests, two.requests);
+    assert_eq!(one.counters, two.counters);
+    let text = |outcome: &Outcome| {
+        totals(outcome).to_string().replace("site.eight", "site.small").replace("\"eight\"", "\"small\"")
+    };
+    assert_eq!(text(&one), text(&two));
+}
+
+/// Two pools that share nothing, each with a class of its own: in whichever order they are written.
+#[test]
+fn the_order_of_pools_and_classes_changes_nothing() {
+    let class = |name: &str, model: &str, rate: u32, answer: u32| {
+        format!(
+            "    - name: {name}\n      model: {model}\n      arrivals: {{ constant: {{ rate_per_s: {rate} }} }}\n      lengths: {{ prompt: {{ constant: {{ tok: 300 }} }}, answer: {{ constant: {{ tok: {answer} }} }} }}\n"
+        )
+    };
+    let pool = |name: &str, model: &str, gpu: &str, tensor: u32| {
+        format!(
+            "        - {{ name: {name}, model: {model}, gpu: {gpu}, nodes: 1, parallel: {{ tensor: {tensor} }} }}\n"
+        )
+    };
+    let classes = [class("a", "Llama-3.1-8B", 30, 100), class("b", "Llama-3.1-70B", 7, 211)];
+    let pools =
+        [pool("p", "Llama-3.1-8B", "H100-SXM-80GB", 1), pool("q", "Llama-3.1-70B", "H200-SXM-141GB", 4)];
+    let written = |classes: [&str; 2], pools: [&str; 2]| {
+        let text = format!(
+            "duration_s: 60\nworkload:\n  classes:\n{}routing: round_robin\nfleet:\n  sites:\n    - pools:\n{}",
+            classes.concat(),
+            pools.concat()
+        );
+        run(&load(&text, &[])).summary
+    };
+    let [a, b] = &classes;
+    let [p, q] = &pools;
+    let first = written([a, b], [p, q]);
+    for other in [written([b, a], [p, q]), written([a, b], [q, p]), written([b, a], [q, p])] {
+        let json = |value: &dyn Fn(&wattmill::ledger::outcome::Summary) -> serde_json::Value| {
+            (value(&first), value(&other))
+        };
+        for what in [
+            json(&|s| serde_json::to_value(&s.requests).expect("JSON")),
+            json(&|s| serde_json::to_value(&s.tokens).expect("JSON")),
+            json(&|s| serde_json::to_value(&s.latency_s).expect("JSON")),
+            json(&|s| {
+                let mut pools: Vec<_> = s.per_pool.iter().collect();
+                pools.sort_by_key(|pool| pool.name.clone());
+                serde_json::to_value(pools).expect("JSON")
+            }),
+            json(&|s| serde_json::to_value(&s.power_w).expect("JSON")),
+        ] {
+            assert_eq!(what.0, what.1);
+        }
+        close("joules", other.energy_j.facility, first.energy_j.facility, 1e-12);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_every_thread() {
+    let resolved = load(CHAT, &["duration_s=40"]);
+    let bytes = || {
+        let outcome = run(&resolved);
+        let series: Vec<String> = outcome.series.iter().map(|row| format!("{row:?}")).collect();
+        (report::summary_json(&outcome), series, outcome.requests)
+    };
+    let alone = bytes();
+    assert!(alone == bytes(), "a second run");
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(bytes)).collect();
+        for thread in threads {
+            assert!(alone == thread.join().expect("a run"), "a run beside others");
+        }
+    });
+    let other = run_seed(&resolved, 2);
+    assert!(report::summary_json(&other) != alone.0, "another seed is another run");
 }

@@ -285,7 +285,8 @@ impl Stepwise<'_> {
         let pool = &self.setup.fleet.pools[pool_number];
         let replica = &self.replicas[number];
         let backlogged = replica.backlogged
-            || (self.setup.closed_loop[pool_number] && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
+            || (self.setup.closed_loop[pool_number]
+                && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
         let bound = backlogged || replica.late;
         let label = match (&replica.doing, &replica.cause) {
             (Doing::AboutToStart, _) => return,

@@ -87,7 +87,7 @@ pub(super) struct Replicas {
     priorities: Vec<usize>,
     overdue: Vec<VecDeque<Watch>>,
     patience: Vec<VecDeque<Watch>>,
-    /// By pool: replicas that were full at their last start.
+    /// By pool: replicas that are full.
     full: Vec<usize>,
     running_total: u64,
 }
@@ -165,6 +165,7 @@ impl Replicas {
                 replica.state = State::Starting;
                 queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
             }
+            State::Running(_) if step_is_full(replica, setup) => self.set_full(now_fs, number, true, setup),
             State::Running(_) if is_head => self.next_in_line(now_fs, number, after, setup, queue),
             State::Waiting if is_head => self.cut(now_fs, number, after, queue),
             _ => {}
@@ -183,11 +184,10 @@ impl Replicas {
         queue: &mut Queue,
     ) {
         let replica = &mut self.replicas[number];
-        let pool = &setup.fleet.pools[usize::from(replica.pool)];
-        let shape = &replica.plan.shape;
-        if shape.n + shape.p >= pool.max_step_tok {
+        if step_is_full(replica, setup) {
             return;
         }
+        let pool = &setup.fleet.pools[usize::from(replica.pool)];
         if replica.batch.running() == pool.max_seqs {
             if !replica.refused {
                 replica.refused = true;
@@ -299,7 +299,8 @@ impl Replicas {
         if replica.batch.waiting() == 0 {
             replica.backlogged = false;
         }
-        let full = plan.is_some() && (replica.batch.running() == pool.max_seqs || replica.refused);
+        let full =
+            plan.is_some() && (replica.batch.running() == pool.max_seqs || replica.batch.waiting() > 0);
         let Some(plan) = plan else {
             self.go_idle(now_fs, number, setup);
             return;
@@ -486,7 +487,7 @@ impl Replicas {
                 && replica.full
                 && replica.batch.running() < setup.fleet.pools[pool].max_seqs
             {
-                // It was full because it refused somebody; its next start will find that it is not.
+                // It was full because somebody waited; its next start will find that it is not.
                 self.cut(now_fs, number, true, queue);
             }
         } else if was_head {
@@ -572,6 +573,12 @@ impl Replicas {
         }
         Ok(())
     }
+}
+
+/// Whether the steps under way have no token left for another prompt.
+fn step_is_full(replica: &Replica, setup: &Setup) -> bool {
+    let shape = &replica.plan.shape;
+    shape.n + shape.p >= setup.fleet.pools[usize::from(replica.pool)].max_step_tok
 }
 
 /// The oldest watch whose request still waits for its first admission; drops those that do not.

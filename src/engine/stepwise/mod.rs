@@ -193,6 +193,9 @@ impl<'a> Stepwise<'a> {
                 replica.doing = Doing::AboutToStart;
                 self.pending.insert((now_fs, Rank::IterationStart, number));
             }
+            Doing::Iterating(iteration) if iteration.shape.n + iteration.shape.p >= pool.max_step_tok => {
+                self.set_full(now_fs, number, true);
+            }
             Doing::Iterating(_) if is_next => self.new_head(now_fs, number),
             _ => {}
         }

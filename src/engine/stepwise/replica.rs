@@ -150,7 +150,7 @@ impl Stepwise<'_> {
             self.go_idle(now_fs, number);
             return Ok(());
         }
-        let full = replica.batch.running.len() == pool.max_seqs as usize || replica.refused;
+        let full = replica.batch.running.len() == pool.max_seqs as usize || !replica.batch.waiting.is_empty();
         let early = self.fault == Some(PlantedFault::ClockChangeOneIterationEarly);
         let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs || (early && at_fs == now_fs));
         let must_ask = recheck || replica.asked != Some(begun.shape.power_state());
@@ -268,7 +268,7 @@ impl Stepwise<'_> {
         });
     }
 
-    fn set_full(&mut self, now_fs: i128, number: usize, full: bool) {
+    pub(super) fn set_full(&mut self, now_fs: i128, number: usize, full: bool) {
         self.replicas[number].full = full;
         let pool = usize::from(self.setup.fleet.pool_of[number]);
         if self.setup.closed_loop[pool] {

@@ -23,7 +23,7 @@
 
 use super::energy::Energy;
 use super::lag::FirstOrderLag;
-use super::parameter::{BadParameter, finite, not_negative, positive, require};
+use super::parameter::{BadParameter, positive, require};
 use super::plant::{Operation, Plant, PlantNow};
 use super::s_from_fs;
 use super::weather::Air;
@@ -38,6 +38,8 @@ const WAKE_K: f64 = 0.01;
 const HEAT_CEILING_NW: i128 = 100_000_000_000_000_000_000;
 /// Crossings further away than this are not events: weather or heat will have changed [s].
 const HORIZON_S: f64 = 1e9;
+/// Finer inlet steps would make more events than they tell [K].
+const MIN_INLET_STEP_K: f64 = 0.01;
 /// Nanowatts times femtoseconds in a joule.
 const NW_FS_PER_J: f64 = 1e24;
 
@@ -93,7 +95,7 @@ pub struct ZoneParams {
     pub ladder: Ladder,
     /// Supply temperature at the start [°C]; T_set when instantaneous.
     pub initial_c: f64,
-    /// Step in which the zone reports its inlet temperature, 0 for no such events [K].
+    /// Step in which the zone reports its inlet temperature, up to `trip_c`; 0 for no such events [K].
     pub inlet_step_k: f64,
 }
 
@@ -193,7 +195,8 @@ impl Zone {
     /// A zone without heat, at instant `now_fs` in `air`.
     pub fn new(params: ZoneParams, now_fs: i128, air: Air) -> Result<Self, BadParameter> {
         let mut params = params;
-        not_negative("inlet_step_k", params.inlet_step_k)?;
+        let step_k = params.inlet_step_k;
+        require(step_k == 0.0 || step_k >= MIN_INLET_STEP_K, "inlet_step_k", "0, or 0.01 at least", step_k)?;
         match params.mode {
             Mode::Instantaneous => params.initial_c = params.plant.set_c(),
             Mode::Buffered => check(&params)?,
@@ -512,7 +515,9 @@ impl Zone {
         let slope = lag.slope(self.supply_c);
         let step_k = self.params.inlet_step_k;
         if step_k > 0.0 {
-            self.inlet_step = inlet_step(self.supply_c, step_k, slope > 0.0);
+            // Nothing runs above the trip threshold: the steps end there, however hot it gets.
+            let supply_c = self.supply_c.min(self.params.ladder.trip_c);
+            self.inlet_step = inlet_step(supply_c, step_k, slope > 0.0);
         }
         if slope != 0.0 {
             self.look_ahead(&lag, slope > 0.0);
@@ -565,7 +570,8 @@ impl Zone {
             (Stage::Trip, true) | (Stage::Normal | Stage::Hold, false) => None,
         };
         let step_k = self.params.inlet_step_k;
-        let inlet_c = (step_k > 0.0).then(|| (self.inlet_step - i64::from(!rising)) as f64 * step_k);
+        let stepped = step_k > 0.0 && !(rising && self.supply_c >= trip_c);
+        let inlet_c = stepped.then(|| (self.inlet_step - i64::from(!rising)) as f64 * step_k);
         let candidates = [
             (Threshold::Set, Some(self.params.plant.set_c())),
             (Threshold::Stage, stage_c),
@@ -605,11 +611,12 @@ fn check(params: &ZoneParams) -> Result<(), BadParameter> {
     let Ladder { warn_c, hold_c, critical_c, trip_c, hysteresis_k } = params.ladder;
     let room_k = warn_c - params.plant.set_c();
     positive("thermal_mass_j_per_k", params.thermal_mass_j_per_k)?;
-    finite("initial_c", params.initial_c)?;
+    let supply = (-50.0..=100.0).contains(&params.initial_c);
+    require(supply, "initial_c", "a supply temperature, -50 to 100", params.initial_c)?;
     require(room_k > 0.0, "warn_c", "above set_c", warn_c)?;
     require(hold_c > warn_c, "hold_c", "above warn_c", hold_c)?;
     require(critical_c > hold_c, "critical_c", "above hold_c", critical_c)?;
-    require(trip_c > critical_c, "trip_c", "above critical_c", trip_c)?;
+    require(trip_c > critical_c && trip_c <= 200.0, "trip_c", "above critical_c, at most 200", trip_c)?;
     // Without hysteresis a stage would be entered and left at one instant; with more, never left.
     let fits = hysteresis_k > 0.0 && warn_c - hysteresis_k >= params.plant.set_c();
     require(fits, "hysteresis_k", "above 0, at most warn_c - set_c", hysteresis_k)

@@ -177,7 +177,7 @@ fn a_thousand_stretches_agree_with_small_steps() {
         let heat_nw = random.random_range(0..600_000_000_000_000_i128);
         zone.set_heat_nw(0, heat_nw);
         zone.set_weather(0, air);
-        let seconds: f64 = random.random_range(0.0..20.0);
+        let seconds: f64 = random.random_range(0.0..40.0);
         let end = fs_from_s(seconds);
         let (expected_c, expected_j) = by_small_steps(zone.plant(), initial_c, watts(heat_nw), seconds);
         let sink_c = zone.plant().sink_c;
@@ -236,7 +236,7 @@ fn walk(mode: Mode, seed: u64, mut each: impl FnMut(&mut Zone, i128)) -> (Zone, 
 
 #[test]
 fn heat_balances_and_events_are_few_whatever_the_heat_does() {
-    for seed in 0..10 {
+    for seed in 0..4 {
         let (zone, now, events, calls) = walk(Mode::Buffered, seed, |zone, now| {
             let supply_c = zone.temperature_c(now);
             assert!(zone.next_event_fs().is_none_or(|at| at > now), "no event at the same instant again");

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::lookup::{self, Kind};
 use super::nearest::suggestion;
 use super::types::{
-    Affine, Arrivals, Batching, ByDifficulty, CapFraction, Class, DifficultyMix, Energy, Length, Policy, Pool,
-    Reasoning, Routing, Scenario, Site, StepLaw,
+    Affine, Arrivals, Batching, ByDifficulty, CapFraction, Class, DifficultyMix, Energy, Length, Policy,
+    Pool, Reasoning, Routing, Scenario, Site, StepLaw,
 };
 use super::{Problem, inputs, quality};
 use crate::catalog::{Catalog, Difficulty};
@@ -320,14 +320,23 @@ impl Check {
                 self.refuse(format!("{mix_path}.share"), format!("must sum to 1, sums to {sum}"));
             }
         } else if !matches!(class.arrivals, Arrivals::Trace(_)) {
-            self.refuse(&mix_path, "share is missing; only a trace with a `difficulty` column brings its own");
+            self.refuse(
+                &mix_path,
+                "share is missing; only a trace with a `difficulty` column brings its own",
+            );
         }
         if let Some(flagged_hard) = &mix.flagged_hard {
             self.probabilities(&format!("{mix_path}.flagged_hard"), flagged_hard);
         } else if matches!(class.reasoning, Some(Reasoning::Adaptive(_))) {
-            self.refuse(&mix_path, "flagged_hard is missing; adaptive reasoning goes by predicted difficulty");
+            self.refuse(
+                &mix_path,
+                "flagged_hard is missing; adaptive reasoning goes by predicted difficulty",
+            );
         } else if quality::routed_models(scenario, class).is_some() {
-            self.refuse(&mix_path, "flagged_hard is missing; difficulty_aware routing goes by predicted difficulty");
+            self.refuse(
+                &mix_path,
+                "flagged_hard is missing; difficulty_aware routing goes by predicted difficulty",
+            );
         }
         self.budgets(&format!("{path}.reasoning"), class, mix);
         if let Some(target) = class.quality_target {
@@ -361,7 +370,10 @@ impl Check {
                     vec![]
                 }
                 None if mix.share.is_none() => {
-                    self.refuse(path, "budget_tok is missing; it is found by quality_target only with difficulty.share");
+                    self.refuse(
+                        path,
+                        "budget_tok is missing; it is found by quality_target only with difficulty.share",
+                    );
                     vec![]
                 }
                 None => vec![],

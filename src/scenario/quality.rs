@@ -47,8 +47,9 @@ pub(crate) fn tiers_of_class<'a>(
     class: &Class,
 ) -> Result<Tiers<'a>, String> {
     let tier = |model: &str| {
-        tier_of_model(scenario, catalog, model)
-            .ok_or_else(|| format!("the model '{model}' has no quality tier; name one under models.quality_tier"))
+        tier_of_model(scenario, catalog, model).ok_or_else(|| {
+            format!("the model '{model}' has no quality tier; name one under models.quality_tier")
+        })
     };
     if let Some(model) = &class.model {
         let tier = tier(model)?;
@@ -137,7 +138,13 @@ pub(crate) fn smallest_budget(
 }
 
 /// That a target cannot be met, with the way out: the tier that could.
-pub(crate) fn out_of_reach(catalog: &Catalog, share: &ByDifficulty, tiers: &Tiers, most: f64, target: f64) -> String {
+pub(crate) fn out_of_reach(
+    catalog: &Catalog,
+    share: &ByDifficulty,
+    tiers: &Tiers,
+    most: f64,
+    target: f64,
+) -> String {
     let mut names = vec![tiers[0].name.as_str()];
     if tiers[1].name != tiers[0].name {
         names.push(&tiers[1].name);
@@ -159,7 +166,10 @@ pub(crate) fn out_of_reach(catalog: &Catalog, share: &ByDifficulty, tiers: &Tier
         }
         None => "no tier of the catalog reaches it; lower the target".into(),
     };
-    format!("is {target}, out of reach: {} is right in at most {most:.3} however long it thinks; {escalate}", names.join(" with "))
+    format!(
+        "is {target}, out of reach: {} is right in at most {most:.3} however long it thinks; {escalate}",
+        names.join(" with ")
+    )
 }
 
 /// Fill in what follows from the catalog: tiers by size, and the budget that a target asks for. The

@@ -7,8 +7,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::catalog::Precision;
 use crate::catalog::Difficulty;
+pub use crate::catalog::Precision;
 
 /// A complete scenario: what arrives, what serves it, what limits it, what is reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -34,7 +34,10 @@ pub fn promises(scenario: &Scenario, catalog: &Catalog, workload: &Workload) -> 
         .map(|(number, class)| {
             let mix = class.difficulty.as_ref()?;
             let tiers = terms::tiers_of_class(scenario, catalog, class).ok()?;
-            let share = workload.recorded_share(number as u16).or(mix.share);
+            let number = number as u16;
+            // The closed form knows the tier's own thought only.
+            let share = workload.recorded_share(number).or(mix.share);
+            let share = share.filter(|_| !workload.records_thinking(number));
             let budget = |d, flag| terms::budget_tok(class.reasoning.as_ref(), d, flag);
             Some(Promise {
                 name: class.name.clone(),

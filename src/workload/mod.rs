@@ -28,7 +28,7 @@ pub use time::{FS_PER_S, fs_to_seconds, seconds_to_fs};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Difficulty};
+use crate::catalog::Catalog;
 use crate::scenario::types::{self, Arrivals, ByDifficulty, Scenario};
 use arrivals::{Cosine, Curve, check_rate};
 use lengths::Sampler;
@@ -223,7 +223,9 @@ impl Workload {
             }
         }
         for (class, open) in given.iter().zip(&workload.classes) {
-            if let Some(mix) = &class.difficulty {
+            if let Some(mix) = &class.difficulty
+                && !matches!(&open.process, Process::Trace(trace) if trace.records_thinking)
+            {
                 let recorded = if let Process::Trace(trace) = &open.process { trace.share } else { None };
                 workload.notes.extend(reasoning::notes(scenario, catalog, class, mix, recorded));
             }
@@ -258,6 +260,15 @@ impl Workload {
             Process::Trace(trace) => trace.share,
             _ => None,
         }
+    }
+
+    /// Whether a class's trace records how long was thought: the needed thought is then not the tier's.
+    #[must_use]
+    pub fn records_thinking(&self, class: u16) -> bool {
+        matches!(
+            self.classes.get(usize::from(class)),
+            Some(OpenClass { process: Process::Trace(trace), .. }) if trace.records_thinking
+        )
     }
 
     /// What the user should know although it is no error: columns that are not used, rows of a trace

@@ -210,6 +210,8 @@ pub(crate) struct Trace {
     /// Shares of the difficulties it records for this class.
     pub(crate) share: Option<ByDifficulty>,
     thinks: bool,
+    /// Whether it records thought for this class.
+    pub(crate) records_thinking: bool,
     pub(crate) notes: Vec<String>,
 }
 
@@ -276,6 +278,7 @@ impl Trace {
             moments: [Moments::default(); 2],
             share: None,
             thinks: thinking.is_some(),
+            records_thinking: rows.thinking_column.is_some(),
             notes: Vec::new(),
         };
         let mut others: Vec<Vec<u8>> = Vec::new();

@@ -77,13 +77,18 @@ fn tier() -> &'static QualityTier {
 }
 
 /// (share of right answers, mean tokens of thought) by the closed form; a budget by difficulty and flag.
-fn expected(flagged: [f64; 3], budget: impl Fn(usize, bool) -> f64) -> (f64, f64) {
+fn expected(
+    tier: &QualityTier,
+    share: [f64; 3],
+    flagged: [f64; 3],
+    budget: impl Fn(usize, bool) -> f64,
+) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for (i, d) in Difficulty::ALL.into_iter().enumerate() {
         for (flag, p) in [(false, 1.0 - flagged[i]), (true, flagged[i])] {
-            let weight = SHARE[i] * p;
-            sums.0 += weight * tier().p_right(d, budget(i, flag));
-            sums.1 += weight * tier().mean_thinking_tok(d, budget(i, flag));
+            let weight = share[i] * p;
+            sums.0 += weight * tier.p_right(d, budget(i, flag));
+            sums.1 += weight * tier.mean_thinking_tok(d, budget(i, flag));
         }
     }
     sums
@@ -108,73 +113,107 @@ fn solve(goal: f64, tokens: impl Fn(f64) -> f64) -> Option<f64> {
     Some(high)
 }
 
+/// Right answers and tokens of thought on average, of a sample and as expected.
+struct Policy {
+    name: &'static str,
+    sampled: (f64, f64),
+    expected: (f64, f64),
+}
+
 #[test]
 fn knowing_more_of_a_problem_is_worth_more_at_equal_tokens() {
-    let grid: Vec<f64> = std::iter::once(0.0)
-        .chain((0..28).map(|k| 200.0 * 1.25_f64.powi(k)).take_while(|b| *b < 4e4))
-        .collect();
-    let best = |found: Vec<(f64, Vec<f64>)>| {
-        found.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("an allocation with these tokens").1
-    };
-    let fixed = 8000.0;
-    let goal = expected(FLAGGED, |_, _| fixed).1;
-    // Random allocation: a flag that knows nothing, between a quarter of the budget and what is left.
+    const SHARE: [f64; 3] = [0.5, 0.2, 0.3];
+    const FIXED: f64 = 24_000.0;
+    let frontier = CATALOG.quality_tier("frontier").expect("the frontier tier");
+    let expected = |flagged, budget: &dyn Fn(usize, bool) -> f64| expected(frontier, SHARE, flagged, budget);
+    let goal = expected(FLAGGED, &|_, _| FIXED).1;
+    // Random allocation: by a flag that knows nothing.
     let blind = [0.5; 3];
-    let short = fixed / 2.0;
-    let rest = solve(goal, |b| expected(blind, |_, flag| if flag { b } else { short }).1).expect("a budget");
-    let adaptive = best(
-        grid.iter()
-            .filter_map(|&easy| {
-                let of = |b: f64| expected(FLAGGED, move |_, flag| if flag { b } else { easy });
-                solve(goal, |b| of(b).1).map(|hard| (of(hard).0, vec![easy, hard]))
-            })
-            .collect(),
-    );
-    let mut triples = Vec::new();
+    let random = |b: f64| expected(blind, &|_, flag| if flag { b } else { 0.75 * FIXED });
+    let rest = solve(goal, |b| random(b).1).expect("a budget");
+
+    let grid: Vec<f64> = std::iter::once(0.0).chain((0..26).map(|k| 200.0 * 1.25_f64.powi(k))).collect();
+    let mut adaptive = (0.0, [0.0; 2]);
+    for &easy in &grid {
+        let of = |b: f64| expected(FLAGGED, &|_, flag| if flag { b } else { easy });
+        if let Some(hard) = solve(goal, |b| of(b).1) {
+            let right = of(hard).0;
+            adaptive = if right > adaptive.0 { (right, [easy, hard]) } else { adaptive };
+        }
+    }
+    let mut oracle = (0.0, [0.0; 3]);
     for &easy in &grid {
         for &medium in &grid {
-            let of = |b: f64| expected(FLAGGED, move |i, _| [easy, medium, b][i]);
+            let of = |b: f64| expected(FLAGGED, &|i, _| [easy, medium, b][i]);
             if let Some(hard) = solve(goal, |b| of(b).1) {
-                triples.push((of(hard).0, vec![easy, medium, hard]));
+                let right = of(hard).0;
+                oracle = if right > oracle.0 { (right, [easy, medium, hard]) } else { oracle };
             }
         }
     }
-    let oracle = best(triples);
-    let by_flag =
-        |b: &[f64]| format!("{{ adaptive: {{ budget_tok: {{ easy: {:.0}, hard: {:.0} }} }} }}", b[0], b[1]);
-    let n = 400_000;
+
+    let policy = |name, flagged: [f64; 3], reasoning: &str, budget: &dyn Fn(usize, bool) -> f64| {
+        let text = problems(1_500_000, flagged, reasoning)
+            .replace(&map(crate::reasoning::SHARE), &map(SHARE))
+            .replace("model: Qwen3-8B", "model: big")
+            .replace("fleet:", "models: [{ name: big, catalog: Qwen3-8B, quality_tier: frontier }]\nfleet:");
+        Policy { name, sampled: measured(&stream(&load(&text))), expected: expected(flagged, budget) }
+    };
+    let by_flag = |easy: f64, hard: f64| {
+        format!("{{ adaptive: {{ budget_tok: {{ easy: {easy:.0}, hard: {hard:.0} }} }} }}")
+    };
+    let [easy, hard] = adaptive.1;
     let policies = [
-        ("random", sample(n, blind, &by_flag(&[short, rest]))),
-        ("fixed", sample(n, FLAGGED, &format!("{{ fixed: {{ budget_tok: {fixed} }} }}"))),
-        ("adaptive", sample(n, FLAGGED, &by_flag(&adaptive))),
-        (
+        policy("random", blind, &by_flag(0.75 * FIXED, rest), &|_, flag| {
+            if flag { rest } else { 0.75 * FIXED }
+        }),
+        policy("fixed", FLAGGED, &format!("{{ fixed: {{ budget_tok: {FIXED} }} }}"), &|_, _| FIXED),
+        policy("adaptive", FLAGGED, &by_flag(easy, hard), &|_, flag| if flag { hard } else { easy }),
+        policy(
             "oracle",
-            sample(
-                n,
-                FLAGGED,
-                &format!(
-                    "{{ oracle: {{ budget_tok: {{ easy: {:.0}, medium: {:.0}, hard: {:.0} }} }} }}",
-                    oracle[0], oracle[1], oracle[2]
-                ),
+            FLAGGED,
+            &format!(
+                "{{ oracle: {{ budget_tok: {{ easy: {:.0}, medium: {:.0}, hard: {:.0} }} }} }}",
+                oracle.1[0], oracle.1[1], oracle.1[2]
             ),
+            &|i, _| oracle.1[i],
         ),
     ];
-    let found: Vec<(&str, f64, f64)> = policies
-        .iter()
-        .map(|(name, requests)| {
-            let (accuracy, tokens) = measured(requests);
-            (*name, accuracy, tokens)
-        })
-        .collect();
-    for pair in found.windows(2) {
+    for Policy { name, sampled, expected } in &policies {
+        assert!((sampled.1 / goal - 1.0).abs() < 0.005, "{name}: {} tokens, wanted {goal}", sampled.1);
+        assert!((expected.1 / goal - 1.0).abs() < 1e-6, "{name}");
+    }
+    for pair in policies.windows(2) {
+        let (less, more) = (&pair[0], &pair[1]);
         assert!(
-            pair[1].1 > pair[0].1,
-            "{found:?}; adaptive {adaptive:?}, oracle {oracle:?}, random {short}, {rest}"
+            more.expected.0 > less.expected.0,
+            "{} {:?}, {} {:?}",
+            less.name,
+            less.expected,
+            more.name,
+            more.expected
+        );
+        assert!(
+            more.sampled.0 > less.sampled.0,
+            "{} {:?}, {} {:?}",
+            less.name,
+            less.sampled,
+            more.name,
+            more.sampled
         );
     }
-    for (name, _, tokens) in &found {
-        assert!((tokens / goal - 1.0).abs() < 0.005, "{name}: {tokens} tokens, wanted {goal}");
-    }
+}
+
+/// A thought that is cut off is worth nothing, so tokens that are few are better given whole to some than in
+/// part to all: the order above needs budgets from which on a token more brings less.
+#[test]
+fn scarce_thought_is_better_given_whole_to_some() {
+    let (short, fixed) = (0.0, 2000.0);
+    let goal = expected(tier(), SHARE, FLAGGED, |_, _| fixed).1;
+    let some = [0.4; 3];
+    let of = |b: f64| expected(tier(), SHARE, some, |_, flag| if flag { b } else { short });
+    let rest = solve(goal, |b| of(b).1).expect("a budget");
+    assert!(of(rest).0 > expected(tier(), SHARE, FLAGGED, |_, _| fixed).0 + 0.005);
 }
 
 #[test]
@@ -455,7 +494,8 @@ fn a_target_finds_the_smallest_budget() {
     };
     let budget = f64::from(fixed.budget_tok.expect("a budget"));
     assert!(
-        expected(FLAGGED, |_, _| budget).0 >= target && expected(FLAGGED, |_, _| budget - 1.0).0 < target
+        expected(tier(), SHARE, FLAGGED, |_, _| budget).0 >= target
+            && expected(tier(), SHARE, FLAGGED, |_, _| budget - 1.0).0 < target
     );
 }
 
@@ -483,7 +523,7 @@ fn mistakes_are_found_and_named() {
         (share.as_str(), "share: { easy: 0.3, medium: 0.3, hard: 0.3 }", "12:", "must sum to 1"),
         (&share, "share: { easy: 1.2, medium: -0.2, hard: 0 }", "12:", "between 0 and 1"),
         (&flags, "", "12:", "flagged_hard is missing; adaptive"),
-        ("      difficulty:", "      # difficulty:", "12:", "add `difficulty`"),
+        ("      difficulty:", "      # difficulty:", "13:", "add `difficulty`"),
         (
             "{ adaptive: { budget_tok: { easy: 500, hard: 2000 } } }",
             "adaptve",
@@ -570,7 +610,7 @@ fn bad_columns_of_a_trace_are_named() {
     let share = "      difficulty: { share: { easy: 1, medium: 0, hard: 0 } }";
     let none = "      difficulty: {}";
     for (rows, class, words) in [
-        (RECORDED.replace("medium", "medum"), none, "t.csv:3:13: difficulty"),
+        (RECORDED.replace("medium", "medum"), none, "t.csv:3:10: `difficulty` = `medum` is no difficulty"),
         (RECORDED.replace("medium", "medum"), none, "did you mean 'medium'"),
         (RECORDED.replace("5000", "5100"), none, "must be below output_tok (5100)"),
         (RECORDED.replace("5000", "-1"), none, "t.csv:4:"),

@@ -1,9 +1,11 @@
 //! Clock, queue, the loop, the stepwise oracle.
 
+mod ended;
 mod queue;
 mod replicas;
 mod run;
 mod setup;
+mod stepwise;
 
 use std::time::Instant;
 
@@ -12,6 +14,9 @@ use crate::ledger::outcome::{EngineInfo, Outcome, ScenarioInfo};
 use crate::physics::s_from_fs;
 use crate::scenario::types::Arrivals;
 use crate::scenario::{Problem, Resolved};
+
+#[doc(hidden)]
+pub use stepwise::PlantedFault;
 
 /// Which engine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,11 +71,32 @@ pub enum SimError {
 /// # Errors
 /// See [`SimError`].
 pub fn simulate(resolved: &Resolved, options: &SimOptions) -> Result<Outcome, SimError> {
+    simulate_with(resolved, options, None)
+}
+
+/// Run a scenario on the stepwise engine with a mistake in it: comparing the engines must find it.
+///
+/// # Errors
+/// See [`SimError`].
+#[doc(hidden)]
+pub fn simulate_with_fault(
+    resolved: &Resolved,
+    options: &SimOptions,
+    fault: PlantedFault,
+) -> Result<Outcome, SimError> {
+    simulate_with(resolved, &SimOptions { engine: EngineKind::Stepwise, ..*options }, Some(fault))
+}
+
+fn simulate_with(
+    resolved: &Resolved,
+    options: &SimOptions,
+    fault: Option<PlantedFault>,
+) -> Result<Outcome, SimError> {
     let started = Instant::now();
     let mut setup = setup::setup(resolved, options.keep_requests)?;
     let mut ended = match options.engine {
         EngineKind::Segments => run::Engine::new(&mut setup).run(options.progress)?,
-        EngineKind::Stepwise => run::Engine::new(&mut setup).run(options.progress)?,
+        EngineKind::Stepwise => stepwise::Stepwise::new(&mut setup, fault).run(options.progress)?,
     };
     let mut notes = std::mem::take(&mut setup.notes);
     notes.append(&mut ended.notes);

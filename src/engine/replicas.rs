@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::SimError;
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
-use crate::control::{Grant, PowerControl};
-use crate::ledger::outcome::{Counters, RequestOutcome};
-use crate::ledger::{Departure, Label, Ledger, Run};
+use crate::control::Grant;
+use crate::ledger::outcome::RequestOutcome;
+use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
 use crate::physics::series::Series;
 use crate::physics::step::{Breakdown, Draw, PowerState};
@@ -87,7 +87,7 @@ pub(super) struct Replicas {
     priorities: Vec<usize>,
     overdue: Vec<VecDeque<Watch>>,
     patience: Vec<VecDeque<Watch>>,
-    /// By pool: replicas that were full at their last start.
+    /// By pool: replicas that are full.
     full: Vec<usize>,
     running_total: u64,
 }
@@ -146,12 +146,13 @@ impl Replicas {
     }
 
     /// A request joins a replica: an idle one starts at this instant, a running one is cut at its next boundary
-    /// if the request could be admitted there.
+    /// if the request could be admitted there; `after`: a boundary at this very instant is already over.
     pub(super) fn enqueue(
         &mut self,
         now_fs: i128,
         number: usize,
         request: Request,
+        after: bool,
         setup: &mut Setup,
         queue: &mut Queue,
     ) -> u32 {
@@ -164,7 +165,9 @@ impl Replicas {
                 replica.state = State::Starting;
                 queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
             }
-            State::Running(_) if is_head => self.next_in_line(now_fs, number, false, setup, queue),
+            State::Running(_) if step_is_full(replica, setup) => self.set_full(now_fs, number, true, setup),
+            State::Running(_) if is_head => self.next_in_line(now_fs, number, after, setup, queue),
+            State::Waiting if is_head => self.cut(now_fs, number, after, queue),
             _ => {}
         }
         id
@@ -181,11 +184,10 @@ impl Replicas {
         queue: &mut Queue,
     ) {
         let replica = &mut self.replicas[number];
-        let pool = &setup.fleet.pools[usize::from(replica.pool)];
-        let shape = &replica.plan.shape;
-        if shape.n + shape.p >= pool.max_step_tok {
+        if step_is_full(replica, setup) {
             return;
         }
+        let pool = &setup.fleet.pools[usize::from(replica.pool)];
         if replica.batch.running() == pool.max_seqs {
             if !replica.refused {
                 replica.refused = true;
@@ -196,9 +198,14 @@ impl Replicas {
         }
     }
 
-    /// End a running replica's segment at its first iteration boundary at or (`after`) after now.
+    /// End a replica's segment at its first iteration boundary at or (`after`) after now; of one that waits for
+    /// watts, after the iteration it has planned.
     fn cut(&mut self, now_fs: i128, number: usize, after: bool, queue: &mut Queue) {
-        let State::Running(segment) = &mut self.replicas[number].state else { return };
+        let replica = &mut self.replicas[number];
+        if let State::Waiting = replica.state {
+            replica.plan.iterations = 1;
+        }
+        let State::Running(segment) = &mut replica.state else { return };
         let elapsed = now_fs - segment.start_fs;
         let over = segment.series.completed(elapsed);
         let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
@@ -212,7 +219,8 @@ impl Replicas {
 
     /// Control asks for a recheck: at the first boundary after now.
     pub(super) fn recheck(&mut self, now_fs: i128, number: usize, queue: &mut Queue) {
-        self.replicas[number].recheck_fs = Some(now_fs);
+        // The earliest counts: a second one at the very instant of the boundary must not put the first one off.
+        self.replicas[number].recheck_fs.get_or_insert(now_fs);
         self.cut(now_fs, number, true, queue);
     }
 
@@ -291,7 +299,8 @@ impl Replicas {
         if replica.batch.waiting() == 0 {
             replica.backlogged = false;
         }
-        let full = plan.is_some() && (replica.batch.running() == pool.max_seqs || replica.refused);
+        let full =
+            plan.is_some() && (replica.batch.running() == pool.max_seqs || replica.batch.waiting() > 0);
         let Some(plan) = plan else {
             self.go_idle(now_fs, number, setup);
             return;
@@ -472,8 +481,20 @@ impl Replicas {
             replica.backlogged = false;
             replica.refused = false;
             self.relabel(now_fs, number, setup);
-        } else if was_head && matches!(replica.state, State::Running(_)) {
-            self.next_in_line(now_fs, number, true, setup, queue);
+            let replica = &self.replicas[number];
+            let pool = usize::from(replica.pool);
+            if setup.closed_loop[pool]
+                && replica.full
+                && replica.batch.running() < setup.fleet.pools[pool].max_seqs
+            {
+                // It was full because somebody waited; its next start will find that it is not.
+                self.cut(now_fs, number, true, queue);
+            }
+        } else if was_head {
+            match replica.state {
+                State::Running(_) => self.next_in_line(now_fs, number, true, setup, queue),
+                _ => self.cut(now_fs, number, true, queue),
+            }
         }
         Some(slot.request)
     }
@@ -552,10 +573,12 @@ impl Replicas {
         }
         Ok(())
     }
+}
 
-    pub(super) fn counters(&self, ledger: &Ledger, power: &PowerControl) -> Counters {
-        ledger.counters(power.waits())
-    }
+/// Whether the steps under way have no token left for another prompt.
+fn step_is_full(replica: &Replica, setup: &Setup) -> bool {
+    let shape = &replica.plan.shape;
+    shape.n + shape.p >= setup.fleet.pools[usize::from(replica.pool)].max_step_tok
 }
 
 /// The oldest watch whose request still waits for its first admission; drops those that do not.

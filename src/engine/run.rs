@@ -1,29 +1,18 @@
 //! The loop: the earliest of {next arrival, next queued event} goes to one handler.
 
 use super::SimError;
+use super::ended::Ended;
 use super::queue::{Key, Queue, Rank};
 use super::replicas::Replicas;
 use super::setup::Setup;
 use crate::control::Effect;
-use crate::ledger::outcome::{Counters, RequestOutcome};
+use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Gauges};
 use crate::physics::s_from_fs;
 use crate::workload::Request;
 
 /// Events between two looks at the outside world.
 const PROGRESS_EVERY: u64 = 1 << 16;
-
-/// How a run ended.
-pub struct Ended {
-    /// End of the run [fs].
-    pub end_fs: i128,
-    /// Events handled.
-    pub events: u64,
-    /// Counts for comparison.
-    pub counters: Counters,
-    /// Remarks.
-    pub notes: Vec<String>,
-}
 
 /// The segment engine.
 pub struct Engine<'a> {
@@ -36,6 +25,8 @@ pub struct Engine<'a> {
     departed: Vec<u16>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
+    /// The event taken from the queue last.
+    last: Key,
 }
 
 /// Numbers of event sources in the queue: replicas first, then classes and sites twice, then the run's own.
@@ -94,6 +85,7 @@ impl<'a> Engine<'a> {
             departed: Vec::new(),
             in_flight: 0,
             cap_next: vec![1; sites],
+            last: Key::new(0, Rank::IterationEnd, 0),
             setup,
         }
     }
@@ -124,6 +116,7 @@ impl<'a> Engine<'a> {
                 return Err(SimError::Invariant("the event queue ran dry before the end".into()));
             };
             now_fs = key.at_fs();
+            self.last = key;
             let number = key.number();
             match key.rank() {
                 Rank::IterationEnd => self.iteration_end(now_fs, number),
@@ -143,21 +136,22 @@ impl<'a> Engine<'a> {
             }
             self.apply_effects(now_fs);
             if self.setup.drain && now_fs >= self.setup.end_fs && key.rank() != Rank::Tick {
-                if self.in_flight == 0 && self.replaced.is_empty() {
+                // A request may still arrive at this very instant.
+                let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
+                if self.in_flight == 0 && !arriving {
                     break now_fs;
                 }
                 let next = self.queue.peek();
-                if (next == Key::NEVER || matches!(next.rank(), Rank::Tick | Rank::Release))
-                    && !self.anything_moves()
-                {
+                let idle_talk = next == Key::NEVER
+                    || matches!(next.rank(), Rank::Patience | Rank::Overdue | Rank::Release | Rank::Tick);
+                if idle_talk && !arriving && !self.anything_moves() {
                     self.stalled(&mut notes)?;
                     break now_fs;
                 }
             }
         };
         self.close(end_fs)?;
-        let counters = self.replicas.counters(&self.setup.ledger, &self.setup.power);
-        Ok(Ended { end_fs, events, counters, notes })
+        Ok(Ended { end_fs, events, notes })
     }
 
     /// The next arrival if it comes before the next queued event.
@@ -198,7 +192,9 @@ impl<'a> Engine<'a> {
         }
         self.in_flight += 1;
         setup.loads.add(replica);
-        let id = self.replicas.enqueue(now_fs, replica, request, setup, &mut self.queue);
+        // Who replaces a request that gave up comes after the iterations that start at this instant.
+        let after = self.last >= Key::new(now_fs, Rank::Patience, 0);
+        let id = self.replicas.enqueue(now_fs, replica, request, after, setup, &mut self.queue);
         let class = usize::from(request.class);
         let (overdue, patience) = self.replicas.watch(class, id, setup);
         for (source, rank, at_fs) in [
@@ -296,8 +292,9 @@ impl<'a> Engine<'a> {
 
     /// Whether an event is pending that can change a request's fate.
     fn anything_moves(&mut self) -> bool {
-        (0..self.sources.release).any(|source| self.queue.key_of(source) != Key::NEVER)
-            || self.setup.stream.peek_fs().is_some()
+        let pending = |source: usize| self.queue.key_of(source) != Key::NEVER;
+        (0..self.sources.patience).chain(self.sources.cap..self.sources.release).any(pending)
+            || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 
     /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.

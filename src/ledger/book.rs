@@ -170,6 +170,8 @@ pub struct Ledger {
     in_system_integral: i128,
     sojourn_fs: i128,
     backlog_tok: u64,
+    /// Output tokens waiting when the window opens, and offered from then on.
+    pub(super) window_demand_tok: u64,
     next_mark_fs: i128,
     next_cell_fs: i128,
     pub(super) site_at_window: Vec<crate::control::Integrals>,
@@ -230,6 +232,7 @@ impl Ledger {
             in_system_integral: 0,
             sojourn_fs: 0,
             backlog_tok: 0,
+            window_demand_tok: 0,
             next_mark_fs: fs_from_s(interval_s).max(1),
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
@@ -250,6 +253,9 @@ impl Ledger {
         interval.arrivals += 1;
         interval.offered_tokens += u64::from(request.output_tok);
         self.backlog_tok += u64::from(request.output_tok);
+        if now > self.window_fs || self.window_fs == 0 {
+            self.window_demand_tok += u64::from(request.output_tok);
+        }
     }
 
     /// A request is admitted for the first time.
@@ -424,6 +430,7 @@ impl Ledger {
     /// The measured window opens.
     pub fn open_window(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize) {
         self.binding.open_window(now_fs);
+        self.window_demand_tok = self.backlog_tok;
         self.site_at_window = (0..sites)
             .map(|site| {
                 power.meter(site).open_window(now_fs);

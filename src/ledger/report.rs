@@ -232,10 +232,7 @@ impl Ledger {
         }
         if !frame.closed_loop {
             // Over the whole window the backlog at its start counts once.
-            let first = self.marks.iter().rfind(|mark| mark.at_fs <= self.window_fs);
-            let skip = (self.window_fs / self.interval_fs) as usize;
-            let offered = self.intervals.iter().skip(skip).map(|i| i.offered_tokens).sum();
-            staves.demand = Some(self.demand(first, offered, window_s));
+            staves.demand = Some(self.window_demand_tok as f64 / window_s);
         }
         let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
         staves.power = any_cap.then(|| {

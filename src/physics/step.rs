@@ -154,7 +154,8 @@ pub struct Breakdown {
     pub link_s: f64,
     /// Serving engine on the host.
     pub host_s: f64,
-    /// ∂ln t / ∂ln n: how the step grows with the batch.
+    /// ∂ln t / ∂ln b: how the step grows with the batch. Prompts come in proportion to the sequences that they
+    /// replace, so n, context and prefill all grow alike; what is left are weights, calls and the host's steps.
     pub batch_elasticity: f64,
 }
 
@@ -323,9 +324,10 @@ impl StepLaw {
             linear.memory_fs * slow_m + seq_memory + attention_m + decoding * self.decode_fixed_fs as f64;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
         let total = compute + memory + linear.link_fs + host;
-        let growth = n
+        let growth = (n + p)
             * (linear.compute_slope_fs * slow_c + linear.memory_slope_fs * slow_m + linear.link_slope_fs)
-            + n * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
+            + (prompt + pairs * self.pair_compute_fs as f64) * slow_c
+            + (n + chunks) * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
             + seq_memory
             + attention;
         let mut work = linear.work;

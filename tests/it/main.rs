@@ -1,5 +1,10 @@
 //! The integration tests: one binary, one module per behaviour.
 
+mod analytic;
 mod broken;
+mod engines;
+mod label;
+mod ledger;
 mod reasoning;
 mod scenario;
+mod support;

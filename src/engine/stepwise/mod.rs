@@ -1,0 +1,338 @@
+//! The oracle: a second engine that takes every iteration as an event, written for being obvious.
+//!
+//! It follows the contract of ARCHITECTURE.md on plain vectors, counts everything anew each time, and shares
+//! with the segment engine only what both are given (scenario, fleet, stream, router, power control, ledger) and
+//! the physics of a single iteration. Both must come to the same result to the last bit.
+
+mod batch;
+mod replica;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::SimError;
+use super::ended::Ended;
+use super::setup::Setup;
+use crate::control::Effect;
+use crate::ledger::outcome::RequestOutcome;
+use crate::ledger::{Departure, Gauges};
+use crate::physics::s_from_fs;
+use crate::workload::Request;
+use batch::Sequence;
+use replica::{Doing, Replica};
+
+/// Events between two looks at the outside world.
+const PROGRESS_EVERY: u64 = 1 << 16;
+
+/// A mistake planted into the oracle, to show that comparing the engines would find it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlantedFault {
+    /// One sequence more than there are slots is admitted.
+    AdmissionOffByOne,
+    /// The block for a sequence's next token is counted one token late.
+    KvBlockOffByOne,
+    /// A recheck acts on an iteration that starts at the same instant, not only on later ones.
+    ClockChangeOneIterationEarly,
+}
+
+/// Order of what happens at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    IterationEnd,
+    Arrival,
+    IterationStart,
+    Patience,
+    Overdue,
+    CapStep,
+    Release,
+    Retry,
+    WindowOpens,
+    Tick,
+    End,
+}
+
+/// (instant, rank, number of the replica, class or site).
+type Event = (i128, Rank, usize);
+
+/// The stepwise engine.
+pub(super) struct Stepwise<'a> {
+    setup: &'a mut Setup,
+    replicas: Vec<Replica>,
+    pending: BTreeSet<Event>,
+    /// Closed-loop requests that arrive now.
+    replaced: VecDeque<Request>,
+    /// By site: the next step of its cap.
+    cap_next: Vec<usize>,
+    fault: Option<PlantedFault>,
+}
+
+impl<'a> Stepwise<'a> {
+    /// An engine at t = 0.
+    pub(super) fn new(setup: &'a mut Setup, fault: Option<PlantedFault>) -> Self {
+        let mut pending = BTreeSet::new();
+        pending.insert((setup.end_fs, Rank::End, 0));
+        pending.insert((setup.ledger.next_tick_fs(), Rank::Tick, 0));
+        if setup.warm_up_fs > 0 {
+            pending.insert((setup.warm_up_fs, Rank::WindowOpens, 0));
+        }
+        for (number, site) in setup.fleet.sites.iter().enumerate() {
+            if let Some(level) = site.cap.get(1) {
+                pending.insert((level.from_fs, Rank::CapStep, number));
+            }
+        }
+        Self {
+            replicas: (0..setup.fleet.replicas()).map(|number| Replica::new(number, setup)).collect(),
+            pending,
+            replaced: VecDeque::new(),
+            cap_next: vec![1; setup.fleet.sites.len()],
+            fault,
+            setup,
+        }
+    }
+
+    /// Run to the end.
+    ///
+    /// # Errors
+    /// An input file that went bad, an interruption, or a violated invariant.
+    pub(super) fn run(
+        mut self,
+        progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>,
+    ) -> Result<Ended, SimError> {
+        let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
+        let mut notes = Vec::new();
+        let end_fs = loop {
+            events += 1;
+            if events.is_multiple_of(PROGRESS_EVERY)
+                && let Some(report) = progress
+                && !report(s_from_fs(now_fs), arrivals)
+            {
+                return Err(SimError::Interrupted);
+            }
+            if let Some(request) = self.next_arrival()? {
+                arrivals += 1;
+                self.arrival(request);
+                continue;
+            }
+            let Some((at_fs, rank, number)) = self.pending.pop_first() else {
+                return Err(SimError::Invariant("no event is left before the end".into()));
+            };
+            now_fs = at_fs;
+            match rank {
+                Rank::IterationEnd => self.iteration_end(now_fs, number),
+                Rank::IterationStart => self.iteration_start(now_fs, number)?,
+                Rank::Patience => self.patience(now_fs, number),
+                Rank::Overdue => self.overdue(now_fs, number),
+                Rank::CapStep => self.cap_step(now_fs, number),
+                Rank::Release => self.setup.power.release(now_fs, number),
+                Rank::Retry => self.ask(now_fs, number),
+                Rank::WindowOpens => {
+                    let sites = self.setup.fleet.sites.len();
+                    self.setup.ledger.open_window(now_fs, &mut self.setup.power, sites);
+                }
+                Rank::Tick => self.tick(now_fs),
+                Rank::End if !self.setup.drain => break now_fs,
+                Rank::End | Rank::Arrival => {}
+            }
+            self.apply_effects(now_fs);
+            if self.setup.drain && now_fs >= self.setup.end_fs && rank != Rank::Tick {
+                let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
+                if self.in_flight() == 0 && !arriving {
+                    break now_fs;
+                }
+                if !arriving && !self.anything_moves() {
+                    self.stalled(&mut notes)?;
+                    break now_fs;
+                }
+            }
+        };
+        self.close(end_fs)?;
+        Ok(Ended { end_fs, events, notes })
+    }
+
+    /// The next arrival if it comes before the next pending event.
+    fn next_arrival(&mut self) -> Result<Option<Request>, SimError> {
+        let comes_first =
+            |at_fs: i128| self.pending.first().is_none_or(|&event| (at_fs, Rank::Arrival, 0) < event);
+        if let Some(request) = self.replaced.front()
+            && comes_first(request.arrival_fs)
+        {
+            return Ok(self.replaced.pop_front());
+        }
+        if self.setup.stream.peek_fs().is_some_and(comes_first) {
+            return self.setup.stream.next().map_err(|error| SimError::Input(error.to_string()));
+        }
+        Ok(None)
+    }
+
+    fn arrival(&mut self, request: Request) {
+        let now_fs = request.arrival_fs;
+        let class = usize::from(request.class);
+        let rules = self.setup.classes[class];
+        self.setup.ledger.arrived(&request);
+        let number = self.setup.router.route(&request, &self.setup.loads);
+        let pool = self.setup.fleet.pool(number);
+        let replica = &mut self.replicas[number];
+        let most_tok = u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1;
+        let outcome = if most_tok.div_ceil(u64::from(pool.block_tok)) > pool.kv_blocks {
+            Some(RequestOutcome::ShedTooLong)
+        } else if replica.batch.waiting.len() as u64 >= pool.max_queue {
+            Some(RequestOutcome::ShedQueueFull)
+        } else {
+            None
+        };
+        if let Some(outcome) = outcome {
+            let departure =
+                Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
+            self.setup.ledger.departed(now_fs, &departure);
+            return;
+        }
+        self.setup.loads.add(number);
+        let is_next = replica.batch.enqueue(Sequence::new(request, rules.priority));
+        match replica.doing {
+            Doing::Nothing => {
+                replica.doing = Doing::AboutToStart;
+                self.pending.insert((now_fs, Rank::IterationStart, number));
+            }
+            Doing::Iterating(iteration) if iteration.shape.n + iteration.shape.p >= pool.max_step_tok => {
+                self.set_full(now_fs, number, true);
+            }
+            Doing::Iterating(_) if is_next => self.new_head(now_fs, number),
+            _ => {}
+        }
+        self.pending.insert((now_fs + rules.overdue_fs, Rank::Overdue, class));
+        if let Some(patience_fs) = rules.patience_fs {
+            self.pending.insert((now_fs + patience_fs, Rank::Patience, class));
+        }
+    }
+
+    /// Another request is the next to be admitted at a replica that iterates.
+    fn new_head(&mut self, now_fs: i128, number: usize) {
+        let pool = self.setup.fleet.pool(number);
+        let replica = &mut self.replicas[number];
+        let Doing::Iterating(iteration) = &replica.doing else { return };
+        let has_tokens = iteration.shape.n + iteration.shape.p < pool.max_step_tok;
+        if has_tokens && replica.batch.running.len() == pool.max_seqs as usize {
+            replica.refused = true;
+        }
+        self.relabel(now_fs, number);
+    }
+
+    fn patience(&mut self, now_fs: i128, class: usize) {
+        let Some(patience_fs) = self.setup.classes[class].patience_fs else { return };
+        // Longest waiting first, over all replicas.
+        let mut leaving: Vec<(u64, usize)> = Vec::new();
+        for (number, replica) in self.replicas.iter().enumerate() {
+            let out = replica.waiting_since(class, now_fs - patience_fs);
+            leaving.extend(out.map(|s| (s.request.index, number)));
+        }
+        leaving.sort_unstable();
+        for (index, number) in leaving {
+            let batch = &mut self.replicas[number].batch;
+            let Some(place) = batch.waiting.iter().position(|s| s.request.index == index) else { continue };
+            let request = batch.waiting.remove(place).request;
+            self.setup.loads.remove(number);
+            let outcome = RequestOutcome::ShedPatience;
+            let departure =
+                Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
+            self.setup.ledger.departed(now_fs, &departure);
+            let replica = &mut self.replicas[number];
+            if replica.batch.waiting.is_empty() {
+                replica.backlogged = false;
+                replica.refused = false;
+                self.relabel(now_fs, number);
+            } else if place == 0 {
+                self.new_head(now_fs, number);
+            }
+            self.replaced.extend(self.setup.stream.replace(request.class, now_fs));
+        }
+    }
+
+    fn overdue(&mut self, now_fs: i128, class: usize) {
+        let limit_fs = self.setup.classes[class].overdue_fs;
+        for number in 0..self.replicas.len() {
+            if self.replicas[number].waiting_since(class, now_fs - limit_fs).next().is_some() {
+                self.replicas[number].backlogged = true;
+                self.relabel(now_fs, number);
+            }
+        }
+    }
+
+    fn cap_step(&mut self, now_fs: i128, site: usize) {
+        let levels = &self.setup.fleet.sites[site].cap;
+        let level = levels[self.cap_next[site]];
+        self.cap_next[site] += 1;
+        if let Some(next) = levels.get(self.cap_next[site]) {
+            self.pending.insert((next.from_fs, Rank::CapStep, site));
+        }
+        self.setup.power.set_budget(now_fs, site, level.it_nw);
+    }
+
+    fn tick(&mut self, now_fs: i128) {
+        let gauges = self.gauges();
+        let sites = self.setup.fleet.sites.len();
+        self.setup.ledger.tick(now_fs, &mut self.setup.power, sites, gauges);
+        self.pending.insert((self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
+    }
+
+    fn apply_effects(&mut self, now_fs: i128) {
+        let mut effects = Vec::new();
+        self.setup.power.take_effects(&mut effects);
+        for effect in effects {
+            match effect {
+                // The earliest counts: a later one must not put it off.
+                Effect::Recheck(number) => {
+                    self.replicas[number].recheck_fs.get_or_insert(now_fs);
+                }
+                Effect::Retry(number) => {
+                    self.pending.insert((now_fs, Rank::Retry, number));
+                }
+                Effect::ReleaseAt(site, at_fs) => {
+                    self.pending.insert((at_fs, Rank::Release, site));
+                }
+            }
+        }
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.replicas.iter().map(|r| (r.batch.waiting.len() + r.batch.running.len()) as u64).sum()
+    }
+
+    fn gauges(&self) -> Gauges {
+        let running = self.replicas.iter().map(|r| r.batch.running.len() as u64).sum();
+        Gauges { queue: self.in_flight() - running, running }
+    }
+
+    /// Whether anything is to come that can change a request's fate.
+    fn anything_moves(&self) -> bool {
+        let may_give_up = |class: usize| {
+            self.setup.classes[class].patience_fs.is_some()
+                && self.replicas.iter().any(|r| r.waiting_since(class, i128::MAX).next().is_some())
+        };
+        self.pending.iter().any(|&(_, rank, number)| match rank {
+            Rank::IterationEnd | Rank::IterationStart | Rank::Retry | Rank::CapStep => true,
+            Rank::Patience => may_give_up(number),
+            _ => false,
+        })
+    }
+
+    /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.
+    fn stalled(&self, notes: &mut Vec<String>) -> Result<(), SimError> {
+        let in_flight = self.in_flight();
+        if !self.replicas.iter().any(|r| matches!(r.doing, Doing::WaitingForWatts)) {
+            return Err(SimError::Invariant(format!("{in_flight} requests in flight and nothing moves")));
+        }
+        notes.push(format!(
+            "{in_flight} requests can never be finished: the power cap is below the lowest draw of a replica"
+        ));
+        Ok(())
+    }
+
+    fn close(&mut self, end_fs: i128) -> Result<(), SimError> {
+        for number in 0..self.replicas.len() {
+            self.close_replica(end_fs, number)?;
+        }
+        let gauges = self.gauges();
+        let sites = self.setup.fleet.sites.len();
+        self.setup.ledger.close(end_fs, &mut self.setup.power, sites, gauges).map_err(SimError::Invariant)
+    }
+}

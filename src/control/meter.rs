@@ -18,6 +18,18 @@ pub struct Reading {
     pub gpu_idle_nw: i128,
 }
 
+/// Watts of the building around the nodes: losses of its devices, then fans, pumps and compressors [nW].
+#[derive(Debug, Clone)]
+struct Around {
+    watts_nw: Vec<i128>,
+    energies: Vec<Energy>,
+    /// Power at the utility meter [nW], weighted by nanoseconds, for percentiles over time.
+    spread: Histogram<u64>,
+    meter_nw: i128,
+    max_nw: i128,
+    cap_nw: Option<i128>,
+}
+
 /// Energies since the start, by component.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Integrals {
@@ -45,6 +57,7 @@ pub struct Meter {
     /// IT watts weighted by nanoseconds, for percentiles over time.
     spread: Histogram<u64>,
     max_nw: i128,
+    around: Option<Box<Around>>,
 }
 
 impl Meter {
@@ -58,7 +71,40 @@ impl Meter {
             sums: Integrals::default(),
             spread,
             max_nw: 0,
+            around: None,
         }
+    }
+
+    /// Watts of the building from now on: `parts_nw` are the losses of each device, then fans, pumps and
+    /// compressors of all plants; `meter_nw` is the power at the utility meter, `cap_nw` its cap.
+    pub fn set_around(&mut self, now_fs: i128, parts_nw: impl Iterator<Item = i128>, meter_nw: i128, cap_nw: Option<i128>) {
+        self.advance(now_fs);
+        let around = self.around.get_or_insert_with(|| {
+            Box::new(Around {
+                watts_nw: Vec::new(),
+                energies: Vec::new(),
+                spread: Histogram::new_with_bounds(1, MOST_W, 3).expect("the bounds are valid"),
+                meter_nw: 0,
+                max_nw: 0,
+                cap_nw: None,
+            })
+        });
+        around.watts_nw.clear();
+        around.watts_nw.extend(parts_nw);
+        around.energies.resize(around.watts_nw.len(), Energy::default());
+        around.meter_nw = meter_nw;
+        around.cap_nw = cap_nw;
+    }
+
+    /// Energies of the building's parts, in the order of [`Meter::set_around`]; none without a building.
+    pub fn around(&self) -> Option<&[Energy]> {
+        self.around.as_ref().map(|around| around.energies.as_slice())
+    }
+
+    /// (99th percentile, maximum) of the power at the utility meter over the window [W]; none without a building.
+    pub fn facility_peaks_w(&self) -> Option<(f64, f64)> {
+        let around = self.around.as_ref()?;
+        Some((around.spread.value_at_quantile(0.99) as f64, around.max_nw as f64 * 1e-9))
     }
 
     /// Integrate up to an instant.
@@ -72,10 +118,22 @@ impl Meter {
         self.sums.gpu_idle += Energy::of(self.now.gpu_idle_nw, duration);
         if let Some(budget) = self.budget_nw {
             self.sums.budget += Energy::of(budget, duration);
-            if self.now.it_nw > budget {
+            if self.around.is_none() && self.now.it_nw > budget {
                 self.sums.overshoot += Energy::of(self.now.it_nw - budget, duration);
                 self.sums.overshoot_fs += duration;
             }
+        }
+        if let Some(around) = &mut self.around {
+            for (energy, watts_nw) in around.energies.iter_mut().zip(&around.watts_nw) {
+                *energy += Energy::of(*watts_nw, duration);
+            }
+            if let Some(cap) = around.cap_nw.filter(|cap| around.meter_nw > *cap) {
+                self.sums.overshoot += Energy::of(around.meter_nw - cap, duration);
+                self.sums.overshoot_fs += duration;
+            }
+            let nanoseconds = (duration / 1_000_000) as u64;
+            around.spread.saturating_record_n((around.meter_nw / 1_000_000_000) as u64, nanoseconds.max(1));
+            around.max_nw = around.max_nw.max(around.meter_nw);
         }
         let watts = (self.now.it_nw / 1_000_000_000) as u64;
         let nanoseconds = (duration / 1_000_000) as u64;
@@ -103,6 +161,10 @@ impl Meter {
         self.advance(now_fs);
         self.spread.reset();
         self.max_nw = 0;
+        if let Some(around) = &mut self.around {
+            around.spread.reset();
+            around.max_nw = 0;
+        }
     }
 
     /// Energies up to the last [`Meter::advance`].

@@ -1,9 +1,11 @@
 //! Power control: who may run at which clock, so that no site exceeds its cap.
 
+mod building;
 mod capping;
 mod meter;
 mod power;
 
 pub use capping::{CappingPolicy, Member, UniformClockPolicy};
 pub use meter::{Integrals, Meter, Reading};
-pub use power::{Effect, Grant, PowerControl};
+pub use building::{Building, Held};
+pub use power::{Effect, Grant, Hold, PowerControl};

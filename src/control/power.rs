@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 
+use super::building::{Building, Held};
 use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
-use crate::fleet::{Fleet, Site};
+use crate::fleet::{CapLevel, Fleet, Site, Thermal};
 use crate::physics::clock::Clock;
 use crate::physics::fs_from_s;
-use crate::physics::step::Draw;
+use crate::physics::step::{Draw, PowerLaw};
+use crate::physics::zone::ZoneChange;
 
 /// The answer to a request for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +27,25 @@ pub enum Grant {
         it_nw: i64,
         /// GPU watts [nW].
         gpu_nw: i64,
+        /// What keeps the clock from being full.
+        hold: Hold,
     },
     /// Not even the lowest clock fits: wait for [`Effect::Retry`].
     Wait,
+}
+
+/// What keeps a granted clock from being full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hold {
+    /// It is full.
+    #[default]
+    Free,
+    /// A limit set on the GPUs.
+    GpuCap,
+    /// The temperature of the air or water that the GPUs take in.
+    GpuTemperature,
+    /// The site: [`PowerControl::held`] says which device or zone.
+    Site,
 }
 
 /// What control asks of the engine; in the order in which it came up.
@@ -39,6 +57,10 @@ pub enum Effect {
     Retry(usize),
     /// Call [`PowerControl::release`] for this site at this instant [fs].
     ReleaseAt(usize, i128),
+    /// Call [`PowerControl::building_event`] for this site at this instant [fs].
+    BuildingAt(usize, i128),
+    /// What holds this site's clocks changed between power and cooling: bring its labels up to date.
+    Relabel(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +86,16 @@ struct Replica {
 
 struct Domain {
     first: usize,
+    first_pool: usize,
+    building: Option<Building>,
+    /// Planned IT power by pool of the site [nW]; kept with a building only.
+    planned_by_pool: Vec<i128>,
+    /// By member: IT power at full clock [nW]; kept with a building only.
+    uncapped_nw: Vec<i64>,
+    held: Held,
+    building_at_fs: Option<i128>,
+    /// Cap at the utility meter [nW]; kept with a building only.
+    cap_nw: Option<i128>,
     pue: f64,
     budget_nw: Option<i128>,
     planned_nw: i128,
@@ -91,6 +123,14 @@ pub struct PowerControl {
     effects: Vec<Effect>,
     moved: Vec<usize>,
     waits: u64,
+    pools: Vec<PoolLaws>,
+}
+
+/// What control needs to know of a pool.
+struct PoolLaws {
+    power: PowerLaw,
+    clocks: Vec<Clock>,
+    thermal: Option<Thermal>,
 }
 
 impl PowerControl {
@@ -115,7 +155,16 @@ impl PowerControl {
             .iter()
             .map(|site| Domain::new(site, fleet, &replicas[site.replicas.clone()]))
             .collect();
-        Self { replicas, domains, effects: Vec::new(), moved: Vec::new(), waits: 0 }
+        let pools = fleet
+            .pools
+            .iter()
+            .map(|pool| PoolLaws { power: pool.power, clocks: pool.clocks.clone(), thermal: pool.thermal })
+            .collect();
+        let mut control = Self { replicas, domains, effects: Vec::new(), moved: Vec::new(), waits: 0, pools };
+        for site in 0..fleet.sites.len() {
+            control.open_building(site);
+        }
+        control
     }
 
     /// A replica asks to run iterations that draw `draw`, at most at `local` (a limit of its own GPUs).
@@ -125,32 +174,54 @@ impl PowerControl {
         let number = replica - domain.first;
         let pool = domain.members[number].pool;
         let before = self.replicas[replica].reading;
+        let mut local = local;
+        let mut local_hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
         let Some(budget) = domain.budget_nw else {
-            return self.run(now_fs, replica, draw, local);
+            return self.run(now_fs, replica, draw, local, local_hold);
         };
+        if let Some(cool) = self.pools[usize::from(pool)].within_temperature(domain, pool, &draw)
+            && cool.share < local.share
+        {
+            (local, local_hold) = (cool, Hold::GpuTemperature);
+        }
+        self.set_uncapped(now_fs, site, number, draw.it_nw(&local));
+        let domain = &mut self.domains[site];
         let member = &mut domain.members[number];
         let ceiling = domain.policy.ceiling(number, pool);
         member.draw = draw;
         member.local = local;
         member.working = true;
-        domain.planned_nw -= i128::from(member.planned_nw);
-        member.planned_nw = watts(member, &ceiling);
-        domain.planned_nw += i128::from(member.planned_nw);
+        let planned_nw = watts(member, &ceiling);
+        domain.plan(number, planned_nw);
+        if domain.shares_moved() {
+            self.solve(now_fs, site, Some(replica));
+        }
+        let domain = &mut self.domains[site];
+        let budget = domain.budget_nw.unwrap_or(budget);
         if domain.planned_nw > budget && !domain.policy.lowest_reached() {
             self.lower(now_fs, site, Some(replica));
         }
         let domain = &mut self.domains[site];
         let ceiling = domain.policy.ceiling(number, pool);
-        let wanted = if local.share < ceiling.share { local } else { ceiling };
-        let room = budget - (domain.drawn_nw - before.it_nw);
+        let (wanted, hold) = if local.share < ceiling.share {
+            (local, local_hold)
+        } else if ceiling.share < Clock::FULL.share {
+            (ceiling, Hold::Site)
+        } else {
+            (ceiling, Hold::Free)
+        };
+        let room = match &domain.building {
+            Some(building) => building.room_nw(usize::from(pool) - domain.first_pool) + before.it_nw,
+            None => budget - (domain.drawn_nw - before.it_nw),
+        };
         if i128::from(draw.it_nw(&wanted)) <= room {
-            let grant = self.run(now_fs, replica, draw, wanted);
+            let grant = self.run(now_fs, replica, draw, wanted, hold);
             self.wake(site);
             return grant;
         }
         if let Some(clock) = domain.policy.best_below(pool, &draw, &wanted, room) {
             // Others are still on their way down: ask again at the next boundary, until the ceiling fits.
-            let grant = self.run(now_fs, replica, draw, clock);
+            let grant = self.run(now_fs, replica, draw, clock, Hold::Site);
             self.effects.push(Effect::Recheck(replica));
             return grant;
         }
@@ -158,12 +229,8 @@ impl PowerControl {
         let domain = &mut self.domains[site];
         if domain.planned_nw > budget {
             // Even the lowest clocks do not fit everyone: plan without this one until it is granted.
-            let member = &mut domain.members[number];
-            let idle = self.replicas[replica].idle;
-            domain.planned_nw -= i128::from(member.planned_nw);
-            member.working = false;
-            member.planned_nw = idle.fixed_nw;
-            domain.planned_nw += i128::from(member.planned_nw);
+            domain.members[number].working = false;
+            domain.plan(number, self.replicas[replica].idle.fixed_nw);
         }
         // A refused retry keeps its place at the head of the line.
         if self.replicas[replica].mode == Mode::Retrying {
@@ -184,25 +251,52 @@ impl PowerControl {
         let idle = self.replicas[replica].idle;
         self.replicas[replica].mode = Mode::Idle;
         self.set_reading(now_fs, replica, idle_reading(&idle), None);
+        let number = replica - self.domains[site].first;
+        self.set_uncapped(now_fs, site, number, idle.fixed_nw);
         let domain = &mut self.domains[site];
         if domain.budget_nw.is_some() {
-            let member = &mut domain.members[replica - domain.first];
-            domain.planned_nw += i128::from(idle.fixed_nw - member.planned_nw);
-            member.planned_nw = idle.fixed_nw;
-            member.working = false;
+            domain.members[number].working = false;
+            domain.plan(number, idle.fixed_nw);
             self.wake(site);
         }
     }
 
-    /// The facility cap of a site changes to `budget_nw` of IT power.
-    pub fn set_budget(&mut self, now_fs: i128, site: usize, budget_nw: i128) {
+    /// The facility cap of a site changes.
+    pub fn set_cap(&mut self, now_fs: i128, site: usize, level: &CapLevel) {
         let domain = &mut self.domains[site];
-        domain.meter.set_budget(now_fs, Some(budget_nw));
-        domain.budget_nw = Some(budget_nw);
-        if domain.planned_nw > budget_nw {
-            self.lower(now_fs, site, None);
+        if let Some(building) = &mut domain.building {
+            domain.cap_nw = Some(level.meter_nw());
+            building.set_cap_nw(domain.cap_nw);
+            self.meter_building(now_fs, site);
+            self.solve(now_fs, site, None);
+        } else {
+            domain.meter.set_budget(now_fs, Some(level.it_nw));
+            domain.budget_nw = Some(level.it_nw);
+            if domain.planned_nw > level.it_nw {
+                self.lower(now_fs, site, None);
+            }
         }
         self.wake(site);
+    }
+
+    /// The weather changes or a zone passes a threshold.
+    pub fn building_event(&mut self, now_fs: i128, site: usize) {
+        let domain = &mut self.domains[site];
+        domain.building_at_fs = None;
+        let Some(building) = &mut domain.building else { return };
+        let change = building.on_event(now_fs);
+        self.building_changed(now_fs, site, change);
+        self.wake(site);
+    }
+
+    /// What holds a site's clocks down, if anything does.
+    pub fn held(&self, site: usize) -> Held {
+        self.domains[site].held
+    }
+
+    /// The building of a site.
+    pub fn building(&self, site: usize) -> Option<&Building> {
+        self.domains[site].building.as_ref()
     }
 
     /// The policy may raise clocks at a site.
@@ -220,6 +314,7 @@ impl PowerControl {
                 self.moved.clear();
                 domain.planned_nw =
                     domain.policy.raise(&mut domain.members, domain.planned_nw, budget, &mut self.moved);
+                domain.replan();
                 domain.changed_fs = now_fs;
                 self.recheck_moved(site, None);
             }
@@ -279,13 +374,13 @@ impl PowerControl {
         (domain.clock_integral, domain.working_integral)
     }
 
-    fn run(&mut self, now_fs: i128, replica: usize, draw: Draw, clock: Clock) -> Grant {
+    fn run(&mut self, now_fs: i128, replica: usize, draw: Draw, clock: Clock, hold: Hold) -> Grant {
         let (it_nw, gpu_nw) = (draw.it_nw(&clock), draw.gpu_nw(&clock));
         let reading = Reading { it_nw: i128::from(it_nw), gpu_active_nw: i128::from(gpu_nw), gpu_idle_nw: 0 };
         self.replicas[replica].mode = Mode::Running;
         self.set_reading(now_fs, replica, reading, Some(clock));
         self.replicas[replica].clock = clock;
-        Grant::Run { clock, it_nw, gpu_nw }
+        Grant::Run { clock, it_nw, gpu_nw, hold }
     }
 
     fn set_reading(&mut self, now_fs: i128, replica: usize, reading: Reading, clock: Option<Clock>) {
@@ -308,6 +403,110 @@ impl PowerControl {
         if before != reading {
             domain.drawn_nw += reading.it_nw - before.it_nw;
             domain.meter.change(now_fs, before, reading);
+            let pool = usize::from(domain.members[replica - domain.first].pool) - domain.first_pool;
+            if let Some(building) = &mut domain.building {
+                let site = usize::from(state.site);
+                let change = building.draw(now_fs, pool, reading.it_nw - before.it_nw);
+                self.meter_building(now_fs, site);
+                self.building_changed(now_fs, site, change);
+            }
+        }
+    }
+
+    /// Idle loads and plants before the first request.
+    fn open_building(&mut self, site: usize) {
+        let domain = &mut self.domains[site];
+        let Some(building) = &mut domain.building else { return };
+        building.set_cap_nw(domain.cap_nw);
+        for (number, member) in domain.members.iter().enumerate() {
+            let pool = usize::from(member.pool) - domain.first_pool;
+            building.draw(0, pool, i128::from(member.planned_nw));
+            building.uncapped(0, pool, i128::from(member.planned_nw));
+            domain.planned_by_pool[pool] += i128::from(member.planned_nw);
+            domain.uncapped_nw[number] = member.planned_nw;
+        }
+        self.meter_building(0, site);
+        self.solve(0, site, None);
+        self.schedule_building(site);
+    }
+
+    /// A member's IT power at full clock is another.
+    fn set_uncapped(&mut self, now_fs: i128, site: usize, number: usize, uncapped_nw: i64) {
+        let domain = &mut self.domains[site];
+        let Some(building) = &mut domain.building else { return };
+        let before = std::mem::replace(&mut domain.uncapped_nw[number], uncapped_nw);
+        if before != uncapped_nw {
+            let pool = usize::from(domain.members[number].pool) - domain.first_pool;
+            let change = building.uncapped(now_fs, pool, i128::from(uncapped_nw - before));
+            self.building_changed(now_fs, site, change);
+        }
+    }
+
+    /// Tell the meter the watts of the building.
+    fn meter_building(&mut self, now_fs: i128, site: usize) {
+        let domain = &mut self.domains[site];
+        let Some(building) = &domain.building else { return };
+        let tree = building.tree();
+        let losses = (0..tree.len()).map(|device| tree.loss_nw(device));
+        let plants = building.plant_parts_nw();
+        domain.meter.set_around(now_fs, losses.chain(plants), building.meter_nw(), domain.cap_nw);
+    }
+
+    /// Act on what changed in the zones.
+    fn building_changed(&mut self, now_fs: i128, site: usize, change: ZoneChange) {
+        if change.power {
+            self.meter_building(now_fs, site);
+        }
+        if change.power || change.heat_cap || change.stage {
+            self.solve(now_fs, site, None);
+        }
+        if change.inlet {
+            self.recheck_hot(site);
+        }
+        self.schedule_building(site);
+    }
+
+    /// Call back at the building's next event.
+    fn schedule_building(&mut self, site: usize) {
+        let domain = &mut self.domains[site];
+        let Some(building) = &domain.building else { return };
+        let next = building.next_event_fs();
+        if next != domain.building_at_fs {
+            domain.building_at_fs = next;
+            if let Some(at_fs) = next {
+                self.effects.push(Effect::BuildingAt(site, at_fs));
+            }
+        }
+    }
+
+    /// Solve for the IT power that the building allows, and bring the plan within it.
+    fn solve(&mut self, now_fs: i128, site: usize, asking: Option<usize>) {
+        let domain = &mut self.domains[site];
+        let Some(building) = &mut domain.building else { return };
+        let allowance = building.allowance(&domain.planned_by_pool);
+        domain.budget_nw = Some(allowance.it_nw);
+        domain.meter.set_budget(now_fs, Some(allowance.it_nw));
+        let cooling = |held: Held| matches!(held, Held::Zone(_));
+        let before = std::mem::replace(&mut domain.held, allowance.held);
+        if cooling(before) != cooling(allowance.held) {
+            self.effects.push(Effect::Relabel(site));
+        }
+        if domain.planned_nw > allowance.it_nw {
+            self.lower(now_fs, site, asking);
+        }
+    }
+
+    /// The inlet temperature is in another step: working replicas whose GPUs it may limit ask again.
+    fn recheck_hot(&mut self, site: usize) {
+        let domain = &self.domains[site];
+        for (number, member) in domain.members.iter().enumerate() {
+            let laws = &self.pools[usize::from(member.pool)];
+            let limited = laws.within_temperature(domain, member.pool, &member.draw).is_some();
+            let was_limited = member.local.share < Clock::FULL.share;
+            let replica = domain.first + number;
+            if (limited || was_limited) && self.replicas[replica].mode == Mode::Running {
+                self.effects.push(Effect::Recheck(replica));
+            }
         }
     }
 
@@ -318,6 +517,7 @@ impl PowerControl {
         self.moved.clear();
         domain.planned_nw =
             domain.policy.lower(&mut domain.members, domain.planned_nw, budget, &mut self.moved);
+        domain.replan();
         domain.changed_fs = now_fs;
         if !domain.release_pending && !domain.policy.at_full() {
             domain.release_pending = true;
@@ -343,7 +543,11 @@ impl PowerControl {
         let state = &self.replicas[head];
         let member = &domain.members[head - domain.first];
         let lowest = i128::from(domain.policy.lowest_nw(member.pool, &member.draw));
-        if domain.drawn_nw - state.reading.it_nw + lowest <= budget {
+        let room = match &domain.building {
+            Some(building) => building.room_nw(usize::from(member.pool) - domain.first_pool) + state.reading.it_nw,
+            None => budget - domain.drawn_nw + state.reading.it_nw,
+        };
+        if lowest <= room {
             domain.waiters.pop_front();
             self.replicas[head].mode = Mode::Retrying;
             self.effects.push(Effect::Retry(head));
@@ -380,8 +584,18 @@ impl Domain {
         for state in replicas {
             meter.change(0, Reading::default(), state.reading);
         }
+        let facility = site.facility.as_ref();
+        let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
+        let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
         Self {
             first: site.replicas.start,
+            first_pool: site.pools.start,
+            planned_by_pool: vec![0; site.pools.len()],
+            uncapped_nw: if building.is_some() { vec![0; members.len()] } else { Vec::new() },
+            building,
+            held: Held::Free,
+            building_at_fs: None,
+            cap_nw,
             pue: site.pue,
             budget_nw,
             planned_nw: idle_nw,
@@ -402,11 +616,47 @@ impl Domain {
         }
     }
 
+    /// A member's plan is another.
+    fn plan(&mut self, number: usize, planned_nw: i64) {
+        let member = &mut self.members[number];
+        let change = i128::from(planned_nw - member.planned_nw);
+        member.planned_nw = planned_nw;
+        self.planned_nw += change;
+        if self.building.is_some() {
+            self.planned_by_pool[usize::from(member.pool) - self.first_pool] += change;
+        }
+    }
+
+    /// Add up the plan by pool after a policy moved members.
+    fn replan(&mut self) {
+        if self.building.is_some() {
+            self.planned_by_pool.fill(0);
+            for member in &self.members {
+                self.planned_by_pool[usize::from(member.pool) - self.first_pool] += i128::from(member.planned_nw);
+            }
+        }
+    }
+
+    fn shares_moved(&self) -> bool {
+        self.building.as_ref().is_some_and(|building| building.shares_moved(&self.planned_by_pool))
+    }
+
     fn advance_clocks(&mut self, now_fs: i128) {
         let seconds = (now_fs - self.clock_since_fs) as f64 * 1e-15;
         self.clock_integral += self.clock_sum as f64 / crate::physics::clock::ONE as f64 * seconds;
         self.working_integral += self.working as f64 * seconds;
         self.clock_since_fs = now_fs;
+    }
+}
+
+impl PoolLaws {
+    /// The clock at which a draw keeps the GPUs at their throttle temperature; none if they are cool enough.
+    fn within_temperature(&self, domain: &Domain, pool: u16, draw: &Draw) -> Option<Clock> {
+        let thermal = self.thermal?;
+        let inlet_c = domain.building.as_ref()?.inlet_c(usize::from(pool) - domain.first_pool)?;
+        let gpu_w = ((thermal.throttle_c - inlet_c) / thermal.r_th_k_per_w).max(0.0);
+        let share = self.power.share_within(draw, gpu_w);
+        (share < 1.0).then(|| Clock::on_grid(share, &self.power.clock, &self.clocks))
     }
 }
 

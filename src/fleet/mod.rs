@@ -25,6 +25,8 @@ pub struct Fleet {
     pub graph: FleetGraph,
     /// By class: the pools that may serve it.
     pub pools_of_class: Vec<Vec<u16>>,
+    /// Of them, those for problems not flagged hard, and for problems flagged hard.
+    pub pools_by_flag: Vec<[Vec<u16>; 2]>,
 }
 
 /// A site behind one utility meter.
@@ -92,6 +94,13 @@ pub struct Pool {
     pub knows_flop: bool,
     /// Catalog entries it rests on: (entry, weakest quality, source).
     pub sources: Vec<(String, String, String)>,
+}
+
+impl CapLevel {
+    /// At the utility meter [nW].
+    pub fn meter_nw(&self) -> i128 {
+        (self.facility_w * 1e9).floor() as i128
+    }
 }
 
 impl Fleet {

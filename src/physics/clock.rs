@@ -48,6 +48,15 @@ impl Clock {
         }
     }
 
+    /// The highest clock of a rising grid at or below `share`, the lowest if none is; of an empty grid, any clock.
+    pub fn on_grid(share: f64, law: &ClockLaw, grid: &[Self]) -> Self {
+        let wanted = Self::at(share, law);
+        match grid.partition_point(|clock| clock.share <= wanted.share) {
+            0 => grid.first().copied().unwrap_or(wanted),
+            above => grid[above - 1],
+        }
+    }
+
     /// Share of the full clock as a real number.
     pub fn as_share(&self) -> f64 {
         self.share as f64 / ONE as f64

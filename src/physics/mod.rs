@@ -8,6 +8,7 @@ pub mod clock;
 pub mod energy;
 pub mod lag;
 pub mod loss;
+pub mod normal;
 pub mod parameter;
 pub mod plant;
 pub mod power;

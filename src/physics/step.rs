@@ -503,7 +503,11 @@ impl PowerLaw {
 
     /// The clock that a limit on each GPU allows for a draw (full when there is none or it does not bind).
     pub fn local_share(&self, draw: &Draw) -> f64 {
-        let Some(cap_w) = self.gpu_cap_w else { return 1.0 };
+        self.gpu_cap_w.map_or(1.0, |cap_w| self.share_within(draw, cap_w))
+    }
+
+    /// The clock at which each GPU stays within `cap_w` for a draw.
+    pub fn share_within(&self, draw: &Draw, cap_w: f64) -> f64 {
         let cap_nw = cap_w * 1e9 * f64::from(self.gpus);
         let (fixed, swing) = (draw.gpu_fixed_nw as f64, draw.gpu_swing_nw as f64);
         if fixed + swing <= cap_nw || swing <= 0.0 {

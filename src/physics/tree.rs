@@ -101,6 +101,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Number of zones that devices stand in.
+    pub fn zones(&self) -> usize {
+        self.zone_loss_nw.len()
+    }
+
     /// Number of devices.
     pub fn len(&self) -> usize {
         self.devices.len()

@@ -5,5 +5,6 @@ mod broken;
 mod engines;
 mod label;
 mod ledger;
+mod reasoning;
 mod scenario;
 mod support;

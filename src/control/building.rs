@@ -1,0 +1,314 @@
+//! The building around a site's replicas: its power tree as loaded now, its cooling zones, and the IT power both
+//! allow.
+
+use crate::fleet::{Facility, Fleet};
+use crate::physics::tree::{ItShare, Limit, Mechanical, Plan, Tree};
+use crate::physics::zone::{Stage, Zone, ZoneChange, ZoneTotals};
+
+/// Nanowatts in a watt.
+const NW_PER_W: f64 = 1e9;
+/// Two ceilings this close are a tie, told as power (PHYSICS D5).
+const TIE: f64 = 0.005;
+/// Budgets are solved anew when a pool's share of the planned power moved by more than this.
+const SHARE_DRIFT: f64 = 1e-3;
+
+/// What holds a site's clocks down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Held {
+    /// Nothing does.
+    #[default]
+    Free,
+    /// A power device, by its number in the site.
+    Device(usize),
+    /// A cooling zone, by its number in the site.
+    Zone(usize),
+}
+
+/// IT power that the building allows, and what forbids more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allowance {
+    /// [nW]
+    pub it_nw: i128,
+    /// The tightest limit; none below the nameplate asked for.
+    pub held: Held,
+}
+
+/// A building in operation.
+pub struct Building {
+    tree: Tree,
+    zones: Vec<Zone>,
+    mechanical: Vec<Mechanical>,
+    weather: Option<crate::physics::weather::Weather>,
+    weather_next_fs: Option<i128>,
+    /// By pool of the site: its feed and its zone.
+    pools: Vec<(usize, Option<usize>)>,
+    /// IT power drawn now by pool [nW].
+    drawn_nw: Vec<i128>,
+    /// IT power by zone: drawn, and as it would be at full clock [nW].
+    zone_it_nw: Vec<i128>,
+    uncapped_nw: Vec<i128>,
+    /// Planned shares by pool at the last solution.
+    solved_shares: Vec<f64>,
+}
+
+impl Building {
+    /// A building at t = 0. `pools`: of its site, by number in the site.
+    pub fn new(fleet: &Fleet, facility: &Facility, pools: std::ops::Range<usize>) -> Option<Self> {
+        let tree = Tree::new(facility.devices.clone()).ok()?;
+        let air = facility.weather.as_ref().map(|weather| weather.at(0)).unwrap_or_default();
+        let zones: Vec<Zone> =
+            facility.zones.iter().map(|spec| Zone::new(spec.params, 0, air).ok()).collect::<Option<_>>()?;
+        let mechanical = facility
+            .zones
+            .iter()
+            .enumerate()
+            .map(|(zone, spec)| Mechanical { device: spec.feed, zone })
+            .collect();
+        let count = pools.len();
+        let mut building = Self {
+            tree,
+            mechanical,
+            weather_next_fs: facility.weather.as_ref().and_then(|weather| weather.next_change_fs(0)),
+            weather: facility.weather.clone(),
+            pools: fleet.pools[pools]
+                .iter()
+                .map(|pool| (pool.feed.unwrap_or(facility.root), pool.zone))
+                .collect(),
+            drawn_nw: vec![0; count],
+            zone_it_nw: vec![0; zones.len()],
+            uncapped_nw: vec![0; zones.len()],
+            solved_shares: vec![0.0; count],
+            zones,
+        };
+        building.feed_plants();
+        Some(building)
+    }
+
+    /// A pool's IT power changes by `change_nw` [nW]; tells what that does to the zones.
+    pub fn draw(&mut self, now_fs: i128, pool: usize, change_nw: i128) -> ZoneChange {
+        let (feed, zone) = self.pools[pool];
+        self.drawn_nw[pool] += change_nw;
+        let load = self.tree.load_nw(feed) + change_nw;
+        self.tree.set_load_nw(feed, load);
+        if let Some(zone) = zone {
+            self.zone_it_nw[zone] += change_nw;
+        }
+        self.pass_heat(now_fs)
+    }
+
+    /// A pool's IT power at full clock changes by `change_nw` [nW].
+    pub fn uncapped(&mut self, now_fs: i128, pool: usize, change_nw: i128) -> ZoneChange {
+        let Some(zone) = self.pools[pool].1 else { return ZoneChange::default() };
+        self.uncapped_nw[zone] += change_nw;
+        if self.zones[zone].stage() == Stage::Hold {
+            let losses = self.zone_loss_nw(zone);
+            return self.zones[zone].set_uncapped_nw(now_fs, self.uncapped_nw[zone] + losses);
+        }
+        ZoneChange::default()
+    }
+
+    /// Weather changes and zone thresholds up to now.
+    pub fn on_event(&mut self, now_fs: i128) -> ZoneChange {
+        let mut change = ZoneChange::default();
+        if let (Some(weather), Some(at_fs)) = (&self.weather, self.weather_next_fs)
+            && at_fs <= now_fs
+        {
+            let air = weather.at(now_fs);
+            self.weather_next_fs = weather.next_change_fs(now_fs);
+            for zone in &mut self.zones {
+                change = merge(change, zone.set_weather(now_fs, air));
+            }
+            // The plant is another even where nothing passed a threshold.
+            change.power = true;
+            change.heat_cap = true;
+        }
+        for zone in &mut self.zones {
+            change = merge(change, zone.on_event(now_fs));
+        }
+        for zone in 0..self.zones.len() {
+            if self.zones[zone].stage() == Stage::Hold {
+                let uncapped = self.uncapped_nw[zone] + self.zone_loss_nw(zone);
+                change = merge(change, self.zones[zone].set_uncapped_nw(now_fs, uncapped));
+            }
+        }
+        if change.power {
+            self.feed_plants();
+            change = merge(change, self.pass_heat(now_fs));
+        }
+        change
+    }
+
+    /// The next instant of its own at which something changes [fs].
+    pub fn next_event_fs(&self) -> Option<i128> {
+        let zones = self.zones.iter().filter_map(Zone::next_event_fs);
+        zones.chain(self.weather_next_fs).min()
+    }
+
+    /// Cap the utility meter [nW].
+    pub fn set_cap_nw(&mut self, cap_nw: Option<i128>) {
+        self.tree.set_cap_nw(self.tree.root(), cap_nw);
+    }
+
+    /// IT power on top of what is drawn that a pool could draw now: by every device above it, and by its zone [nW].
+    pub fn room_nw(&self, pool: usize) -> i128 {
+        let (feed, zone) = self.pools[pool];
+        let by_tree = self.tree.room_nw(feed);
+        let by_zone = zone.and_then(|zone| {
+            let cap_w = self.zones[zone].heat_cap_w()?;
+            Some((cap_w * NW_PER_W) as i128 - self.zone_it_nw[zone] - self.zone_loss_nw(zone))
+        });
+        by_zone.map_or(by_tree, |room| room.min(by_tree))
+    }
+
+    /// Whether planned shares moved since the last solution.
+    pub fn shares_moved(&self, planned_nw: &[i128]) -> bool {
+        let shares = shares_of(planned_nw);
+        shares.iter().zip(&self.solved_shares).any(|(a, b)| (a - b).abs() > SHARE_DRIFT)
+    }
+
+    /// The largest IT power, split as planned, that cap, ratings and zones allow.
+    pub fn allowance(&mut self, planned_nw: &[i128]) -> Allowance {
+        let shares = shares_of(planned_nw);
+        self.solved_shares.clone_from(&shares);
+        let heat_limits_w: Vec<f64> =
+            self.zones.iter().map(|zone| zone.heat_cap_w().unwrap_or(f64::INFINITY)).collect();
+        let with_zones = self.largest(&shares, &heat_limits_w);
+        if let Some((it_w, Limit::Zone(_))) = with_zones {
+            let unlimited = vec![f64::INFINITY; self.zones.len()];
+            if let Some((by_power_w, Limit::Device(device))) = self.largest(&shares, &unlimited)
+                && by_power_w <= it_w * (1.0 + TIE)
+            {
+                return Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) };
+            }
+        }
+        match with_zones {
+            Some((it_w, Limit::Asked)) => Allowance { it_nw: floor_nw(it_w), held: Held::Free },
+            Some((it_w, Limit::Device(device))) => Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) },
+            Some((it_w, Limit::Zone(zone))) => Allowance { it_nw: floor_nw(it_w), held: Held::Zone(zone) },
+            None => Allowance { it_nw: 0, held: Held::Device(self.tree.root()) },
+        }
+    }
+
+    fn largest(&self, shares: &[f64], heat_limits_w: &[f64]) -> Option<(f64, Limit)> {
+        let it_shares: Vec<ItShare> = self
+            .pools
+            .iter()
+            .zip(shares)
+            .map(|(&(device, zone), &share)| ItShare { device, zone, share })
+            .collect();
+        let cooling_w = |zone: usize, heat_w: f64| {
+            let plant = self.zones[zone].plant();
+            // A zone above its set point runs everything at full speed whatever its heat.
+            let saturated = heat_w > plant.max_at_set_w() || self.zones[zone].stage() > Stage::Normal;
+            if saturated { plant.full_speed().power_w() } else { plant.regulated(heat_w).power_w() }
+        };
+        let plan = Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
+        self.tree.largest_it(f64::MAX, &plan).map(|largest| (largest.balance.it_w, largest.limit))
+    }
+
+    /// Power at the utility meter [nW].
+    pub fn meter_nw(&self) -> i128 {
+        self.tree.meter_nw()
+    }
+
+    /// Fans, pumps and compressors of all plants [nW].
+    pub fn plant_parts_nw(&self) -> [i128; 3] {
+        let mut parts = [0; 3];
+        for zone in &self.zones {
+            // The sum is what hangs from the plant's feed: the compressors take the rounding.
+            let all = (zone.cooling_power_w() * NW_PER_W).round() as i128;
+            let fans = (zone.operation().fan_w * NW_PER_W).round() as i128;
+            let pumps = (zone.operation().pump_w * NW_PER_W).round() as i128;
+            parts = [parts[0] + fans, parts[1] + pumps, parts[2] + all - fans - pumps];
+        }
+        parts
+    }
+
+    /// The tree as loaded now.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The zones.
+    pub fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    /// Sums of a zone.
+    pub fn zone_totals(&self, now_fs: i128, zone: usize) -> ZoneTotals {
+        self.zones[zone].totals(now_fs)
+    }
+
+    /// Wet and dry bulb now [°C].
+    pub fn air(&self, now_fs: i128) -> Option<crate::physics::weather::Air> {
+        self.weather.as_ref().map(|weather| weather.at(now_fs))
+    }
+
+    /// Inlet temperature of a pool's GPUs, upper edge of its step [°C].
+    pub fn inlet_c(&self, pool: usize) -> Option<f64> {
+        self.pools[pool].1.map(|zone| self.zones[zone].inlet_c())
+    }
+
+    fn zone_loss_nw(&self, zone: usize) -> i128 {
+        if self.tree_zones() > zone { self.tree.zone_loss_nw(zone) } else { 0 }
+    }
+
+    fn tree_zones(&self) -> usize {
+        self.tree.zones()
+    }
+
+    /// Tell each zone its heat; where a plant then draws another power, load its feed and tell them again.
+    fn pass_heat(&mut self, now_fs: i128) -> ZoneChange {
+        let mut all = ZoneChange::default();
+        // Plant power heats a zone only through losses of devices in it: a second round settles it.
+        for _ in 0..3 {
+            let mut change = ZoneChange::default();
+            for zone in 0..self.zones.len() {
+                let heat = self.zone_it_nw[zone] + self.zone_loss_nw(zone);
+                change = merge(change, self.zones[zone].set_heat_nw(now_fs, heat));
+            }
+            all = merge(all, change);
+            if !change.power {
+                break;
+            }
+            self.feed_plants();
+        }
+        all
+    }
+
+    fn feed_plants(&mut self) {
+        let mut loads: Vec<(usize, i128)> = Vec::with_capacity(self.mechanical.len());
+        for mechanical in &self.mechanical {
+            let watts = (self.zones[mechanical.zone].cooling_power_w() * NW_PER_W).round() as i128;
+            match loads.iter_mut().find(|(device, _)| *device == mechanical.device) {
+                Some((_, load)) => *load += watts,
+                None => loads.push((mechanical.device, watts)),
+            }
+        }
+        for (device, load) in loads {
+            self.tree.set_load_nw(device, load);
+        }
+    }
+}
+
+fn shares_of(planned_nw: &[i128]) -> Vec<f64> {
+    let total: i128 = planned_nw.iter().sum();
+    if total <= 0 {
+        return vec![1.0 / planned_nw.len().max(1) as f64; planned_nw.len()];
+    }
+    planned_nw.iter().map(|&nw| nw as f64 / total as f64).collect()
+}
+
+fn floor_nw(watts: f64) -> i128 {
+    (watts * NW_PER_W).floor() as i128
+}
+
+fn merge(a: ZoneChange, b: ZoneChange) -> ZoneChange {
+    ZoneChange {
+        woke: a.woke || b.woke,
+        stage: a.stage || b.stage,
+        heat_cap: a.heat_cap || b.heat_cap,
+        power: a.power || b.power,
+        inlet: a.inlet || b.inlet,
+    }
+}

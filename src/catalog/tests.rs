@@ -81,6 +81,51 @@ fn every_source_is_a_citation_not_a_key() {
     assert!(catalog.models().iter().all(|model| model.source.contains(' ')));
     assert!(catalog.nodes().iter().all(|node| node.overhead_w.source.contains(' ')));
     assert!(catalog.engines().iter().all(|engine| engine.per_moe_layer_us.source.contains(' ')));
+    for tier in catalog.quality_tiers() {
+        assert!(tier.sigma.source.contains(' '), "{}", tier.name);
+        for difficulty in Difficulty::ALL {
+            let Answering { a0, a1, mean_thinking_tok } = tier.at(difficulty);
+            assert!([a0, a1, mean_thinking_tok].iter().all(|n| n.source.contains(' ')), "{}", tier.name);
+        }
+    }
+}
+
+#[test]
+fn models_have_a_quality_tier_by_their_size() {
+    let catalog = catalog();
+    for (model, tier) in [
+        ("Llama-3.1-8B", "7b"),
+        ("Qwen3-14B", "7b"),
+        ("Qwen3-32B", "32b"),
+        ("gpt-oss-120b", "32b"),
+        ("Qwen3-235B-A22B", "frontier"),
+        ("DeepSeek-R1", "frontier"),
+    ] {
+        let found = catalog.default_quality_tier(catalog.model(model).unwrap()).unwrap();
+        assert_eq!(found.name, tier, "{model}");
+    }
+}
+
+#[test]
+fn a_tier_that_unlearns_by_thinking_is_refused() {
+    let number = |value: f64| format!("{{ value: {value}, source: own, quality: guess }}");
+    let tier = |a0: f64, a1: f64, mean: f64| {
+        let at = format!("{{ a0: {}, a1: {}, mean_thinking_tok: {} }}", number(a0), number(a1), number(mean));
+        let text = format!(
+            "quality_tiers:\n  - name: own\n    sigma: {}\n    easy: {at}\n    medium: {at}\n    hard: {at}\n",
+            number(0.7)
+        );
+        Catalog::from_text("own.yaml", &text).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(tier(0.2, 0.9, 100.0), Ok(()));
+    for (wrong, words) in [
+        (tier(0.9, 0.2, 100.0), "own.yaml:2:5: own: easy.a0 must not exceed easy.a1"),
+        (tier(0.2, 1.1, 100.0), "easy.a1 is 1.1, a probability"),
+        (tier(0.2, 0.9, 0.0), "easy.mean_thinking_tok is 0"),
+    ] {
+        let error = wrong.unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 /// Sizes as published, in billions.

@@ -529,7 +529,7 @@ fn errors_in_azure_rows_and_headers() {
     assert_eq!(
         e,
         "t.csv:1:1: the header `time,input,output` is of no known trace; known are \
-         `arrival_s,prompt_tok,output_tok[,class]` (wattmill) and `TIMESTAMP,ContextTokens,GeneratedTokens` (azure)"
+         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill) and `TIMESTAMP,ContextTokens,GeneratedTokens` (azure)"
     );
     let e = trace_error(b"arrival_s,prompt,output_tok\n1,2,3\n");
     assert_eq!(e, "t.csv:1:1: there is no column `prompt_tok`; the header is `arrival_s,prompt,output_tok`");

@@ -10,7 +10,7 @@ use wattmill::ledger::outcome::{Outcome, RequestOutcome};
 use wattmill::scenario::types::Reasoning;
 use wattmill::scenario::{self, LoadOptions, Resolved, ScenarioError};
 use wattmill::workload::{Request, Workload};
-use wattmill::{SimOptions, simulate};
+use wattmill::{EngineKind, SimOptions, simulate};
 
 static CATALOG: LazyLock<Arc<Catalog>> =
     LazyLock::new(|| Arc::new(Catalog::embedded().expect("the embedded catalog is good")));
@@ -459,6 +459,17 @@ fn the_summary_counts_right_answers() {
     let csv = fs::read_to_string(target.join("requests.csv")).expect("requests.csv");
     let header = csv.lines().next().expect("a header");
     assert!(header.ends_with("outcome,difficulty,flagged,thinking_tok,correct"), "{header}");
+}
+
+#[test]
+fn both_engines_answer_alike() {
+    let resolved = load(&two_models("least_loaded"));
+    let [a, b] = [EngineKind::Segments, EngineKind::Stepwise].map(|engine| {
+        let options = SimOptions { engine, keep_requests: true, ..SimOptions::default() };
+        simulate(&resolved, &options).unwrap_or_else(|error| panic!("{error}"))
+    });
+    assert_eq!(a.requests, b.requests);
+    assert_eq!(format!("{:?}", a.summary.quality), format!("{:?}", b.summary.quality));
 }
 
 #[test]

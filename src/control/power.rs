@@ -93,6 +93,8 @@ struct Domain {
     /// By member: IT power at full clock [nW]; kept with a building only.
     uncapped_nw: Vec<i64>,
     held: Held,
+    last_device: Option<usize>,
+    last_zone: Option<usize>,
     building_at_fs: Option<i128>,
     /// Cap at the utility meter [nW]; kept with a building only.
     cap_nw: Option<i128>,
@@ -294,6 +296,16 @@ impl PowerControl {
         self.domains[site].held
     }
 
+    /// The power device that limited a site last.
+    pub fn last_device(&self, site: usize) -> Option<usize> {
+        self.domains[site].last_device
+    }
+
+    /// The cooling zone that limited a site last.
+    pub fn last_zone(&self, site: usize) -> Option<usize> {
+        self.domains[site].last_zone
+    }
+
     /// The building of a site.
     pub fn building(&self, site: usize) -> Option<&Building> {
         self.domains[site].building.as_ref()
@@ -488,6 +500,11 @@ impl PowerControl {
         domain.meter.set_budget(now_fs, Some(allowance.it_nw));
         let cooling = |held: Held| matches!(held, Held::Zone(_));
         let before = std::mem::replace(&mut domain.held, allowance.held);
+        match allowance.held {
+            Held::Device(device) => domain.last_device = Some(device),
+            Held::Zone(zone) => domain.last_zone = Some(zone),
+            Held::Free => {}
+        }
         if cooling(before) != cooling(allowance.held) {
             self.effects.push(Effect::Relabel(site));
         }
@@ -594,6 +611,8 @@ impl Domain {
             uncapped_nw: if building.is_some() { vec![0; members.len()] } else { Vec::new() },
             building,
             held: Held::Free,
+            last_device: None,
+            last_zone: None,
             building_at_fs: None,
             cap_nw,
             pue: site.pue,

@@ -18,27 +18,30 @@ pub enum Rank {
     Patience = 3,
     /// A waiting request of a class crosses its TTFT limit.
     Overdue = 4,
+    /// A site's weather changes, or a cooling zone passes a threshold.
+    Building = 5,
     /// A site's cap changes.
-    CapStep = 5,
+    CapStep = 6,
     /// A site's policy may raise clocks.
-    Release = 6,
+    Release = 7,
     /// A replica that waited for watts tries again.
-    Retry = 7,
+    Retry = 8,
     /// The measured window opens.
-    WindowOpens = 8,
+    WindowOpens = 9,
     /// A reporting interval or a cell of the timeline ends.
-    Tick = 9,
+    Tick = 10,
     /// The last instant at which requests may arrive.
-    End = 10,
+    End = 11,
 }
 
 impl Rank {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::IterationEnd,
         Self::Arrival,
         Self::IterationStart,
         Self::Patience,
         Self::Overdue,
+        Self::Building,
         Self::CapStep,
         Self::Release,
         Self::Retry,

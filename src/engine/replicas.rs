@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::SimError;
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
-use crate::control::Grant;
+use crate::control::{Grant, Held, Hold,};
 use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
@@ -50,6 +50,7 @@ struct Replica {
     local: Clock,
     /// Clock granted last, and when iterations last ran at it.
     clock: Clock,
+    hold: Hold,
     ran: bool,
     it_nw: i64,
     gpu_nw: i64,
@@ -108,6 +109,7 @@ impl Replicas {
                     draw: idle,
                     local: Clock::FULL,
                     clock: Clock::FULL,
+                    hold: Hold::Free,
                     ran: false,
                     it_nw: idle.fixed_nw,
                     gpu_nw: idle.gpu_fixed_nw,
@@ -330,17 +332,17 @@ impl Replicas {
         let replica = &mut self.replicas[number];
         replica.recheck_fs = None;
         match setup.power.request(now_fs, number, replica.draw, replica.local) {
-            Grant::Run { clock, it_nw, gpu_nw } => {
+            Grant::Run { clock, it_nw, gpu_nw, hold } => {
                 self.post_rest(now_fs, number, setup);
                 let replica = &mut self.replicas[number];
                 if clock != replica.clock && replica.ran {
                     setup.ledger.clock_changed();
                 }
-                if clock != replica.clock || replica.cause.step_s < 0.0 {
+                if clock != replica.clock || hold != replica.hold || replica.cause.step_s < 0.0 {
+                    replica.hold = hold;
                     let pool = &setup.fleet.pools[usize::from(replica.pool)];
                     let state = replica.plan.shape.power_state();
-                    let gpu_cap = replica.local.share <= clock.share;
-                    replica.cause = cause_from(pool, &state, &replica.full_step, &clock, gpu_cap);
+                                        replica.cause = cause_from(pool, &state, &replica.full_step, &clock, hold);
                 }
                 (replica.clock, replica.it_nw, replica.gpu_nw, replica.ran) = (clock, it_nw, gpu_nw, true);
                 self.go(now_fs, number, setup, queue);
@@ -516,6 +518,13 @@ impl Replicas {
         }
     }
 
+    /// Bring the labels of a site up to date.
+    pub(super) fn relabel_site(&mut self, now_fs: i128, site: usize, setup: &mut Setup) {
+        for number in setup.fleet.sites[site].replicas.clone() {
+            self.relabel(now_fs, number, setup);
+        }
+    }
+
     /// Bring a replica's label up to date (PHYSICS D5).
     fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
         let replica = &self.replicas[number];
@@ -529,6 +538,12 @@ impl Replicas {
             State::Running(_) if bound && replica.refused => replica.cause.refused,
             State::Running(_) if bound => replica.cause.plain,
             State::Idle | State::Waiting | State::Running(_) => Label::Demand,
+        };
+        // Where the site holds clocks down, control knows whether it is a power device or a cooling zone.
+        let site = setup.fleet.pools[pool].site;
+        let label = match (label, setup.power.held(site)) {
+            (Label::PowerMeter, Held::Zone(_)) => Label::Cooling,
+            (label, _) => label,
         };
         if label != replica.label {
             let gpus = setup.fleet.pools[pool].gpus_per_replica;

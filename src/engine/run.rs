@@ -35,6 +35,7 @@ struct Sources {
     overdue: usize,
     cap: usize,
     release: usize,
+    building: usize,
     window: usize,
     tick: usize,
     end: usize,
@@ -46,12 +47,14 @@ impl Sources {
         let overdue = replicas + classes;
         let cap = overdue + classes;
         let release = cap + sites;
-        let window = release + sites;
+        let building = release + sites;
+        let window = building + sites;
         Self {
             patience: replicas,
             overdue,
             cap,
             release,
+            building,
             window,
             tick: window + 1,
             end: window + 2,
@@ -97,6 +100,7 @@ impl<'a> Engine<'a> {
     pub fn run(mut self, progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>) -> Result<Ended, SimError> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
         let mut notes = Vec::new();
+        self.apply_effects(0);
         let end_fs = loop {
             events += 1;
             if events.is_multiple_of(PROGRESS_EVERY)
@@ -123,6 +127,7 @@ impl<'a> Engine<'a> {
                 Rank::IterationStart => self.iteration_start(now_fs, number),
                 Rank::Patience => self.patience(now_fs, number),
                 Rank::Overdue => self.overdue(now_fs, number),
+                Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number, source),
                 Rank::Release => self.setup.power.release(now_fs, number),
                 Rank::Retry => self.replicas.ask(now_fs, number, self.setup, &mut self.queue),
@@ -143,7 +148,10 @@ impl<'a> Engine<'a> {
                 }
                 let next = self.queue.peek();
                 let idle_talk = next == Key::NEVER
-                    || matches!(next.rank(), Rank::Patience | Rank::Overdue | Rank::Release | Rank::Tick);
+                    || matches!(
+                        next.rank(),
+                        Rank::Patience | Rank::Overdue | Rank::Building | Rank::Release | Rank::Tick
+                    );
                 if idle_talk && !arriving && !self.anything_moves() {
                     self.stalled(&mut notes)?;
                     break now_fs;
@@ -257,7 +265,7 @@ impl<'a> Engine<'a> {
         if let Some(next) = levels.get(self.cap_next[site]) {
             self.queue.set(source, Key::new(next.from_fs, Rank::CapStep, site));
         }
-        self.setup.power.set_budget(now_fs, site, level.it_nw);
+        self.setup.power.set_cap(now_fs, site, &level);
     }
 
     fn tick(&mut self, now_fs: i128) {
@@ -280,6 +288,10 @@ impl<'a> Engine<'a> {
                     Effect::ReleaseAt(site, at_fs) => {
                         self.queue.set(self.sources.release + site, Key::new(at_fs, Rank::Release, site));
                     }
+                    Effect::BuildingAt(site, at_fs) => {
+                        self.queue.set(self.sources.building + site, Key::new(at_fs, Rank::Building, site));
+                    }
+                    Effect::Relabel(site) => self.replicas.relabel_site(now_fs, site, self.setup),
                 }
             }
         }

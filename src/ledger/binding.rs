@@ -1,6 +1,7 @@
 //! Which constraint binds: GPU-seconds by label, the label of a site, run lengths on a fixed grid.
 
 use super::outcome::{Binding, Constraint, First, Shares, Stretch};
+use crate::control::PowerControl;
 use crate::fleet::Fleet;
 use crate::physics::{FS_PER_S, s_from_fs};
 
@@ -25,10 +26,12 @@ pub enum Label {
     PowerMeter,
     /// A limit set on the GPUs.
     PowerGpuCap,
+    /// A cooling zone, or the temperature of the GPUs in it.
+    Cooling,
 }
 
 /// Number of labels.
-const LABELS: usize = 8;
+const LABELS: usize = 9;
 
 impl Label {
     const ALL: [Self; LABELS] = [
@@ -40,6 +43,7 @@ impl Label {
         Self::KvCapacity,
         Self::PowerMeter,
         Self::PowerGpuCap,
+        Self::Cooling,
     ];
 
     /// The constraint it belongs to.
@@ -50,6 +54,7 @@ impl Label {
             Self::MemoryBandwidth => Constraint::MemoryBandwidth,
             Self::KvCapacity => Constraint::KvCapacity,
             Self::PowerMeter | Self::PowerGpuCap => Constraint::Power,
+            Self::Cooling => Constraint::Cooling,
         }
     }
 }
@@ -76,6 +81,13 @@ impl Count {
     }
 }
 
+/// Where a label holds: a pool, and for power and cooling the device or zone that held its site last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    pool: usize,
+    limit: Option<usize>,
+}
+
 /// Pools whose label is taken together: one site, or the fleet.
 ///
 /// A pool speaks for its backlogged or late replicas once they are half of its GPUs. One replica of a hundred that
@@ -89,7 +101,7 @@ struct Scope {
     since_fs: i128,
     cell: [i128; LABELS],
     interval: [i128; LABELS],
-    stretches: Vec<(i128, i128, Label, usize)>,
+    stretches: Vec<(i128, i128, Label, Place)>,
 }
 
 /// The book of labels.
@@ -179,7 +191,7 @@ impl BindingBook {
     }
 
     /// Close a cell of the timeline at `now_fs`.
-    pub fn close_cell(&mut self, now_fs: i128) {
+    pub fn close_cell(&mut self, now_fs: i128, power: &PowerControl) {
         if now_fs <= self.cell_start_fs {
             return;
         }
@@ -189,11 +201,17 @@ impl BindingBook {
         for scope in &mut self.scopes {
             scope.advance(now_fs);
             let label = longest(&scope.cell);
-            let place = scope
+            let pool = scope
                 .pools
                 .clone()
                 .max_by_key(|&p| (self.pools[p][label as usize].cell, std::cmp::Reverse(p)))
                 .unwrap_or(scope.pools.start);
+            let limit = match label {
+                Label::PowerMeter => power.last_device(self.site_of[pool]),
+                Label::Cooling => power.last_zone(self.site_of[pool]),
+                _ => None,
+            };
+            let place = Place { pool, limit };
             match scope.stretches.last_mut() {
                 // Demand is demand wherever it is low; other labels are told apart by place.
                 Some((_, end, last, at)) if *last == label && (*at == place || label == Label::Demand) => {
@@ -225,15 +243,16 @@ impl BindingBook {
         let timeline: Vec<Stretch> = scope
             .stretches
             .iter()
-            .map(|&(start, end, label, pool)| Stretch {
+            .map(|&(start, end, label, place)| Stretch {
                 start_s: s_from_fs(start),
                 end_s: s_from_fs(end),
                 constraint: label.constraint(),
-                place: place_name(fleet, label, pool),
+                place: place_name(fleet, label, place),
             })
             .collect();
-        let power_s = timeline.iter().find(|s| s.constraint == Constraint::Power).map(|s| s.start_s);
-        Binding { share: self.shares(scope.pools.clone()), timeline, first: First { power_s } }
+        let first = |constraint| timeline.iter().find(|s| s.constraint == constraint).map(|s| s.start_s);
+        let first = First { power_s: first(Constraint::Power), cooling_s: first(Constraint::Cooling) };
+        Binding { share: self.shares(scope.pools.clone()), timeline, first }
     }
 
     /// Shares of one pool.
@@ -242,7 +261,7 @@ impl BindingBook {
     }
 
     fn shares(&self, pools: std::ops::Range<usize>) -> Shares {
-        let mut by = [0_i128; 6];
+        let mut by = [0_i128; 7];
         let order = Constraint::ALL;
         for counts in &self.pools[pools] {
             for label in Label::ALL {
@@ -259,7 +278,8 @@ impl BindingBook {
             memory_bandwidth: share(2),
             kv_capacity: share(3),
             power: share(4),
-            operations: share(5),
+            cooling: share(5),
+            operations: share(6),
         }
     }
 }
@@ -286,7 +306,7 @@ fn spoken(gpus: &[i64; LABELS]) -> [i64; LABELS] {
 
 /// The cause other than demand with most GPUs (only backlogged or late replicas carry one), else demand.
 fn leading(gpus: &[i64; LABELS]) -> Label {
-    let mut by = [(0_i64, Constraint::Demand); 6];
+    let mut by = [(0_i64, Constraint::Demand); 7];
     for label in &Label::ALL[1..] {
         let constraint = label.constraint();
         let slot = Constraint::ALL.iter().position(|c| *c == constraint).unwrap_or(0);
@@ -317,11 +337,20 @@ fn longest(durations: &[i128; LABELS]) -> Label {
         .1
 }
 
-fn place_name(fleet: &Fleet, label: Label, pool: usize) -> String {
-    let name = fleet.graph.pool_name(pool);
+fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
+    let name = fleet.graph.pool_name(place.pool);
+    let pool = &fleet.pools[place.pool];
+    let facility = fleet.sites[pool.site].facility.as_ref();
     match label {
         Label::Demand => "workload".into(),
-        Label::PowerMeter => fleet.graph.power_device_of(pool).into(),
+        Label::PowerMeter => facility
+            .zip(place.limit)
+            .and_then(|(facility, device)| facility.names.get(device))
+            .map_or_else(|| fleet.graph.power_device_of(place.pool).into(), Clone::clone),
+        Label::Cooling => facility
+            .zip(place.limit.or(pool.zone))
+            .and_then(|(facility, zone)| facility.zones.get(zone))
+            .map_or_else(|| name.into(), |zone| zone.name.clone()),
         Label::PowerGpuCap => format!("{name}.gpu_cap"),
         Label::Host => format!("{name}.host"),
         Label::Link => format!("{name}.link"),

@@ -99,6 +99,14 @@ pub(super) struct SiteMark {
     pub clock: f64,
     pub working: f64,
     pub waiting: u64,
+    /// Losses of all devices, cooling plants [J]; 0 without a building.
+    pub loss_j: f64,
+    pub cooling_j: f64,
+    /// Outdoor air, and the warmest zone: supply temperature and number.
+    pub air_c: Option<(f64, f64)>,
+    pub supply_c: Option<(f64, usize)>,
+    /// IT power that cap and ratings, and that the zones alone, allow at b* [W].
+    pub allowed_w: Option<(f64, f64)>,
 }
 
 /// What is known at the end of an interval.
@@ -447,7 +455,7 @@ impl Ledger {
     /// Close the interval and the cell of the timeline that end now.
     pub fn tick(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize, gauges: Gauges) {
         if now_fs >= self.next_cell_fs {
-            self.binding.close_cell(now_fs);
+            self.binding.close_cell(now_fs, power);
             self.next_cell_fs += CELL_FS;
         }
         if now_fs >= self.next_mark_fs {
@@ -491,7 +499,7 @@ impl Ledger {
         gauges: Gauges,
     ) -> Result<(), String> {
         self.count_system(end_fs, 0);
-        self.binding.close_cell(end_fs);
+        self.binding.close_cell(end_fs, power);
         if self.marks.last().is_none_or(|mark| mark.at_fs < end_fs) {
             self.mark(end_fs, power, sites, gauges);
         }

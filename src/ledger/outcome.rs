@@ -217,7 +217,9 @@ pub struct Energy {
     pub by: EnergyBy,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+/// Energy by where it goes; its keys in `summary.json` are gpu_active, gpu_idle, node_overhead, and with a static
+/// PUE pue_overhead, else loss_<device>, fans, pumps and chiller.
+#[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct EnergyBy {
     pub gpu_active: f64,
@@ -225,6 +227,23 @@ pub struct EnergyBy {
     pub node_overhead: f64,
     /// (static PUE − 1) · IT: stands for losses and cooling.
     pub pue_overhead: f64,
+    /// (`loss_<device>`, fans, pumps, chiller) and their joules; empty without a power tree.
+    pub building: Vec<(String, f64)>,
+}
+
+impl Serialize for EnergyBy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("gpu_active", &self.gpu_active)?;
+        map.serialize_entry("gpu_idle", &self.gpu_idle)?;
+        map.serialize_entry("node_overhead", &self.node_overhead)?;
+        map.serialize_entry("pue_overhead", &self.pue_overhead)?;
+        for (name, joules) in &self.building {
+            map.serialize_entry(name, joules)?;
+        }
+        map.end()
+    }
 }
 
 /// Joules per token at the three accounting boundaries; absent without tokens.
@@ -275,6 +294,7 @@ pub struct Staves {
     pub memory_bandwidth: Option<f64>,
     pub kv_capacity: Option<f64>,
     pub power: Option<f64>,
+    pub cooling: Option<f64>,
 }
 
 /// A binding constraint (PHYSICS D4/D5).
@@ -291,14 +311,23 @@ pub enum Constraint {
     KvCapacity,
     /// A power device or a GPU cap.
     Power,
+    /// A cooling zone.
+    Cooling,
     /// Refused admission, failed, starting.
     Operations,
 }
 
 impl Constraint {
     /// All, in the order of reports.
-    pub const ALL: [Self; 6] =
-        [Self::Demand, Self::Compute, Self::MemoryBandwidth, Self::KvCapacity, Self::Power, Self::Operations];
+    pub const ALL: [Self; 7] = [
+        Self::Demand,
+        Self::Compute,
+        Self::MemoryBandwidth,
+        Self::KvCapacity,
+        Self::Power,
+        Self::Cooling,
+        Self::Operations,
+    ];
 
     /// The key in `summary.json`.
     pub fn key(self) -> &'static str {
@@ -308,6 +337,7 @@ impl Constraint {
             Self::MemoryBandwidth => "memory_bandwidth",
             Self::KvCapacity => "kv_capacity",
             Self::Power => "power",
+            Self::Cooling => "cooling",
             Self::Operations => "operations",
         }
     }
@@ -322,6 +352,7 @@ pub struct Shares {
     pub memory_bandwidth: f64,
     pub kv_capacity: f64,
     pub power: f64,
+    pub cooling: f64,
     pub operations: f64,
 }
 
@@ -351,6 +382,8 @@ pub struct Stretch {
 pub struct First {
     /// Start of the first power-bound stretch.
     pub power_s: Option<f64>,
+    /// Start of the first cooling-bound stretch.
+    pub cooling_s: Option<f64>,
 }
 
 /// Token Production Function of the run (PHYSICS §1, D3). Predicted from the physics and the offered mix,
@@ -428,6 +461,7 @@ pub struct SeriesRow {
     pub stave_memory_bandwidth_tok_per_s: Option<f64>,
     pub stave_kv_capacity_tok_per_s: Option<f64>,
     pub stave_power_tok_per_s: Option<f64>,
+    pub stave_cooling_tok_per_s: Option<f64>,
     /// Fleet label that held longest in the interval (key of `Constraint`).
     pub binding: &'static str,
     /// Output tokens per second.
@@ -436,12 +470,22 @@ pub struct SeriesRow {
     pub gpu_active_w: f64,
     pub gpu_idle_w: f64,
     pub node_overhead_w: f64,
+    /// (static PUE − 1) · IT.
     pub pue_overhead_w: f64,
+    /// Losses of the power tree, and what the cooling plants draw; 0 with a static PUE.
+    pub loss_w: f64,
+    pub cooling_w: f64,
     pub it_w: f64,
     pub facility_w: f64,
     /// Mean facility cap; empty without one.
     pub cap_facility_w: Option<f64>,
     pub pue: f64,
+    /// Outdoors at the end of the interval; empty without weather.
+    pub wet_bulb_c: Option<f64>,
+    pub dry_bulb_c: Option<f64>,
+    /// Warmest supply temperature of the zones at the end of the interval, and its zone; empty without zones.
+    pub supply_c: Option<f64>,
+    pub supply_zone: String,
     /// At the end of the interval: waiting, running requests; replicas waiting for watts.
     pub queue: u64,
     pub running: u64,

@@ -1,5 +1,6 @@
 //! The label of a replica: the rule of PHYSICS D5, the same for both engines.
 
+use crate::control::Hold;
 use crate::fleet::Pool;
 use crate::ledger::Label;
 use crate::physics::clock::Clock;
@@ -19,21 +20,26 @@ pub struct Cause {
     pub refused: Label,
 }
 
-/// The cause of iterations in a power state at a clock. `gpu_cap`: the clock is held by a limit on the GPUs.
-pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, gpu_cap: bool) -> Cause {
+/// The cause of iterations in a power state at a clock; `hold` keeps the clock from being full.
+pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, hold: Hold) -> Cause {
     let full = pool.step.at_state(state, &Clock::FULL).parts;
-    cause_from(pool, state, &full, clock, gpu_cap)
+    cause_from(pool, state, &full, clock, hold)
 }
 
 /// As [`cause`], where the step at full clock is known.
-pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clock, gpu_cap: bool) -> Cause {
+pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clock, hold: Hold) -> Cause {
     let slowed = clock.share < Clock::FULL.share;
     let parts = if slowed { pool.step.at_state(state, clock).parts } else { *full };
     let step_s = parts.total_s();
     if slowed {
         let full_s = full.total_s();
         if step_s > SLOWDOWN * full_s {
-            let label = if gpu_cap { Label::PowerGpuCap } else { Label::PowerMeter };
+            let label = match hold {
+                Hold::GpuCap => Label::PowerGpuCap,
+                Hold::GpuTemperature => Label::Cooling,
+                // Told apart from a zone by whoever knows what holds the site.
+                Hold::Site | Hold::Free => Label::PowerMeter,
+            };
             return Cause { step_s, plain: label, refused: label };
         }
     }

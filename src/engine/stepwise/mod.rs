@@ -43,6 +43,7 @@ enum Rank {
     IterationStart,
     Patience,
     Overdue,
+    Building,
     CapStep,
     Release,
     Retry,
@@ -122,6 +123,7 @@ impl<'a> Stepwise<'a> {
                 Rank::IterationStart => self.iteration_start(now_fs, number)?,
                 Rank::Patience => self.patience(now_fs, number),
                 Rank::Overdue => self.overdue(now_fs, number),
+                Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number),
                 Rank::Release => self.setup.power.release(now_fs, number),
                 Rank::Retry => self.ask(now_fs, number),
@@ -264,7 +266,7 @@ impl<'a> Stepwise<'a> {
         if let Some(next) = levels.get(self.cap_next[site]) {
             self.pending.insert((next.from_fs, Rank::CapStep, site));
         }
-        self.setup.power.set_budget(now_fs, site, level.it_nw);
+        self.setup.power.set_cap(now_fs, site, &level);
     }
 
     fn tick(&mut self, now_fs: i128) {
@@ -288,6 +290,16 @@ impl<'a> Stepwise<'a> {
                 }
                 Effect::ReleaseAt(site, at_fs) => {
                     self.pending.insert((at_fs, Rank::Release, site));
+                }
+                // The building has one next event: a newer one replaces the older.
+                Effect::BuildingAt(site, at_fs) => {
+                    self.pending.retain(|&(_, rank, number)| rank != Rank::Building || number != site);
+                    self.pending.insert((at_fs, Rank::Building, site));
+                }
+                Effect::Relabel(site) => {
+                    for number in self.setup.fleet.sites[site].replicas.clone() {
+                        self.relabel(now_fs, number);
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Prompt, Sequence};
 use super::{PlantedFault, Rank, Stepwise};
-use crate::control::Grant;
+use crate::control::{Grant, Held};
 use crate::engine::SimError;
 use crate::engine::setup::Setup;
 use crate::ledger::outcome::RequestOutcome;
@@ -173,7 +173,7 @@ impl Stepwise<'_> {
         self.replicas[number].asked = Some(state);
         self.replicas[number].recheck_fs = None;
         match grant {
-            Grant::Run { clock, it_nw, gpu_nw } => {
+            Grant::Run { clock, it_nw, gpu_nw, hold } => {
                 self.post_rest(now_fs, number);
                 let replica = &mut self.replicas[number];
                 if replica.rest_since_fs.is_none() && clock != replica.clock {
@@ -181,7 +181,7 @@ impl Stepwise<'_> {
                 }
                 replica.rest_since_fs = None;
                 replica.cause =
-                    Some(cause(pool_of(self.setup, number), &state, &clock, local.share <= clock.share));
+                    Some(cause(pool_of(self.setup, number), &state, &clock, hold));
                 (replica.clock, replica.it_nw, replica.gpu_nw) = (clock, it_nw, gpu_nw);
                 self.iterate(now_fs, number);
             }
@@ -300,6 +300,9 @@ impl Stepwise<'_> {
             }
             _ => Label::Demand,
         };
+        // Control knows which of its limits holds the site's clocks.
+        let zone_holds = matches!(self.setup.power.held(pool.site), Held::Zone(_));
+        let label = if label == Label::PowerMeter && zone_holds { Label::Cooling } else { label };
         if label != replica.label {
             self.setup.ledger.label(now_fs, pool_number, pool.gpus_per_replica, replica.label, label);
             self.replicas[number].label = label;

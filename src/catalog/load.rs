@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::Catalog;
 use super::entry::{Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Sourced};
 use super::model::Model;
+use super::quality::{Answering, QualityTier};
 
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/configs/catalog");
 
@@ -62,6 +63,8 @@ struct File {
     nodes: Vec<Spanned<Node>>,
     #[serde(default)]
     engines: Vec<Spanned<Engine>>,
+    #[serde(default)]
+    quality_tiers: Vec<Spanned<QualityTier>>,
 }
 
 /// Where an entry stands.
@@ -86,6 +89,7 @@ struct Draft {
     models: Vec<(At, Model)>,
     nodes: Vec<(At, Node)>,
     engines: Vec<(At, Engine)>,
+    quality_tiers: Vec<(At, QualityTier)>,
 }
 
 impl Catalog {
@@ -137,6 +141,7 @@ impl Catalog {
         merge(&mut draft.models, overlay.models, |model| &model.name);
         merge(&mut draft.nodes, overlay.nodes, |node| &node.name);
         merge(&mut draft.engines, overlay.engines, |engine| &engine.name);
+        merge(&mut draft.quality_tiers, overlay.quality_tiers, |tier| &tier.name);
         draft.finish()
     }
 
@@ -150,6 +155,7 @@ impl Catalog {
         merge(&mut draft.models, own.models, |model| &model.name);
         merge(&mut draft.nodes, own.nodes, |node| &node.name);
         merge(&mut draft.engines, own.engines, |engine| &engine.name);
+        merge(&mut draft.quality_tiers, own.quality_tiers, |tier| &tier.name);
         draft.finish()
     }
 }
@@ -202,6 +208,20 @@ impl Draft {
                 cite(&mut engine.per_moe_layer_us.source, sources);
                 cite(&mut engine.per_fp8_moe_layer_us.source, sources);
             },
+        )?;
+        add_all(
+            name,
+            &mut self.quality_tiers,
+            file.quality_tiers,
+            |tier| &tier.name,
+            |tier| {
+                let QualityTier { name: _, default_up_to_b, sigma, easy, medium, hard } = tier;
+                cite_all(default_up_to_b.iter_mut().chain([sigma]), sources);
+                for answering in [easy, medium, hard] {
+                    let Answering { a0, a1, mean_thinking_tok } = answering;
+                    cite_all([a0, a1, mean_thinking_tok], sources);
+                }
+            },
         )
     }
 
@@ -216,11 +236,15 @@ impl Draft {
         for (at, node) in &self.nodes {
             check_node(node).map_err(|message| at.error(message))?;
         }
+        for (at, tier) in &self.quality_tiers {
+            tier.check().map_err(|message| at.error(message))?;
+        }
         Ok(Catalog {
             gpus: without_places(self.gpus),
             models: without_places(self.models),
             nodes: without_places(self.nodes),
             engines: without_places(self.engines),
+            quality_tiers: without_places(self.quality_tiers),
         })
     }
 }

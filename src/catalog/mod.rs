@@ -1,4 +1,4 @@
-//! GPUs, models, nodes, serving engines: typed look-ups over `configs/catalog/*.yaml`.
+//! GPUs, models, nodes, serving engines, quality tiers: typed look-ups over `configs/catalog/*.yaml`.
 //!
 //! The files are embedded; [`Catalog::with_overlay`] adds a user's own, or replaces entries by name.
 //! Every number says where it comes from ([`Sourced`]).
@@ -7,6 +7,7 @@ mod entry;
 mod load;
 mod model;
 mod provenance;
+mod quality;
 mod replica;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use entry::{
 pub use load::CatalogError;
 pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
 pub use provenance::weakest;
+pub use quality::{Answering, Difficulty, QualityTier};
 pub use replica::{Arithmetic, arithmetic, gpu_power, node_power, replica};
 
 /// All entries, in the order of the files.
@@ -26,6 +28,7 @@ pub struct Catalog {
     models: Vec<Model>,
     nodes: Vec<Node>,
     engines: Vec<Engine>,
+    quality_tiers: Vec<QualityTier>,
 }
 
 impl Catalog {

@@ -29,11 +29,12 @@ pub fn build_fleet(resolved: &Resolved) -> Result<Fleet, Vec<Problem>> {
 
 /// Open the workload; the text of an error has the file's line, or the scenario's.
 pub fn open_workload(resolved: &Resolved) -> Result<Workload, String> {
-    Workload::open(&resolved.scenario, &resolved.base_dir).map_err(|error| match &error.file {
-        None => {
-            resolved.render_problems(&[Problem { path: error.field.clone(), message: error.message.clone() }])
+    Workload::open(&resolved.scenario, &resolved.base_dir, &resolved.catalog).map_err(|error| {
+        match &error.file {
+            None => resolved
+                .render_problems(&[Problem { path: error.field.clone(), message: error.message.clone() }]),
+            Some(_) => error.to_string(),
         }
-        Some(_) => error.to_string(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::control::PowerControl;
 use crate::fleet::Fleet;
+use crate::ledger::quality;
 use crate::ledger::staves::Mix;
 use crate::ledger::{Ledger, Terms};
 use crate::physics::fs_from_s;
@@ -65,8 +66,8 @@ pub struct Setup {
 pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError> {
     let scenario = &resolved.scenario;
     let fleet = Fleet::build(scenario, &resolved.catalog).map_err(SimError::Scenario)?;
-    let workload =
-        Workload::open(scenario, &resolved.base_dir).map_err(|error| SimError::Input(error.to_string()))?;
+    let workload = Workload::open(scenario, &resolved.base_dir, &resolved.catalog)
+        .map_err(|error| SimError::Input(error.to_string()))?;
     let stream = workload.stream().map_err(|error| SimError::Input(error.to_string()))?;
     let ms = |limit: Option<f64>| limit.map(|ms| fs_from_s(ms * 1e-3));
     let classes: Vec<ClassRules> = scenario
@@ -96,13 +97,16 @@ pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError
         .collect();
     let mixes: Vec<Mix> = (0..fleet.pools.len())
         .map(|pool| {
-            let open: Vec<usize> =
-                (0..classes.len()).filter(|&c| fleet.pools_of_class[c].contains(&(pool as u16))).collect();
-            offered_mix(scenario, workload.mix(), &open)
+            let open: Vec<Part> = (0..classes.len())
+                .filter_map(|class| part_of(&fleet, &workload, class, pool as u16))
+                .collect();
+            offered_mix(scenario, &open)
         })
         .collect();
     let warm_up_fs = fs_from_s(scenario.warm_up_s);
-    let ledger = Ledger::new(&fleet, terms, &mixes, warm_up_fs, scenario.report.interval_s, keep_requests);
+    let mut ledger =
+        Ledger::new(&fleet, terms, &mixes, warm_up_fs, scenario.report.interval_s, keep_requests);
+    ledger.judge(quality::promises(scenario, &resolved.catalog, &workload));
     let (router, loads) = router::build(&scenario.routing, &fleet);
     Ok(Setup {
         power: PowerControl::new(&fleet),
@@ -120,14 +124,37 @@ pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError
     })
 }
 
+/// What of a class a pool is open to: all of it, or the problems with one of the predictor's flags.
+struct Part {
+    class: usize,
+    mix: ClassMix,
+    /// Share of the class's requests.
+    share: f64,
+    /// Mean output of the whole class [tokens].
+    class_output_tok: f64,
+}
+
+fn part_of(fleet: &Fleet, workload: &Workload, class: usize, pool: u16) -> Option<Part> {
+    let whole = workload.mix()[class];
+    let by_flag = &workload.mix_by_flag()[class];
+    let mix = match [0, 1].map(|flag: usize| fleet.pools_by_flag[class][flag].contains(&pool)) {
+        [true, true] => whole,
+        [true, false] => by_flag[0],
+        [false, true] => by_flag[1],
+        [false, false] => return None,
+    };
+    let share = mix.n as f64 / whole.n.max(1) as f64;
+    Some(Part { class, mix, share, class_output_tok: whole.mean_output_tok })
+}
+
 /// Mean tokens of the classes a pool is open to, by their share of requests. Closed loops fill whatever is free,
 /// so where there are any, they are the mix: in proportion to in_flight over the time a request stays.
-fn offered_mix(scenario: &crate::scenario::Scenario, mixes: &[ClassMix], classes: &[usize]) -> Mix {
+fn offered_mix(scenario: &crate::scenario::Scenario, parts: &[Part]) -> Mix {
     let in_flight = |class: usize| match &scenario.workload.classes[class].arrivals {
         Arrivals::ClosedLoop(closed) => Some(closed.in_flight as f64),
         _ => None,
     };
-    let any_closed = classes.iter().any(|&class| in_flight(class).is_some());
+    let any_closed = parts.iter().any(|part| in_flight(part.class).is_some());
     let mut sum = Mix {
         prompt_tok: 0.0,
         output_tok: 0.0,
@@ -137,10 +164,9 @@ fn offered_mix(scenario: &crate::scenario::Scenario, mixes: &[ClassMix], classes
         tpot_s: None,
     };
     let mut total = 0.0;
-    for &class in classes {
-        let mix = &mixes[class];
+    for &Part { class, ref mix, share, class_output_tok } in parts {
         let weight = match (in_flight(class), mix.requests_per_s) {
-            (Some(slots), _) => slots / mix.mean_output_tok.max(1.0),
+            (Some(slots), _) => slots * share / class_output_tok.max(1.0),
             (None, Some(rate)) if !any_closed => rate,
             _ => 0.0,
         };

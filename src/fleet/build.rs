@@ -6,8 +6,8 @@ use crate::physics::clock::{Clock, ClockLaw};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
 use crate::physics::step::{Draw, PowerLaw, PowerSource, StepLaw};
-use crate::scenario::Problem;
 use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
+use crate::scenario::{Problem, quality};
 
 /// Seconds in an hour.
 const S_PER_H: f64 = 3600.0;
@@ -25,6 +25,7 @@ impl Fleet {
             pool_of: Vec::new(),
             graph: FleetGraph::default(),
             pools_of_class: Vec::new(),
+            pools_by_flag: Vec::new(),
         };
         for (s, site) in scenario.fleet.sites.iter().enumerate() {
             fleet.graph.add_meter(format!("{}.meter", site.name));
@@ -56,17 +57,34 @@ impl Fleet {
                 policy: policy.clone(),
             });
         }
-        fleet.pools_of_class = scenario
+        fleet.pools_by_flag = scenario
             .workload
             .classes
             .iter()
             .map(|class| {
-                let open = |pool: &Pool| class.model.as_ref().is_none_or(|model| *model == pool.model);
-                (0..fleet.pools.len()).filter(|&p| open(&fleet.pools[p])).map(|p| p as u16).collect()
+                let models = match (&class.model, quality::routed_models(scenario, class)) {
+                    (Some(model), _) => [Some(model.as_str()); 2],
+                    (None, Some(routed)) => routed.map(Some),
+                    (None, None) => [None; 2],
+                };
+                models.map(|model| {
+                    let open = |pool: &Pool| model.is_none_or(|model| model == pool.model);
+                    (0..fleet.pools.len()).filter(|&p| open(&fleet.pools[p])).map(|p| p as u16).collect()
+                })
             })
             .collect();
-        for (c, pools) in fleet.pools_of_class.iter().enumerate() {
-            if pools.is_empty() && problems.is_empty() {
+        fleet.pools_of_class = fleet
+            .pools_by_flag
+            .iter()
+            .map(|[others, hard]: &[Vec<u16>; 2]| {
+                let mut both = [others.as_slice(), hard.as_slice()].concat();
+                both.sort_unstable();
+                both.dedup();
+                both
+            })
+            .collect();
+        for (c, pools) in fleet.pools_by_flag.iter().enumerate() {
+            if pools.iter().any(Vec::is_empty) && problems.is_empty() {
                 problems.push(Problem {
                     path: format!("workload.classes.{c}.model"),
                     message: "no pool serves this class; name a pool's model or leave it out".into(),

@@ -25,6 +25,8 @@ pub struct Fleet {
     pub graph: FleetGraph,
     /// By class: the pools that may serve it.
     pub pools_of_class: Vec<Vec<u16>>,
+    /// Of them, those for problems not flagged hard, and for problems flagged hard.
+    pub pools_by_flag: Vec<[Vec<u16>; 2]>,
 }
 
 /// A site behind one utility meter.

@@ -3,6 +3,7 @@
 use super::binding::{BindingBook, CELL_FS, Label};
 use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, ShedBy};
+use super::quality::{Promise, QualityBook};
 use super::staves::{Mix, PoolStaves};
 use crate::control::PowerControl;
 use crate::fleet::Fleet;
@@ -145,6 +146,8 @@ pub struct Ledger {
     pub(super) in_flight: u64,
     pub(super) shed: ShedBy,
     pub(super) met_slo: u64,
+    pub(super) useful: u64,
+    pub(super) quality: QualityBook,
     pub(super) window_done: u64,
     pub(super) window_completed: u64,
     pub(super) window_met: u64,
@@ -206,6 +209,8 @@ impl Ledger {
             in_flight: 0,
             shed: ShedBy::default(),
             met_slo: 0,
+            useful: 0,
+            quality: QualityBook::default(),
             window_done: 0,
             window_completed: 0,
             window_met: 0,
@@ -232,6 +237,11 @@ impl Ledger {
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
         }
+    }
+
+    /// Judge the answers of classes that promise something; before the first request.
+    pub fn judge(&mut self, promises: Vec<Option<Promise>>) {
+        self.quality = QualityBook::new(promises);
     }
 
     /// A request arrives, whatever becomes of it.
@@ -301,14 +311,17 @@ impl Ledger {
                 && terms.tpot_fs.is_none_or(|limit| now_fs - first <= limit * gaps);
             self.completed += 1;
             self.completed_output_tokens += tokens;
+            let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
             self.met_slo += u64::from(met);
-            self.useful_tokens += if met { tokens } else { 0 };
-            if met {
+            self.useful += u64::from(useful);
+            self.useful_tokens += if useful { tokens } else { 0 };
+            self.quality.answered(request, useful, in_window);
+            if useful {
                 self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
             }
             let interval = self.interval_at(now_fs);
             interval.completed += 1;
-            interval.useful_tokens += if met { tokens } else { 0 };
+            interval.useful_tokens += if useful { tokens } else { 0 };
             if in_window {
                 self.window_completed += 1;
                 self.window_met += u64::from(met);
@@ -541,6 +554,8 @@ impl Ledger {
                 finish_fs,
                 prompt_tok: request.prompt_tok,
                 output_tok: request.output_tok,
+                thinking_tok: request.thinking_tok,
+                attempt: request.attempt,
                 replica: departure.replica,
                 outcome: departure.outcome,
             });

@@ -4,6 +4,7 @@ pub mod binding;
 pub mod book;
 pub mod latency;
 pub mod outcome;
+pub mod quality;
 mod report;
 pub mod staves;
 

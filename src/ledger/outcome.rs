@@ -4,7 +4,11 @@
 //! SI units. Counts (`requests`, `tokens`, `energy_j`) cover the whole run; rates, percentiles, shares
 //! and per-token figures cover the measured window, warm-up excluded.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+
+use crate::workload::Attempt;
 
 /// Version of `summary.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -38,6 +42,10 @@ pub struct Summary {
     pub energy_j: Energy,
     pub j_per_output_token: PerBoundary,
     pub j_per_useful_token: PerBoundary,
+    /// Energy of the whole fleet per accepted answer (see `quality`); null without any.
+    pub j_per_accepted_answer: PerBoundary,
+    /// Answers of classes with difficulty; null without such a class.
+    pub quality: Option<Quality>,
     pub power_w: PowerSummary,
     pub pue: MeanMinMax,
     pub staves_tok_per_s: Staves,
@@ -87,10 +95,63 @@ pub struct Requests {
     pub in_flight: u64,
     /// Completed within their SLO.
     pub met_slo: u64,
-    /// Met SLO and quality; without quality targets the same as `met_slo`.
+    /// Completed with a right answer, of classes with difficulty; null without such a class.
+    pub met_quality: Option<u64>,
+    /// Met their SLO and, where their class has difficulty, answered right.
     pub useful: u64,
     /// Shed by cause; their sum is `shed`.
     pub shed_by: ShedBy,
+}
+
+/// Answers of classes with difficulty. `accepted_answers` counts over the whole run; shares and means are of
+/// requests completed in the measured window, and null without any.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Quality {
+    /// Share of right answers.
+    pub accuracy: Option<f64>,
+    /// Right and within the SLO.
+    pub accepted_answers: u64,
+    pub mean_thinking_tok: Option<f64>,
+    /// By the class's name.
+    pub by_class: BTreeMap<String, ClassQuality>,
+}
+
+/// Answers of one class.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct ClassQuality {
+    pub answered: u64,
+    pub accuracy: Option<f64>,
+    /// By the closed form, over all its problems; null where only the trace knows their difficulty.
+    pub expected_accuracy: Option<f64>,
+    /// `quality_target`.
+    pub target: Option<f64>,
+    /// Whether `accuracy` reaches the target; null without either.
+    pub target_met: Option<bool>,
+    /// Whole run.
+    pub accepted_answers: u64,
+    pub mean_thinking_tok: Option<f64>,
+    /// Share of answers whose thinking the budget ended early.
+    pub cut_off_share: Option<f64>,
+    /// Share of answered problems that were flagged hard.
+    pub flagged_hard_share: Option<f64>,
+    /// Quality tier that answers problems not flagged hard.
+    pub tier: String,
+    /// Quality tier that answers problems flagged hard.
+    pub tier_flagged_hard: String,
+    pub by_difficulty: BTreeMap<&'static str, DifficultyQuality>,
+}
+
+/// Answers to problems of one difficulty.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct DifficultyQuality {
+    pub answered: u64,
+    pub accuracy: Option<f64>,
+    pub mean_thinking_tok: Option<f64>,
+    pub cut_off_share: Option<f64>,
+    pub flagged_hard_share: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -404,6 +465,10 @@ pub struct RequestRow {
     pub finish_fs: Option<i128>,
     pub prompt_tok: u32,
     pub output_tok: u32,
+    /// Of the output tokens.
+    pub thinking_tok: u32,
+    /// Problem and answer; columns of their own where any class has difficulty.
+    pub attempt: Attempt,
     /// Global replica number; absent if refused before routing.
     pub replica: Option<u32>,
     pub outcome: RequestOutcome,

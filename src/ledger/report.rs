@@ -64,7 +64,8 @@ impl Ledger {
                 shed,
                 in_flight: self.in_flight,
                 met_slo: self.met_slo,
-                useful: self.met_slo,
+                met_quality: self.quality.correct(),
+                useful: self.useful,
                 shed_by: self.shed.clone(),
             },
             tokens: Tokens {
@@ -90,6 +91,8 @@ impl Ledger {
             slo_attainment: (self.window_done > 0).then(|| self.window_met as f64 / self.window_done as f64),
             j_per_output_token: per_token(&window, window_tokens),
             j_per_useful_token: per_token(&window, tokens_f64(self.window_useful_tokens)),
+            j_per_accepted_answer: per_token(&window, self.quality.accepted_in_window() as f64),
+            quality: self.quality.report(),
             energy_j: total,
             power_w,
             pue: MeanMinMax { mean: pue_mean, min: pue_of(f64::min), max: pue_of(f64::max) },
@@ -109,7 +112,7 @@ impl Ledger {
                     binding: self.binding.report(fleet, Some(s)),
                 })
                 .collect(),
-            sources: source_notes(fleet),
+            sources: source_notes(fleet, self.quality.sources()),
             scenario: frame.scenario.clone(),
             engine: frame.engine.clone(),
             notes: std::mem::take(&mut frame.notes),
@@ -171,6 +174,12 @@ impl Ledger {
                 "{} requests were shed on arrival because they could never fit the KV cache of a replica",
                 self.shed.too_long
             ));
+        }
+        if self.quality.shares_fleet() {
+            frame.notes.push(
+                "joules per accepted answer hold the whole fleet's energy, also that of classes without difficulty"
+                    .into(),
+            );
         }
         if self.window_fs >= end_fs {
             frame.notes.push("nothing was measured: the run ended within its warm-up".into());
@@ -475,13 +484,18 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
         .collect()
 }
 
-/// Catalog entries of all pools, each once, in order of first use.
-fn source_notes(fleet: &Fleet) -> Vec<SourceNote> {
+/// Catalog entries of all pools, then those of answers, each once, in order of first use.
+fn source_notes<'a>(fleet: &Fleet, answers: impl Iterator<Item = &'a SourceNote>) -> Vec<SourceNote> {
     let mut notes: Vec<SourceNote> = Vec::new();
     for (entry, quality, source) in fleet.pools.iter().flat_map(|pool| &pool.sources) {
         let note = SourceNote { entry: entry.clone(), quality: quality.clone(), source: source.clone() };
         if !notes.contains(&note) {
             notes.push(note);
+        }
+    }
+    for note in answers {
+        if !notes.contains(note) {
+            notes.push(note.clone());
         }
     }
     notes

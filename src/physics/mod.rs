@@ -6,6 +6,7 @@
 pub mod bucket;
 pub mod clock;
 pub mod energy;
+pub mod normal;
 pub mod power;
 pub mod roofline;
 pub mod series;

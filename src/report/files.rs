@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::numbers::exact_seconds;
-use crate::ledger::outcome::{EngineInfo, Outcome, RequestRow, SeriesRow, Summary};
+use crate::ledger::outcome::{EngineInfo, Outcome, RequestOutcome, RequestRow, SeriesRow, Summary};
 
 /// `summary.json`: pretty-printed, every number finite or null. What depends on the machine
 /// (`engine.wall_s`, `engine.requests_per_s`) is null, so that the same scenario gives the same bytes.
@@ -55,13 +55,15 @@ pub(super) fn timeseries_csv(series: &[SeriesRow]) -> Result<String, csv::Error>
 }
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.
-pub(super) fn requests_csv(requests: &[RequestRow]) -> String {
+/// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed.
+pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> String {
     let mut out = String::with_capacity(64 * (requests.len() + 2));
-    out.push_str("index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome\n");
+    out.push_str("index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome");
+    out.push_str(if with_quality { ",difficulty,flagged,thinking_tok,correct\n" } else { "\n" });
     for r in requests {
         let instant = |fs: Option<i128>| fs.map(exact_seconds).unwrap_or_default();
         // Writing to a String cannot fail.
-        let _ = writeln!(
+        let _ = write!(
             out,
             "{},{},{},{},{},{},{},{},{}",
             r.index,
@@ -74,6 +76,21 @@ pub(super) fn requests_csv(requests: &[RequestRow]) -> String {
             r.replica.map(|n| n.to_string()).unwrap_or_default(),
             r.outcome.key()
         );
+        if with_quality {
+            let _ = match r.attempt.difficulty() {
+                None => write!(out, ",,,,"),
+                Some(difficulty) => {
+                    let correct = match r.outcome {
+                        RequestOutcome::Completed if r.attempt.correct() => "true",
+                        RequestOutcome::Completed => "false",
+                        _ => "",
+                    };
+                    let (name, flagged) = (difficulty.name(), r.attempt.flagged_hard());
+                    write!(out, ",{name},{flagged},{},{correct}", r.thinking_tok)
+                }
+            };
+        }
+        out.push('\n');
     }
     out
 }
@@ -81,8 +98,9 @@ pub(super) fn requests_csv(requests: &[RequestRow]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::outcome::RequestOutcome;
+    use crate::catalog::Difficulty;
     use crate::report::sample;
+    use crate::workload::Attempt;
 
     #[test]
     fn requests_are_exact_to_the_femtosecond() {
@@ -95,6 +113,8 @@ mod tests {
                 finish_fs: Some(1_250_000_000_000_000),
                 prompt_tok: 12,
                 output_tok: 3,
+                thinking_tok: 2,
+                attempt: Attempt::new(Difficulty::Medium, true, true, false),
                 replica: Some(7),
                 outcome: RequestOutcome::Completed,
             },
@@ -106,15 +126,24 @@ mod tests {
                 finish_fs: None,
                 prompt_tok: 1,
                 output_tok: 1,
+                thinking_tok: 0,
+                attempt: Attempt::NONE,
                 replica: None,
                 outcome: RequestOutcome::ShedQueueFull,
             },
         ];
         assert_eq!(
-            requests_csv(&rows),
+            requests_csv(&rows, false),
             "index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome\n\
              0,1,0.000000000000001,1,1.25,12,3,7,completed\n\
              1,0,604799.999999999999999,,,1,1,,shed_queue_full\n"
+        );
+        assert_eq!(
+            requests_csv(&rows, true),
+            "index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome,\
+             difficulty,flagged,thinking_tok,correct\n\
+             0,1,0.000000000000001,1,1.25,12,3,7,completed,medium,true,2,false\n\
+             1,0,604799.999999999999999,,,1,1,,shed_queue_full,,,,\n"
         );
     }
 

@@ -75,7 +75,7 @@ pub fn write(
     })?;
     put("timeseries.csv", series.as_bytes())?;
     if let Some(requests) = &outcome.requests {
-        put("requests.csv", files::requests_csv(requests).as_bytes())?;
+        put("requests.csv", files::requests_csv(requests, outcome.summary.quality.is_some()).as_bytes())?;
     }
     if figures {
         let folder = staging.path().join("figures");

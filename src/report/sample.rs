@@ -156,6 +156,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             shed: 1_000,
             in_flight: 34,
             met_slo: 116_000,
+            met_quality: None,
             useful: 116_000,
             shed_by: ShedBy { patience: 900, queue_full: 100, too_long: 0 },
         },
@@ -182,6 +183,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
         slo_attainment: Some(0.9667),
         j_per_output_token: per(output),
         j_per_useful_token: per(output * 0.97),
+        j_per_accepted_answer: PerBoundary::default(),
+        quality: None,
         staves_tok_per_s: staves,
         tpf: Tpf {
             k_eff_flop_per_s: Some(3.1e16),

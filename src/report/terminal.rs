@@ -220,6 +220,7 @@ fn service(page: &mut Page, summary: &Summary) {
     });
     let latencies = &summary.latency_s;
     page.parts("SLO       ", &[met]);
+    quality(page, summary);
     page.parts("Latency   ", &[latency("TTFT", &latencies.ttft), latency("TPOT", &latencies.tpot)]);
 
     let r = &summary.requests;
@@ -238,6 +239,23 @@ fn service(page: &mut Page, summary: &Summary) {
         format!("{} in flight", count(r.in_flight)),
     ];
     page.parts("Requests  ", &parts);
+}
+
+fn quality(page: &mut Page, summary: &Summary) {
+    let Some(quality) = &summary.quality else { return };
+    let mut parts = vec![
+        quality
+            .accuracy
+            .map_or("nothing answered".into(), |a| format!("{} % right", significant(a * 100.0, 3))),
+        format!("{} accepted", count(quality.accepted_answers)),
+    ];
+    if let Some(joules) = summary.j_per_accepted_answer.facility {
+        parts.push(format!("{} each, facility", quantity(joules, "J")));
+    }
+    if let Some(tokens) = quality.mean_thinking_tok {
+        parts.push(format!("{} tokens of thought on average", count(tokens.round() as u64)));
+    }
+    page.parts("Quality   ", &parts);
 }
 
 fn binding(page: &mut Page, outcome: &Outcome) {

@@ -29,6 +29,8 @@ fn writes_all_files_replaces_them_and_leaves_nothing_beside() {
         finish_fs: None,
         prompt_tok: 1,
         output_tok: 1,
+        thinking_tok: 0,
+        attempt: crate::workload::Attempt::NONE,
         replica: None,
         outcome: RequestOutcome::InFlight,
     }]);

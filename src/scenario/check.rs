@@ -6,10 +6,11 @@ use std::path::Path;
 use super::lookup::{self, Kind};
 use super::nearest::suggestion;
 use super::types::{
-    Affine, Arrivals, Batching, CapFraction, Class, Energy, Length, Policy, Pool, Scenario, Site, StepLaw,
+    Affine, Arrivals, Batching, ByDifficulty, CapFraction, Class, DifficultyMix, Energy, Length, Policy,
+    Pool, Reasoning, Routing, Scenario, Site, StepLaw,
 };
-use super::{Problem, inputs};
-use crate::catalog::Catalog;
+use super::{Problem, inputs, quality};
+use crate::catalog::{Catalog, Difficulty};
 
 /// Longest run [s], about 31 years: far from where integer femtoseconds end.
 const MAX_DURATION_S: f64 = 1e9;
@@ -27,6 +28,8 @@ const MAX_INTERVALS: f64 = 5e6;
 const MIN_STEP_US: f64 = 1e-3;
 /// Longest step of an own step law [µs]: eleven days.
 const MAX_STEP_US: f64 = 1e12;
+/// How far shares may be from summing to 1: what decimal fractions leave.
+const SHARE_SLACK: f64 = 1e-6;
 
 /// All problems of a scenario whose defaults are filled in.
 pub(crate) fn all(scenario: &Scenario, base_dir: &Path, catalog: &Catalog) -> Vec<Problem> {
@@ -34,6 +37,7 @@ pub(crate) fn all(scenario: &Scenario, base_dir: &Path, catalog: &Catalog) -> Ve
     check.run(scenario);
     check.workload(scenario, catalog);
     check.models(scenario, catalog);
+    check.routing(scenario, catalog);
     check.fleet(scenario, catalog);
     check.inputs(scenario, base_dir);
     check.problems
@@ -134,10 +138,54 @@ impl Check {
             "a time of day, 0 to below 24",
         );
         self.positive("report.interval_s", scenario.report.interval_s, MAX_DURATION_S);
-        if let super::types::Routing::LeastLoaded(least_loaded) = &scenario.routing
+    }
+
+    fn routing(&mut self, scenario: &Scenario, catalog: &Catalog) {
+        self.probe("routing", &scenario.routing);
+        let Routing::DifficultyAware(aware) = &scenario.routing else { return };
+        let path = "routing.difficulty_aware";
+        self.served_model(&format!("{path}.easy"), &aware.easy, scenario, catalog);
+        self.served_model(&format!("{path}.hard"), &aware.hard, scenario, catalog);
+        self.probe(&format!("{path}.within"), &aware.within);
+        if matches!(*aware.within, Routing::DifficultyAware(_)) {
+            self.refuse(
+                format!("{path}.within"),
+                "spreads requests over the replicas of one model: use another router, such as power_of_two",
+            );
+        }
+        let decides = |class: &Class| class.difficulty.is_some() && class.model.is_none();
+        if !scenario.workload.classes.iter().any(decides) {
+            self.refuse(
+                path,
+                format!(
+                    "has nothing to decide: no class without a model of its own has `difficulty`, so all would go to '{}'",
+                    aware.easy
+                ),
+            );
+        }
+    }
+
+    fn probe(&mut self, path: &str, routing: &Routing) {
+        if let Routing::LeastLoaded(least_loaded) = routing
             && let Some(probe) = least_loaded.probe
         {
-            self.count("routing.least_loaded.probe", probe.into(), u32::MAX.into());
+            self.count(&format!("{path}.least_loaded.probe"), probe.into(), u32::MAX.into());
+        }
+    }
+
+    /// A model that is known and that a pool serves.
+    fn served_model(&mut self, path: &str, model: &str, scenario: &Scenario, catalog: &Catalog) {
+        let mut served: Vec<&str> = scenario
+            .fleet
+            .sites
+            .iter()
+            .flat_map(|site| &site.pools)
+            .map(|pool| pool.model.as_str())
+            .collect();
+        if self.model(path, model, scenario, catalog) && !served.contains(&model) {
+            served.sort_unstable();
+            served.dedup();
+            self.refuse(path, format!("no pool serves '{model}'; pools serve {}", served.join(", ")));
         }
     }
 
@@ -158,23 +206,11 @@ impl Check {
             let path = format!("workload.classes.{i}");
             self.class(&path, class);
             if let Some(model) = &class.model {
-                let path = format!("{path}.model");
-                let served: Vec<&str> = scenario
-                    .fleet
-                    .sites
-                    .iter()
-                    .flat_map(|site| &site.pools)
-                    .map(|pool| pool.model.as_str())
-                    .collect();
-                if self.model(&path, model, scenario, catalog) && !served.contains(&model.as_str()) {
-                    let mut distinct = served.clone();
-                    distinct.sort_unstable();
-                    distinct.dedup();
-                    self.refuse(
-                        path,
-                        format!("no pool serves '{model}'; pools serve {}", distinct.join(", ")),
-                    );
-                }
+                self.served_model(&format!("{path}.model"), model, scenario, catalog);
+            }
+            match &class.difficulty {
+                Some(mix) => self.difficulty(&path, class, mix, scenario, catalog),
+                None => self.without_difficulty(&path, class),
             }
         }
     }
@@ -257,6 +293,136 @@ impl Check {
         }
     }
 
+    fn without_difficulty(&mut self, path: &str, class: &Class) {
+        let needs = "needs to know how hard the problems are; add `difficulty` to the class";
+        if class.reasoning.as_ref().is_some_and(|reasoning| *reasoning != Reasoning::None) {
+            self.refuse(format!("{path}.reasoning"), needs);
+        }
+        if class.quality_target.is_some() {
+            self.refuse(format!("{path}.quality_target"), needs);
+        }
+    }
+
+    fn difficulty(
+        &mut self,
+        path: &str,
+        class: &Class,
+        mix: &DifficultyMix,
+        scenario: &Scenario,
+        catalog: &Catalog,
+    ) {
+        let before = self.problems.len();
+        let mix_path = format!("{path}.difficulty");
+        if let Some(share) = &mix.share {
+            self.probabilities(&format!("{mix_path}.share"), share);
+            let sum = share.easy + share.medium + share.hard;
+            if (sum - 1.0).abs() > SHARE_SLACK {
+                self.refuse(format!("{mix_path}.share"), format!("must sum to 1, sums to {sum}"));
+            }
+        } else if !matches!(class.arrivals, Arrivals::Trace(_)) {
+            self.refuse(
+                &mix_path,
+                "share is missing; only a trace with a `difficulty` column brings its own",
+            );
+        }
+        if let Some(flagged_hard) = &mix.flagged_hard {
+            self.probabilities(&format!("{mix_path}.flagged_hard"), flagged_hard);
+        } else if matches!(class.reasoning, Some(Reasoning::Adaptive(_))) {
+            self.refuse(
+                &mix_path,
+                "flagged_hard is missing; adaptive reasoning goes by predicted difficulty",
+            );
+        } else if quality::routed_models(scenario, class).is_some() {
+            self.refuse(
+                &mix_path,
+                "flagged_hard is missing; difficulty_aware routing goes by predicted difficulty",
+            );
+        }
+        self.budgets(&format!("{path}.reasoning"), class, mix);
+        if let Some(target) = class.quality_target {
+            let target_path = format!("{path}.quality_target");
+            self.require(&target_path, target, (0.0..=1.0).contains(&target), "a probability, 0 to 1");
+        }
+        // Names that are wrong anywhere are said already; tiers are looked up through them.
+        if self.problems.len() > before || !self.names_known(scenario, catalog) {
+            return;
+        }
+        match quality::tiers_of_class(scenario, catalog, class) {
+            Err(message) => self.refuse(mix_path, message),
+            Ok(tiers) => {
+                if let (Some(target), Some(share)) = (class.quality_target, &mix.share)
+                    && let Err(most) = quality::smallest_budget(class, &tiers, share, target)
+                {
+                    let message = quality::out_of_reach(catalog, share, &tiers, most, target);
+                    self.refuse(format!("{path}.quality_target"), message);
+                }
+            }
+        }
+    }
+
+    fn budgets(&mut self, path: &str, class: &Class, mix: &DifficultyMix) {
+        let budgets: Vec<(&str, u32)> = match &class.reasoning {
+            None | Some(Reasoning::None) => vec![],
+            Some(Reasoning::Fixed(fixed)) => match fixed.budget_tok {
+                Some(budget_tok) => vec![("fixed.budget_tok", budget_tok)],
+                None if class.quality_target.is_none() => {
+                    self.refuse(path, "budget_tok is missing; give it, or a quality_target to find it by");
+                    vec![]
+                }
+                None if mix.share.is_none() => {
+                    self.refuse(
+                        path,
+                        "budget_tok is missing; it is found by quality_target only with difficulty.share",
+                    );
+                    vec![]
+                }
+                None => vec![],
+            },
+            Some(Reasoning::Adaptive(adaptive)) => vec![
+                ("adaptive.budget_tok.easy", adaptive.budget_tok.easy),
+                ("adaptive.budget_tok.hard", adaptive.budget_tok.hard),
+            ],
+            Some(Reasoning::Oracle(oracle)) => vec![
+                ("oracle.budget_tok.easy", oracle.budget_tok.easy),
+                ("oracle.budget_tok.medium", oracle.budget_tok.medium),
+                ("oracle.budget_tok.hard", oracle.budget_tok.hard),
+            ],
+        };
+        for (name, budget_tok) in budgets {
+            let most = quality::MOST_BUDGET_TOK;
+            self.require(
+                &format!("{path}.{name}"),
+                budget_tok,
+                budget_tok <= most,
+                &format!("at most {most}, longer than any thought"),
+            );
+        }
+    }
+
+    fn probabilities(&mut self, path: &str, values: &ByDifficulty) {
+        for difficulty in Difficulty::ALL {
+            let value = values.of(difficulty);
+            let path = format!("{path}.{}", difficulty.name());
+            self.require(&path, value, (0.0..=1.0).contains(&value), "between 0 and 1");
+        }
+    }
+
+    /// Whether every model and tier that the scenario names exists.
+    fn names_known(&self, scenario: &Scenario, catalog: &Catalog) -> bool {
+        let listed = |name: &str| scenario.models.iter().any(|model| model.name == name);
+        let known = |name: &String| listed(name) || catalog.model(name).is_some();
+        let pools = scenario.fleet.sites.iter().flat_map(|site| &site.pools).map(|pool| &pool.model);
+        let routed = match &scenario.routing {
+            Routing::DifficultyAware(aware) => vec![&aware.easy, &aware.hard],
+            _ => vec![],
+        };
+        scenario.models.iter().all(|model| {
+            catalog.model(&model.catalog).is_some()
+                && model.quality_tier.as_ref().is_none_or(|tier| catalog.quality_tier(tier).is_some())
+        }) && pools.chain(routed).all(known)
+            && scenario.workload.classes.iter().filter_map(|class| class.model.as_ref()).all(known)
+    }
+
     fn length(&mut self, path: &str, length: &Length) {
         let mut tokens =
             |name: &str, tok: u32| self.count(&format!("{path}.{name}"), tok.into(), MAX_TOK.into());
@@ -288,6 +454,9 @@ impl Check {
         for (i, model) in models.iter().enumerate() {
             self.name(&format!("models.{i}.name"), &model.name);
             self.known(&format!("models.{i}.catalog"), &model.catalog, Kind::Model, catalog);
+            if let Some(tier) = &model.quality_tier {
+                self.known(&format!("models.{i}.quality_tier"), tier, Kind::QualityTier, catalog);
+            }
         }
     }
 

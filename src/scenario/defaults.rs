@@ -1,6 +1,6 @@
 //! Defaults that depend on the rest of the scenario: names and token counts.
 
-use super::types::{Arrivals, Lengths, Scenario, default_answer, default_prompt};
+use super::types::{Arrivals, Lengths, Reasoning, Scenario, default_answer, default_prompt};
 
 /// Fill in names and lengths; `file_name` is the scenario's name if it has none.
 pub(crate) fn fill(scenario: &mut Scenario, file_name: &str) {
@@ -11,6 +11,9 @@ pub(crate) fn fill(scenario: &mut Scenario, file_name: &str) {
         if class.lengths.is_none() && !matches!(class.arrivals, Arrivals::Trace(_)) {
             class.lengths = Some(Lengths { prompt: default_prompt(), answer: default_answer() });
         }
+    }
+    for class in scenario.workload.classes.iter_mut().filter(|class| class.difficulty.is_some()) {
+        class.reasoning.get_or_insert(Reasoning::None);
     }
     let sites = scenario.fleet.sites.len();
     let mut site_names: Vec<String> = scenario.fleet.sites.iter().map(|site| site.name.clone()).collect();

@@ -9,6 +9,7 @@ pub(crate) enum Kind {
     Model,
     Node,
     Engine,
+    QualityTier,
 }
 
 impl Kind {
@@ -18,6 +19,7 @@ impl Kind {
             Self::Model => "model",
             Self::Node => "node",
             Self::Engine => "serving engine",
+            Self::QualityTier => "quality tier",
         }
     }
 }
@@ -29,6 +31,7 @@ pub(crate) fn names(catalog: &Catalog, kind: Kind) -> Vec<&str> {
         Kind::Model => catalog.model_names().collect(),
         Kind::Node => catalog.node_names().collect(),
         Kind::Engine => catalog.engine_names().collect(),
+        Kind::QualityTier => catalog.quality_tiers().iter().map(|tier| tier.name.as_str()).collect(),
     }
 }
 

@@ -12,6 +12,7 @@ mod inputs;
 mod lookup;
 mod nearest;
 mod overrides;
+pub(crate) mod quality;
 mod schema;
 mod source;
 mod typed;
@@ -205,6 +206,7 @@ fn finish(
     if !problems.is_empty() {
         return Err(ScenarioError::Problems(source.lines(&problems)));
     }
+    quality::fill(&mut scenario, &options.catalog);
     let hash =
         hash::of(&scenario, &base_dir, options.catalog_dir.as_deref()).map_err(|(field, path, error)| {
             let message = format!("'{}' cannot be read: {error}", path.display());

@@ -321,6 +321,7 @@ fn enum_label(name: &str) -> String {
         "Routing" => return "router".into(),
         "Arrivals" => return "arrival process".into(),
         "Length" => return "length distribution".into(),
+        "Reasoning" => return "reasoning policy".into(),
         _ => {}
     }
     let mut label = String::new();

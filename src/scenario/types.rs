@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
 
 /// A complete scenario: what arrives, what serves it, what limits it, what is reported.
@@ -82,6 +83,15 @@ pub struct Class {
     /// Token counts per request; must be absent for trace replay, which brings its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<Lengths>,
+    /// How hard its problems are; without it, answers have no quality and nothing is thought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<DifficultyMix>,
+    /// How long it may think before it answers; default: not at all. Thinking comes on top of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
+    /// Wanted probability that an answer is right, 0 to 1, as the mean over the class's problems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_target: Option<f64>,
     /// Limits a request must meet to count as useful; an absent limit always holds.
     #[serde(default)]
     pub slo: Slo,
@@ -89,6 +99,104 @@ pub struct Class {
     /// default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_s: Option<f64>,
+}
+
+/// How hard the problems of a class are, and what a predictor makes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DifficultyMix {
+    /// Shares of problems; they sum to 1. Left out where a trace brings its own `difficulty` column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<ByDifficulty>,
+    /// Probability that the predictor flags a problem as hard; needed by what goes by prediction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flagged_hard: Option<ByDifficulty>,
+}
+
+/// A share or probability, 0 to 1, per difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ByDifficulty {
+    /// Of easy problems (like GSM8K).
+    pub easy: f64,
+    /// Of medium problems (like MATH-500).
+    pub medium: f64,
+    /// Of hard problems (like AIME 2024).
+    pub hard: f64,
+}
+
+impl ByDifficulty {
+    /// The value for a difficulty.
+    #[must_use]
+    pub fn of(&self, difficulty: Difficulty) -> f64 {
+        match difficulty {
+            Difficulty::Easy => self.easy,
+            Difficulty::Medium => self.medium,
+            Difficulty::Hard => self.hard,
+        }
+    }
+}
+
+/// How long a request may think.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reasoning {
+    /// Not at all.
+    #[default]
+    None,
+    /// As long for every problem.
+    Fixed(FixedBudget),
+    /// By predicted difficulty.
+    Adaptive(AdaptiveBudget),
+    /// By true difficulty: what a predictor without errors could do.
+    Oracle(OracleBudget),
+}
+
+/// `fixed`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FixedBudget {
+    /// Most tokens of thought; default: the fewest with which the class meets its `quality_target`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tok: Option<u32>,
+}
+
+/// `adaptive`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveBudget {
+    /// Most tokens of thought.
+    pub budget_tok: BudgetByFlag,
+}
+
+/// Budgets by predicted difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetByFlag {
+    /// Of problems not flagged hard [tokens].
+    pub easy: u32,
+    /// Of problems flagged hard [tokens].
+    pub hard: u32,
+}
+
+/// `oracle`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OracleBudget {
+    /// Most tokens of thought.
+    pub budget_tok: BudgetByDifficulty,
+}
+
+/// Budgets by true difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetByDifficulty {
+    /// Of easy problems [tokens].
+    pub easy: u32,
+    /// Of medium problems [tokens].
+    pub medium: u32,
+    /// Of hard problems [tokens].
+    pub hard: u32,
 }
 
 /// Order of admission and, reversed, of preemption.
@@ -200,7 +308,7 @@ pub enum TraceFormat {
     /// By header.
     #[default]
     Auto,
-    /// `arrival_s,prompt_tok,output_tok[,class]`.
+    /// `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]`.
     Wattmill,
     /// `TIMESTAMP,ContextTokens,GeneratedTokens`.
     Azure,
@@ -300,6 +408,10 @@ pub struct Model {
     /// Precision of the KV cache.
     #[serde(default = "bf16")]
     pub kv_cache: Precision,
+    /// The catalog's quality tier: how often it is right; default: by the model's size. Only classes with
+    /// `difficulty` ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_tier: Option<String>,
 }
 
 /// How a request finds its replica.
@@ -315,6 +427,21 @@ pub enum Routing {
     /// The less loaded of two replicas drawn at random.
     #[default]
     PowerOfTwo,
+    /// Problems flagged hard to one model, all else to another. A class that names its model stays with it.
+    DifficultyAware(DifficultyAware),
+}
+
+/// `difficulty_aware`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DifficultyAware {
+    /// Model of problems not flagged hard, and of classes without difficulty.
+    pub easy: String,
+    /// Model of problems flagged hard.
+    pub hard: String,
+    /// How requests are spread over the replicas of the model: any other router.
+    #[serde(default)]
+    pub within: Box<Routing>,
 }
 
 /// `least_loaded`.

@@ -11,13 +11,15 @@ pub trait Router {
     fn route(&mut self, request: &Request, loads: &Loads) -> usize;
 }
 
-/// The router a scenario names, and loads as it needs them.
+/// The router a scenario names, and loads as it needs them. Which replicas are open to a request is the
+/// fleet's: by its class and, where routing goes by difficulty, by the predictor's flag.
 pub fn build(routing: &Routing, fleet: &Fleet) -> (Box<dyn Router>, Loads) {
     let candidates = Candidates::new(fleet);
     let replicas = fleet.replicas();
     match routing {
+        Routing::DifficultyAware(aware) => build(&aware.within, fleet),
         Routing::RoundRobin => {
-            let next = vec![0; fleet.pools_of_class.len()];
+            let next = vec![0; candidates.ranges.len()];
             (Box::new(RoundRobin { candidates, next }), Loads::new(replicas, false))
         }
         Routing::Random => (Box::new(Probing { candidates, probes: 1 }), Loads::new(replicas, false)),
@@ -29,31 +31,42 @@ pub fn build(routing: &Routing, fleet: &Fleet) -> (Box<dyn Router>, Loads) {
     }
 }
 
-/// Replicas open to each class, as ranges of numbers.
+/// Replicas open to requests, as ranges of numbers.
 struct Candidates {
-    by_class: Vec<Vec<std::ops::Range<usize>>>,
+    /// By class: the group of problems not flagged hard, and of those flagged hard; the same where the flag
+    /// decides nothing.
+    groups: Vec<[usize; 2]>,
+    /// By group.
+    ranges: Vec<Vec<std::ops::Range<usize>>>,
     counts: Vec<usize>,
     all: usize,
 }
 
 impl Candidates {
     fn new(fleet: &Fleet) -> Self {
-        let by_class: Vec<Vec<_>> = fleet
-            .pools_of_class
-            .iter()
-            .map(|pools| pools.iter().map(|&p| fleet.pools[usize::from(p)].replicas.clone()).collect())
-            .collect();
-        let counts =
-            by_class.iter().map(|ranges: &Vec<_>| ranges.iter().map(std::ops::Range::len).sum()).collect();
-        Self { by_class, counts, all: fleet.replicas() }
+        let (mut groups, mut ranges) = (Vec::new(), Vec::<Vec<std::ops::Range<usize>>>::new());
+        for [others, hard] in &fleet.pools_by_flag {
+            let mut group = |pools: &[u16]| {
+                ranges.push(pools.iter().map(|&p| fleet.pools[usize::from(p)].replicas.clone()).collect());
+                ranges.len() - 1
+            };
+            let first = group(others);
+            groups.push([first, if others == hard { first } else { group(hard) }]);
+        }
+        let counts = ranges.iter().map(|ranges| ranges.iter().map(std::ops::Range::len).sum()).collect();
+        Self { groups, ranges, counts, all: fleet.replicas() }
+    }
+
+    fn group(&self, request: &Request) -> usize {
+        self.groups[usize::from(request.class)][usize::from(request.attempt.flagged_hard())]
     }
 
     fn count(&self, request: &Request) -> usize {
-        self.counts[usize::from(request.class)]
+        self.counts[self.group(request)]
     }
 
     fn nth(&self, request: &Request, mut index: usize) -> usize {
-        for range in &self.by_class[usize::from(request.class)] {
+        for range in &self.ranges[self.group(request)] {
             if index < range.len() {
                 return range.start + index;
             }
@@ -70,7 +83,7 @@ struct RoundRobin {
 
 impl Router for RoundRobin {
     fn route(&mut self, request: &Request, _loads: &Loads) -> usize {
-        let next = &mut self.next[usize::from(request.class)];
+        let next = &mut self.next[self.candidates.group(request)];
         let index = *next;
         *next = (index + 1) % self.candidates.count(request);
         self.candidates.nth(request, index)
@@ -114,8 +127,8 @@ impl Router for LeastLoadedOfAll {
         {
             return least;
         }
-        // Only some pools are open to this class: look at each of their replicas.
-        let ranges = &self.candidates.by_class[usize::from(request.class)];
+        // Only some pools are open to this request: look at each of their replicas.
+        let ranges = &self.candidates.ranges[self.candidates.group(request)];
         ranges.iter().cloned().flatten().min_by_key(|&r| (loads.of(r), r)).unwrap_or(0)
     }
 }

@@ -12,6 +12,7 @@ mod arrivals;
 mod error;
 mod lengths;
 pub mod random;
+mod reasoning;
 mod stream;
 pub mod synth;
 mod table;
@@ -20,16 +21,19 @@ mod trace;
 
 pub use error::WorkloadError;
 pub use lengths::MOST_TOK;
+pub use reasoning::Attempt;
 pub use stream::Stream;
 pub use time::{FS_PER_S, fs_to_seconds, seconds_to_fs};
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::scenario::types::{self, Arrivals, Scenario};
+use crate::catalog::{Catalog, Difficulty};
+use crate::scenario::types::{self, Arrivals, ByDifficulty, Scenario};
 use arrivals::{Cosine, Curve, check_rate};
 use lengths::Sampler;
 use random::{Key, Purpose};
+use reasoning::{Recorded, Thinking};
 use trace::Trace;
 
 /// A request as it arrives; nothing about it depends on the fleet that serves it.
@@ -43,8 +47,12 @@ pub struct Request {
     pub arrival_fs: i128,
     /// Prompt tokens, ≥ 1.
     pub prompt_tok: u32,
-    /// Output tokens, ≥ 1.
+    /// Output tokens, ≥ 1: thinking and answer.
     pub output_tok: u32,
+    /// Of the output tokens, those of thinking; the answer has at least one.
+    pub thinking_tok: u32,
+    /// Its problem and what comes of it, if its class has difficulty.
+    pub attempt: Attempt,
     /// 64 random bits of this request's own for routing: hash(seed, "route", class, number in class).
     pub route_bits: u64,
 }
@@ -100,6 +108,18 @@ impl Moments {
         self.prompt_sq += u128::from(p * p);
     }
 
+    /// The sum of two.
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            n: self.n + other.n,
+            prompt: self.prompt + other.prompt,
+            output: self.output + other.output,
+            prompt_times_output: self.prompt_times_output + other.prompt_times_output,
+            output_sq: self.output_sq + other.output_sq,
+            prompt_sq: self.prompt_sq + other.prompt_sq,
+        }
+    }
+
     fn mix(&self, class: u16, requests_per_s: Option<f64>) -> ClassMix {
         let n = self.n.max(1) as f64;
         ClassMix {
@@ -132,6 +152,8 @@ struct OpenClass {
     process: Process,
     /// Prompt and answer; `None` for a trace, which brings its own.
     lengths: Option<(Sampler, Sampler)>,
+    /// Difficulty and thinking.
+    thinking: Option<Thinking>,
 }
 
 /// The offered work of a scenario, with all its files checked.
@@ -141,13 +163,14 @@ pub struct Workload {
     duration_fs: i128,
     classes: Vec<OpenClass>,
     mix: Vec<ClassMix>,
+    mix_by_flag: Vec<[ClassMix; 2]>,
     notes: Vec<String>,
 }
 
 impl Workload {
     /// Opens and checks everything the workload of `scenario` names; its paths are relative to
-    /// `base_dir`.
-    pub fn open(scenario: &Scenario, base_dir: &Path) -> Result<Self, WorkloadError> {
+    /// `base_dir`, its models and quality tiers are in `catalog`.
+    pub fn open(scenario: &Scenario, base_dir: &Path, catalog: &Catalog) -> Result<Self, WorkloadError> {
         let given = &scenario.workload.classes;
         if given.is_empty() {
             return Err(WorkloadError::field("workload.classes", "is empty; a run needs at least one class"));
@@ -167,17 +190,29 @@ impl Workload {
         let mut classes = Vec::with_capacity(given.len());
         for (i, class) in given.iter().enumerate() {
             let field = format!("workload.classes.{i}");
-            let process = open_process(class, &field, scenario.start_at_h, base_dir, duration_fs)?;
+            let thinking = Thinking::open(scenario, catalog, i as u16, &field)?;
+            let process =
+                open_process(class, &field, scenario.start_at_h, base_dir, duration_fs, thinking.as_ref())?;
             let lengths = open_lengths(class, &field, base_dir)?;
-            classes.push(OpenClass { process, lengths });
+            classes.push(OpenClass { process, lengths, thinking });
         }
         let duration_fs = match duration_fs {
             Some(fs) => fs,
             None => duration_of_traces(&classes)?,
         };
-        let mut workload =
-            Self { seed: scenario.seed, duration_fs, classes, mix: Vec::new(), notes: Vec::new() };
-        workload.mix = (0..workload.classes.len() as u16).map(|c| workload.class_mix(c)).collect();
+        let mut workload = Self {
+            seed: scenario.seed,
+            duration_fs,
+            classes,
+            mix: Vec::new(),
+            mix_by_flag: Vec::new(),
+            notes: Vec::new(),
+        };
+        for number in 0..workload.classes.len() as u16 {
+            let (whole, by_flag) = workload.class_mix(number);
+            workload.mix.push(whole);
+            workload.mix_by_flag.push(by_flag);
+        }
         for class in &workload.classes {
             if let Process::Trace(trace) = &class.process {
                 for note in &trace.notes {
@@ -185,6 +220,12 @@ impl Workload {
                         workload.notes.push(note.clone());
                     }
                 }
+            }
+        }
+        for (class, open) in given.iter().zip(&workload.classes) {
+            if let Some(mix) = &class.difficulty {
+                let recorded = if let Process::Trace(trace) = &open.process { trace.share } else { None };
+                workload.notes.extend(reasoning::notes(scenario, catalog, class, mix, recorded));
             }
         }
         Ok(workload)
@@ -203,8 +244,24 @@ impl Workload {
         &self.mix
     }
 
+    /// What each class offers in problems not flagged hard, and in those flagged hard, by class number;
+    /// all of a class without difficulty is in the first.
+    #[must_use]
+    pub fn mix_by_flag(&self) -> &[[ClassMix; 2]] {
+        &self.mix_by_flag
+    }
+
+    /// Shares of difficulties in the rows of a class's trace, where it records them.
+    #[must_use]
+    pub fn recorded_share(&self, class: u16) -> Option<ByDifficulty> {
+        match &self.classes.get(usize::from(class))?.process {
+            Process::Trace(trace) => trace.share,
+            _ => None,
+        }
+    }
+
     /// What the user should know although it is no error: columns that are not used, rows of a trace
-    /// after the end of the run.
+    /// after the end of the run, quality targets that are not met.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         self.notes.clone()
@@ -215,7 +272,7 @@ impl Workload {
         Stream::start(self)
     }
 
-    fn class_mix(&self, number: u16) -> ClassMix {
+    fn class_mix(&self, number: u16) -> (ClassMix, [ClassMix; 2]) {
         let class = &self.classes[usize::from(number)];
         let d = self.duration_fs;
         let seconds = fs_to_seconds(d);
@@ -231,15 +288,22 @@ impl Workload {
             (_, Some((prompt, answer))) => {
                 let prompt_key = Key::new(self.seed, Purpose::Prompt, number);
                 let answer_key = Key::new(self.seed, Purpose::Answer, number);
-                let mut moments = Moments::default();
+                let mut moments = [Moments::default(); 2];
                 for k in 0..MIX_DRAWS {
-                    moments.add(prompt.draw(&prompt_key, k), answer.draw(&answer_key, k));
+                    let (thinking_tok, attempt) = match &class.thinking {
+                        Some(thinking) => thinking.draw(k, Recorded::default()),
+                        None => (0, Attempt::NONE),
+                    };
+                    moments[usize::from(attempt.flagged_hard())]
+                        .add(prompt.draw(&prompt_key, k), thinking_tok + answer.draw(&answer_key, k));
                 }
                 moments
             }
-            (_, None) => Moments::default(),
+            (_, None) => [Moments::default(); 2],
         };
-        moments.mix(number, rate)
+        let whole = moments[0].and(&moments[1]);
+        let part = |m: &Moments| m.mix(number, rate.map(|rate| rate * m.n as f64 / whole.n.max(1) as f64));
+        (whole.mix(number, rate), [part(&moments[0]), part(&moments[1])])
     }
 }
 
@@ -249,6 +313,7 @@ fn open_process(
     start_at_h: f64,
     base_dir: &Path,
     duration_fs: Option<i128>,
+    thinking: Option<&Thinking>,
 ) -> Result<Process, WorkloadError> {
     let field = format!("{field}.arrivals");
     Ok(match &class.arrivals {
@@ -277,6 +342,7 @@ fn open_process(
             &format!("{field}.trace"),
             base_dir,
             duration_fs,
+            thinking,
         )?)),
     })
 }

@@ -36,6 +36,14 @@ pub enum Purpose {
     Thin,
     /// Routing.
     Route,
+    /// How hard its problem is.
+    Difficulty,
+    /// Whether the predictor flags it as hard.
+    Flag,
+    /// The thought it needs.
+    Thinking,
+    /// Whether its answer is right.
+    Correct,
 }
 
 impl Purpose {
@@ -47,6 +55,10 @@ impl Purpose {
             Self::Answer => *b"answer\0\0",
             Self::Thin => *b"thin\0\0\0\0",
             Self::Route => *b"route\0\0\0",
+            Self::Difficulty => *b"difficul",
+            Self::Flag => *b"flag\0\0\0\0",
+            Self::Thinking => *b"thinking",
+            Self::Correct => *b"correct\0",
         })
     }
 }
@@ -108,7 +120,17 @@ mod tests {
     fn purposes_classes_seeds_and_numbers_are_told_apart() {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..4 {
-            for purpose in [Purpose::Gap, Purpose::Prompt, Purpose::Answer, Purpose::Thin, Purpose::Route] {
+            for purpose in [
+                Purpose::Gap,
+                Purpose::Prompt,
+                Purpose::Answer,
+                Purpose::Thin,
+                Purpose::Route,
+                Purpose::Difficulty,
+                Purpose::Flag,
+                Purpose::Thinking,
+                Purpose::Correct,
+            ] {
                 for class in 0..4 {
                     let key = Key::new(seed, purpose, class);
                     for number in 0..50 {

@@ -8,6 +8,7 @@ use super::arrivals::{Constant, Day, Gaps, Poisson, Steps};
 use super::error::WorkloadError;
 use super::lengths::Sampler;
 use super::random::{Key, Purpose};
+use super::reasoning::{Attempt, Recorded, Thinking};
 use super::trace::Replay;
 use super::{Process, Request, Workload};
 
@@ -26,6 +27,7 @@ pub struct Stream {
 struct Source {
     times: Times,
     lengths: Option<(Sampler, Sampler)>,
+    thinking: Option<Thinking>,
     prompt: Key,
     answer: Key,
     route: Key,
@@ -69,13 +71,28 @@ impl Source {
     fn draw(&mut self, index: u64, class: u16, arrival_fs: i128) -> Request {
         let k = self.number;
         self.number += 1;
-        let (prompt_tok, output_tok) = match (&self.lengths, &self.times) {
-            (Some((prompt, answer)), _) => (prompt.draw(&self.prompt, k), answer.draw(&self.answer, k)),
-            (None, Times::Trace(replay)) => replay.lengths(),
+        let (prompt_tok, answer_tok, recorded) = match (&self.lengths, &self.times) {
+            (Some((prompt, answer)), _) => {
+                (prompt.draw(&self.prompt, k), answer.draw(&self.answer, k), Recorded::default())
+            }
+            (None, Times::Trace(replay)) => replay.current(),
             // Not reached: only traces have no lengths of their own.
-            (None, _) => (1, 1),
+            (None, _) => (1, 1, Recorded::default()),
         };
-        Request { index, class, arrival_fs, prompt_tok, output_tok, route_bits: self.route.bits(k) }
+        let (thinking_tok, attempt) = match &self.thinking {
+            Some(thinking) => thinking.draw(k, recorded),
+            None => (0, Attempt::NONE),
+        };
+        Request {
+            index,
+            class,
+            arrival_fs,
+            prompt_tok,
+            output_tok: thinking_tok + answer_tok,
+            thinking_tok,
+            attempt,
+            route_bits: self.route.bits(k),
+        }
     }
 }
 
@@ -109,6 +126,7 @@ impl Stream {
             stream.sources.push(Source {
                 times,
                 lengths: class.lengths.clone(),
+                thinking: class.thinking.clone(),
                 prompt: key(Purpose::Prompt),
                 answer: key(Purpose::Answer),
                 route: key(Purpose::Route),

@@ -9,6 +9,12 @@ use super::random::{Key, Purpose};
 use super::synth::{Preset, SynthOptions, write_trace};
 use super::*;
 
+fn catalog() -> &'static Catalog {
+    static EMBEDDED: std::sync::LazyLock<Catalog> =
+        std::sync::LazyLock::new(|| Catalog::embedded().unwrap_or_else(|e| panic!("{e}")));
+    &EMBEDDED
+}
+
 fn scenario(seed: u64, duration_s: Value, classes: Value) -> Scenario {
     let mut s = json!({ "seed": seed, "workload": { "classes": classes }, "fleet": { "sites": [] } });
     if !duration_s.is_null() {
@@ -27,7 +33,7 @@ fn one_class(arrivals: Value) -> Value {
 }
 
 fn open(s: &Scenario, dir: &Path) -> Workload {
-    Workload::open(s, dir).unwrap_or_else(|e| panic!("{e}"))
+    Workload::open(s, dir, catalog()).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn all(w: &Workload) -> Vec<Request> {
@@ -60,7 +66,7 @@ fn trace_error(content: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("t.csv"), content).unwrap();
     let s = scenario(1, Value::Null, one_class(json!({ "trace": { "path": "t.csv" } })));
-    let e = Workload::open(&s, dir.path()).expect_err("a bad trace");
+    let e = Workload::open(&s, dir.path(), catalog()).expect_err("a bad trace");
     assert_eq!(e.field, "workload.classes.0.arrivals.trace.path");
     let text = e.to_string();
     let shown = dir.path().join("t.csv").display().to_string();
@@ -356,7 +362,8 @@ fn empirical_lengths_come_from_the_rows() {
     assert_eq!(joint.keys().map(|k| k.0).collect::<std::collections::BTreeSet<_>>(), [3, 8, 100].into());
     let x = chi2(&joint.values().copied().collect::<Vec<f64>>(), &[30_000.0 / 9.0; 9]);
     assert!(joint.len() == 9 && x < 27.0, "{x}");
-    let e = Workload::open(&scenario(1, json!(10), class("l.csv", "tokens")), dir.path()).unwrap_err();
+    let e =
+        Workload::open(&scenario(1, json!(10), class("l.csv", "tokens")), dir.path(), catalog()).unwrap_err();
     assert!(e.to_string().ends_with("l.csv:1:1: there is no column `tokens`; the header is `id,tok`"), "{e}");
 }
 
@@ -404,7 +411,8 @@ fn a_class_column_selects_rows() {
     let w = open(&scenario(1, Value::Null, json!([c("chat"), c("code")])), dir.path());
     let got: Vec<(u16, u32)> = all(&w).iter().map(|r| (r.class, r.prompt_tok)).collect();
     assert_eq!(got, [(0, 1), (1, 2), (0, 3)]);
-    let e = Workload::open(&scenario(1, Value::Null, json!([c("maths")])), dir.path()).unwrap_err();
+    let e =
+        Workload::open(&scenario(1, Value::Null, json!([c("maths")])), dir.path(), catalog()).unwrap_err();
     let text = e.to_string();
     assert!(text.contains("has no row of class `maths`") && text.ends_with("`chat`, `code`"), "{text}");
 }
@@ -559,7 +567,7 @@ fn what_is_no_table_is_refused_fast() {
         ("none.csv", "none.csv: cannot be opened: "),
     ] {
         let s = scenario(1, Value::Null, one_class(json!({ "trace": { "path": path } })));
-        let e = Workload::open(&s, dir.path()).unwrap_err().to_string();
+        let e = Workload::open(&s, dir.path(), catalog()).unwrap_err().to_string();
         assert!(e.contains(want), "{e}");
     }
     assert!(start.elapsed().as_secs() < 5);
@@ -593,7 +601,7 @@ fn errors_in_rate_curves() {
     ] {
         let dir = folder(&[("r.csv", text)]);
         let s = scenario(1, json!(10), one_class(json!({ "rate_curve": { "path": "r.csv" } })));
-        let e = Workload::open(&s, dir.path()).unwrap_err().to_string();
+        let e = Workload::open(&s, dir.path(), catalog()).unwrap_err().to_string();
         assert!(e.ends_with(want), "{e}");
     }
 }
@@ -666,14 +674,14 @@ fn errors_in_the_scenario_name_the_field() {
             format!("{p}lengths.answer.lognormal.max_tok"),
         ),
     ] {
-        let e = Workload::open(&scenario(1, duration, classes), dir.path()).unwrap_err();
+        let e = Workload::open(&scenario(1, duration, classes), dir.path(), catalog()).unwrap_err();
         assert_eq!(e.field, field, "{e}");
         assert!(e.to_string().starts_with(&field), "{e}");
     }
     let mut s = scenario(1, json!(f64::MAX), trace(json!({})));
     for bad in [f64::NAN, f64::INFINITY] {
         s.duration_s = Some(bad);
-        assert_eq!(Workload::open(&s, dir.path()).unwrap_err().field, "duration_s");
+        assert_eq!(Workload::open(&s, dir.path(), catalog()).unwrap_err().field, "duration_s");
     }
 }
 
@@ -688,7 +696,7 @@ fn gzip_equals_plain_and_a_cut_gzip_is_an_error() {
     std::fs::write(dir.path().join("cut.csv.gz"), &gz[..gz.len() - 12]).unwrap();
     let of = |path: &str| {
         let s = scenario(1, Value::Null, one_class(json!({ "trace": { "path": path } })));
-        Workload::open(&s, dir.path()).map(|w| all(&w))
+        Workload::open(&s, dir.path(), catalog()).map(|w| all(&w))
     };
     assert_eq!(of("t.csv"), of("t.csv.gz"));
     assert_eq!(of("t.csv").unwrap().len(), 4);
@@ -746,7 +754,7 @@ proptest::proptest! {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("t.csv"), &bytes).unwrap();
         let s = scenario(1, json!(100), one_class(json!({ "trace": { "path": "t.csv" } })));
-        match Workload::open(&s, dir.path()) {
+        match Workload::open(&s, dir.path(), catalog()) {
             Ok(w) => {
                 let r = all(&w);
                 assert!(r.windows(2).all(|w| w[0].arrival_fs <= w[1].arrival_fs));

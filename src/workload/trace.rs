@@ -1,8 +1,13 @@
 //! Replay of recorded requests.
 //!
-//! Two formats are known by their header: wattmill's own, `arrival_s,prompt_tok,output_tok[,class]`
-//! with seconds from the start of the run, and that of the Azure traces,
+//! Two formats are known by their header: wattmill's own,
+//! `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` with seconds from the start of the
+//! run, and that of the Azure traces,
 //! `TIMESTAMP,ContextTokens,GeneratedTokens`, with calendar stamps taken relative to the first row.
+//! The last two columns are read for classes with `difficulty`. `thinking_tok` is the recorded thought, a
+//! part of `output_tok`: it is what the problem needs, of which the replayed class spends what its own
+//! budget allows. Without the column, `output_tok` is the answer and the needed thought is drawn.
+//!
 //! A file is read twice, row by row: once to check it and take its moments, once to replay it.
 
 use std::path::{Path, PathBuf};
@@ -12,22 +17,29 @@ use super::arrivals::parse_instant;
 use super::error::WorkloadError;
 use super::lengths::parse_tok;
 use super::random::Key;
+use super::reasoning::{Attempt, Recorded, Thinking};
 use super::table::{Table, shorten};
 use super::time::{FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_stamp};
-use crate::scenario::types::{TraceFormat, TraceReplay};
+use crate::catalog::Difficulty;
+use crate::scenario::suggestion;
+use crate::scenario::types::{ByDifficulty, TraceFormat, TraceReplay};
 
 /// Columns of wattmill's own format.
 pub(crate) const OWN: [&str; 3] = ["arrival_s", "prompt_tok", "output_tok"];
 /// Columns of the Azure LLM inference traces.
 const AZURE: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
 const CLASS: &str = "class";
+const DIFFICULTY: &str = "difficulty";
+const THINKING: &str = "thinking_tok";
 
 /// One row, its time as recorded (before `speed_up`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) at_fs: i128,
     pub(crate) prompt_tok: u32,
-    pub(crate) output_tok: u32,
+    /// Output without recorded thought.
+    pub(crate) answer_tok: u32,
+    pub(crate) recorded: Recorded,
 }
 
 /// Rows of a trace in order.
@@ -36,6 +48,8 @@ pub(crate) struct Rows {
     table: Table,
     columns: [usize; 3],
     class_column: Option<usize>,
+    difficulty_column: Option<usize>,
+    thinking_column: Option<usize>,
     format: TraceFormat,
     /// The first stamp; zero in the own format.
     origin_fs: Option<i128>,
@@ -43,14 +57,20 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn open(path: &Path, format: TraceFormat, field: &str) -> Result<Self, WorkloadError> {
+    /// `thinks`: also reads difficulty and recorded thought where there are such columns.
+    pub(crate) fn open(
+        path: &Path,
+        format: TraceFormat,
+        field: &str,
+        thinks: bool,
+    ) -> Result<Self, WorkloadError> {
         let table = Table::open(path, field)?;
         let format = match format {
             TraceFormat::Auto if table.column(AZURE[0]).is_some() => TraceFormat::Azure,
             TraceFormat::Auto if table.column(OWN[0]).is_some() => TraceFormat::Wattmill,
             TraceFormat::Auto => {
                 return Err(table.bad_header(format!(
-                    "the header `{}` is of no known trace; known are `{}[,{CLASS}]` (wattmill) and `{}` (azure)",
+                    "the header `{}` is of no known trace; known are `{}[,{CLASS},{DIFFICULTY},{THINKING}]` (wattmill) and `{}` (azure)",
                     table.shown_header(),
                     OWN.join(","),
                     AZURE.join(",")
@@ -61,12 +81,25 @@ impl Rows {
         let names = if format == TraceFormat::Azure { AZURE } else { OWN };
         let columns = [table.require(names[0])?, table.require(names[1])?, table.require(names[2])?];
         let class_column = if format == TraceFormat::Azure { None } else { table.column(CLASS) };
-        Ok(Self { table, columns, class_column, format, origin_fs: None, before_fs: 0 })
+        let extra =
+            |name: &str| if thinks && format != TraceFormat::Azure { table.column(name) } else { None };
+        let (difficulty_column, thinking_column) = (extra(DIFFICULTY), extra(THINKING));
+        Ok(Self {
+            table,
+            columns,
+            class_column,
+            difficulty_column,
+            thinking_column,
+            format,
+            origin_fs: None,
+            before_fs: 0,
+        })
     }
 
     /// Names of the columns that are not read.
     fn unused(&self) -> Vec<&str> {
-        let used = |i: usize| self.columns.contains(&i) || self.class_column == Some(i);
+        let also = [self.class_column, self.difficulty_column, self.thinking_column];
+        let used = |i: usize| self.columns.contains(&i) || also.contains(&Some(i));
         self.table.header().iter().enumerate().filter(|&(i, _)| !used(i)).map(|(_, n)| n.as_str()).collect()
     }
 
@@ -120,11 +153,37 @@ impl Rows {
             ));
         }
         self.before_fs = at_fs;
-        Ok(Some(Row {
-            at_fs,
-            prompt_tok: parse_tok(&self.table, prompt)?,
-            output_tok: parse_tok(&self.table, output)?,
-        }))
+        let prompt_tok = parse_tok(&self.table, prompt)?;
+        let output_tok = parse_tok(&self.table, output)?;
+        let recorded = Recorded {
+            difficulty: self.difficulty_column.map(|c| self.difficulty(c)).transpose()?,
+            thinking_tok: self.thinking_column.map(|c| self.thinking(c, output_tok)).transpose()?,
+        };
+        let answer_tok = output_tok - recorded.thinking_tok.unwrap_or(0);
+        Ok(Some(Row { at_fs, prompt_tok, answer_tok, recorded }))
+    }
+
+    fn difficulty(&self, column: usize) -> Result<Difficulty, WorkloadError> {
+        let bytes = self.table.bytes(column);
+        Difficulty::ALL.into_iter().find(|d| d.name().as_bytes() == bytes).ok_or_else(|| {
+            let text = String::from_utf8_lossy(bytes);
+            let known = suggestion(&text, Difficulty::ALL.map(Difficulty::name));
+            self.table.bad_value(column, &format!("is no difficulty{known}"))
+        })
+    }
+
+    /// Recorded thought; it leaves at least one token of `output_tok` for the answer.
+    fn thinking(&self, column: usize, output_tok: u32) -> Result<u32, WorkloadError> {
+        let bytes = self.table.bytes(column);
+        let zero = bytes.first() == Some(&b'0') && bytes.iter().all(|b| matches!(b, b'0' | b'.'));
+        let thinking_tok = if zero { 0 } else { parse_tok(&self.table, column)? };
+        if thinking_tok >= output_tok {
+            return Err(self.table.bad_value(
+                column,
+                &format!("must be below output_tok ({output_tok}): thinking is a part of the output, and an answer follows it"),
+            ));
+        }
+        Ok(thinking_tok)
     }
 }
 
@@ -146,7 +205,11 @@ pub(crate) struct Trace {
     pub(crate) rows_inside: u64,
     /// Arrival of the last of them [fs].
     pub(crate) last_fs: i128,
-    pub(crate) moments: Moments,
+    /// Moments of rows not flagged hard, and of those flagged hard.
+    pub(crate) moments: [Moments; 2],
+    /// Shares of the difficulties it records for this class.
+    pub(crate) share: Option<ByDifficulty>,
+    thinks: bool,
     pub(crate) notes: Vec<String>,
 }
 
@@ -159,6 +222,7 @@ impl Trace {
         field: &str,
         base_dir: &Path,
         duration_fs: Option<i128>,
+        thinking: Option<&Thinking>,
     ) -> Result<Self, WorkloadError> {
         if !(0.0..=1e6).contains(&replay.scale) {
             return Err(WorkloadError::field(
@@ -177,7 +241,25 @@ impl Trace {
         })?;
         let path = base_dir.join(&replay.path);
         let path_field = format!("{field}.path");
-        let mut rows = Rows::open(&path, replay.format, &path_field)?;
+        let mut rows = Rows::open(&path, replay.format, &path_field, thinking.is_some())?;
+        if let Some(thinking) = thinking {
+            let class_field = field.strip_suffix(".arrivals.trace").unwrap_or(field);
+            match (thinking.draws_difficulty(), rows.difficulty_column.is_some()) {
+                (true, true) => {
+                    return Err(WorkloadError::field(
+                        format!("{class_field}.difficulty.share"),
+                        "must be left out: the trace brings its own `difficulty` column",
+                    ));
+                }
+                (false, false) => {
+                    return Err(WorkloadError::field(
+                        format!("{class_field}.difficulty"),
+                        "share is missing, and the trace has no `difficulty` column",
+                    ));
+                }
+                _ => {}
+            }
+        }
         let mut trace = Self {
             path,
             field: path_field,
@@ -191,11 +273,14 @@ impl Trace {
             rows: 0,
             rows_inside: 0,
             last_fs: 0,
-            moments: Moments::default(),
+            moments: [Moments::default(); 2],
+            share: None,
+            thinks: thinking.is_some(),
             notes: Vec::new(),
         };
         let mut others: Vec<Vec<u8>> = Vec::new();
         let mut any = false;
+        let mut difficulties = [0_u64; 3];
         while let Some(row) = rows.advance()? {
             any = true;
             if !rows.is_of(class) {
@@ -207,12 +292,20 @@ impl Trace {
                 }
                 continue;
             }
+            let (thinking_tok, attempt) = match thinking {
+                Some(thinking) => thinking.draw(trace.rows, row.recorded),
+                None => (0, Attempt::NONE),
+            };
+            if let Some(difficulty) = row.recorded.difficulty {
+                difficulties[difficulty as usize] += 1;
+            }
             trace.rows += 1;
             trace.last_fs = trace.replayed_at(&row, &rows)?;
             if duration_fs.is_none_or(|d| trace.last_fs <= d) {
                 trace.rows_inside += 1;
             }
-            trace.moments.add(row.prompt_tok, row.output_tok);
+            let flagged = usize::from(attempt.flagged_hard());
+            trace.moments[flagged].add(row.prompt_tok, thinking_tok + row.answer_tok);
         }
         if !any {
             return Err(rows.table.bad_file("has a header but no rows".into()));
@@ -225,6 +318,11 @@ impl Trace {
                 others.join(", ")
             )));
         }
+        let of_rows = |count: u64| count as f64 / trace.rows as f64;
+        trace.share = rows.difficulty_column.map(|_| {
+            let [easy, medium, hard] = difficulties.map(of_rows);
+            ByDifficulty { easy, medium, hard }
+        });
         let unused = rows.unused();
         if !unused.is_empty() {
             let s = if unused.len() == 1 { "" } else { "s" };
@@ -265,11 +363,11 @@ impl Trace {
     /// Opens the trace again for replay.
     pub(crate) fn replay(&self, thin: Key) -> Result<Replay, WorkloadError> {
         Ok(Replay {
-            rows: Rows::open(&self.path, self.format, &self.field)?,
+            rows: Rows::open(&self.path, self.format, &self.field, self.thinks)?,
             trace: self.clone(),
             thin,
             number: 0,
-            current: Row { at_fs: 0, prompt_tok: 0, output_tok: 0 },
+            current: Row { at_fs: 0, prompt_tok: 1, answer_tok: 1, recorded: Recorded::default() },
             left: 0,
         })
     }
@@ -304,9 +402,9 @@ impl Replay {
         Ok(Some(self.current.at_fs))
     }
 
-    /// Prompt and output tokens of the current request.
+    /// Prompt and answer tokens of the current request, and what else the trace knows of it.
     #[inline]
-    pub(crate) fn lengths(&self) -> (u32, u32) {
-        (self.current.prompt_tok, self.current.output_tok)
+    pub(crate) fn current(&self) -> (u32, u32, Recorded) {
+        (self.current.prompt_tok, self.current.answer_tok, self.current.recorded)
     }
 }

@@ -6,11 +6,18 @@
 pub mod bucket;
 pub mod clock;
 pub mod energy;
+pub mod lag;
+pub mod loss;
 pub mod normal;
+pub mod parameter;
+pub mod plant;
 pub mod power;
 pub mod roofline;
 pub mod series;
 pub mod step;
+pub mod tree;
+pub mod weather;
+pub mod zone;
 
 /// Femtoseconds in a second.
 pub const FS_PER_S: i128 = 1_000_000_000_000_000;

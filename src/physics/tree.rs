@@ -1,0 +1,791 @@
+//! An electrical tree: the flow through every device, what is left at a feed, and the IT power a cap allows.
+//!
+//! Flows are integer nanowatts: a loss is rounded up once per device, so the meter reads loads plus losses
+//! exactly, and a load changed along its path gives the same bits as the whole tree computed anew.
+
+use super::loss::LossStage;
+use super::parameter::{BadParameter, require};
+
+/// Longest path from a device to the root.
+const MAX_DEPTH: usize = 64;
+
+/// Nanowatts in a watt.
+const NW_PER_W: f64 = 1e9;
+
+/// Shares of a limit this close count as reached; the search for the largest IT power ends there.
+const TIGHT: f64 = 1e-12;
+
+/// A device and where it hangs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Device {
+    /// The device that feeds it; `None` for the utility.
+    pub parent: Option<usize>,
+    /// Rating and losses.
+    pub stage: LossStage,
+    /// Share of the rating it may carry, 0 < derate ≤ 1.
+    pub derate: f64,
+    /// Cooling zone in which its losses become heat; `None`: outdoors.
+    pub zone: Option<usize>,
+}
+
+/// What can be wrong with a tree. Devices are named by their index.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TreeError {
+    /// There is no device without parent, or no device at all.
+    #[error("no device is the root")]
+    NoRoot,
+    /// Two devices have no parent.
+    #[error("devices {0} and {1} both have no parent")]
+    TwoRoots(usize, usize),
+    /// A parent that is no device.
+    #[error("device {0} has a parent that does not exist")]
+    UnknownParent(usize),
+    /// A device that feeds itself.
+    #[error("device {0} is part of, or hangs from, a cycle")]
+    Cycle(usize),
+    /// A chain too long to be a power tree.
+    #[error("device {0} is more than {MAX_DEPTH} devices away from the root")]
+    TooDeep(usize),
+    /// A number outside its range.
+    #[error("device {device}: {source}")]
+    Parameter {
+        /// The device.
+        device: usize,
+        /// What is wrong with it.
+        source: BadParameter,
+    },
+}
+
+/// A power tree with its present loads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    devices: Vec<Device>,
+    /// Devices, parents first; equally deep ones by index.
+    order: Vec<usize>,
+    /// What each device may put out: derated rating, or the meter's cap if that is less.
+    limit_nw: Vec<i128>,
+    rating_nw: Vec<i128>,
+    load_nw: Vec<i128>,
+    out_nw: Vec<i128>,
+    in_nw: Vec<i128>,
+    zone_loss_nw: Vec<i128>,
+}
+
+impl Tree {
+    /// A tree without load. Devices may come in any order; exactly one has no parent.
+    pub fn new(devices: Vec<Device>) -> Result<Self, TreeError> {
+        let order = parents_first(&devices)?;
+        for (device, d) in devices.iter().enumerate() {
+            require(d.derate > 0.0 && d.derate <= 1.0, "derate", "above 0, at most 1", d.derate)
+                .map_err(|source| TreeError::Parameter { device, source })?;
+        }
+        let rating_nw: Vec<i128> =
+            devices.iter().map(|d| (d.stage.rated_w() * d.derate * NW_PER_W).floor() as i128).collect();
+        let zones = devices.iter().filter_map(|d| d.zone).map(|zone| zone + 1).max().unwrap_or(0);
+        let none = vec![0; devices.len()];
+        let mut tree = Self {
+            devices,
+            order,
+            limit_nw: rating_nw.clone(),
+            rating_nw,
+            load_nw: none.clone(),
+            out_nw: none.clone(),
+            in_nw: none,
+            zone_loss_nw: vec![0; zones],
+        };
+        tree.flow();
+        Ok(tree)
+    }
+
+    /// Number of devices.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether there is no device; never so for a tree that was built.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// The device that hangs from nothing: where the meter is.
+    pub fn root(&self) -> usize {
+        self.order[0]
+    }
+
+    /// Cap the output of a device [nW], below its derated rating or not; `None` lifts the cap.
+    pub fn set_cap_nw(&mut self, device: usize, cap_nw: Option<i128>) {
+        self.limit_nw[device] = self.rating_nw[device].min(cap_nw.unwrap_or(i128::MAX)).max(0);
+    }
+
+    /// Set the loads that hang directly from each device [nW] and compute the whole tree.
+    pub fn set_loads_nw(&mut self, loads_nw: &[i128]) {
+        for (load, new) in self.load_nw.iter_mut().zip(loads_nw) {
+            *load = (*new).max(0);
+        }
+        self.flow();
+    }
+
+    /// Change the load that hangs directly from one device [nW]: work along its path to the root only.
+    pub fn set_load_nw(&mut self, device: usize, load_nw: i128) {
+        let load_nw = load_nw.max(0);
+        let mut change = load_nw - self.load_nw[device];
+        self.load_nw[device] = load_nw;
+        let mut at = Some(device);
+        while let Some(d) = at
+            && change != 0
+        {
+            self.out_nw[d] += change;
+            let in_nw = self.out_nw[d] + loss_nw(&self.devices[d].stage, self.out_nw[d]);
+            let more_in = in_nw - self.in_nw[d];
+            self.in_nw[d] = in_nw;
+            if let Some(zone) = self.devices[d].zone {
+                self.zone_loss_nw[zone] += more_in - change;
+            }
+            change = more_in;
+            at = self.devices[d].parent;
+        }
+    }
+
+    /// Every device from its loads and its children's inputs, leaves first.
+    fn flow(&mut self) {
+        self.out_nw.copy_from_slice(&self.load_nw);
+        self.zone_loss_nw.fill(0);
+        for &d in self.order.iter().rev() {
+            let loss = loss_nw(&self.devices[d].stage, self.out_nw[d]);
+            self.in_nw[d] = self.out_nw[d] + loss;
+            if let Some(zone) = self.devices[d].zone {
+                self.zone_loss_nw[zone] += loss;
+            }
+            if let Some(parent) = self.devices[d].parent {
+                self.out_nw[parent] += self.in_nw[d];
+            }
+        }
+    }
+
+    /// Load that hangs directly from a device [nW].
+    pub fn load_nw(&self, device: usize) -> i128 {
+        self.load_nw[device]
+    }
+
+    /// What a device puts out: its loads and its children's inputs [nW].
+    pub fn out_nw(&self, device: usize) -> i128 {
+        self.out_nw[device]
+    }
+
+    /// What a device draws [nW].
+    pub fn in_nw(&self, device: usize) -> i128 {
+        self.in_nw[device]
+    }
+
+    /// What a device loses [nW].
+    pub fn loss_nw(&self, device: usize) -> i128 {
+        self.in_nw[device] - self.out_nw[device]
+    }
+
+    /// What the site draws from the grid [nW].
+    pub fn meter_nw(&self) -> i128 {
+        self.in_nw[self.root()]
+    }
+
+    /// Losses that become heat in a zone [nW].
+    pub fn zone_loss_nw(&self, zone: usize) -> i128 {
+        self.zone_loss_nw.get(zone).copied().unwrap_or(0)
+    }
+
+    /// What a device may put out [nW].
+    pub fn limit_nw(&self, device: usize) -> i128 {
+        self.limit_nw[device]
+    }
+
+    /// What a device may still put out [nW]; negative if it carries too much.
+    pub fn headroom_nw(&self, device: usize) -> i128 {
+        self.limit_nw[device] - self.out_nw[device]
+    }
+
+    /// Headroom as a share of the limit; −∞ at a limit of 0 that is passed.
+    pub fn headroom_share(&self, device: usize) -> f64 {
+        let (left, limit) = (self.headroom_nw(device), self.limit_nw[device]);
+        if limit > 0 {
+            left as f64 / limit as f64
+        } else if left < 0 {
+            f64::NEG_INFINITY
+        } else {
+            0.0
+        }
+    }
+
+    /// The device with the least headroom share; of equals, the one nearest to the root.
+    pub fn tightest(&self) -> usize {
+        let mut tightest = self.root();
+        for &d in &self.order {
+            if self.headroom_share(d) < self.headroom_share(tightest) {
+                tightest = d;
+            }
+        }
+        tightest
+    }
+
+    /// The same among the devices that feed `device`, itself included.
+    pub fn tightest_above(&self, device: usize) -> usize {
+        let mut tightest = device;
+        let mut at = self.devices[device].parent;
+        while let Some(d) = at {
+            if self.headroom_share(d) <= self.headroom_share(tightest) {
+                tightest = d;
+            }
+            at = self.devices[d].parent;
+        }
+        tightest
+    }
+
+    /// How much the load at `device` may grow before a device above it, or itself, carries too much [nW], the
+    /// growth of their losses included; negative: how much it must shrink.
+    pub fn room_nw(&self, device: usize) -> i128 {
+        let mut path = [0; MAX_DEPTH + 1];
+        let mut depth = 0;
+        let mut at = Some(device);
+        while let Some(d) = at {
+            path[depth] = d;
+            depth += 1;
+            at = self.devices[d].parent;
+        }
+        let root = path[depth - 1];
+        let mut allowed_out = self.limit_nw[root];
+        for pair in path[..depth].windows(2).rev() {
+            let (d, parent) = (pair[0], pair[1]);
+            let allowed_in = self.in_nw[d] + allowed_out - self.out_nw[parent];
+            allowed_out = self.limit_nw[d].min(largest_out_nw(&self.devices[d].stage, allowed_in));
+        }
+        allowed_out - self.out_nw[device]
+    }
+
+    /// Ratings of a device's children over its own: above 1 it is oversubscribed.
+    pub fn oversubscription(&self, device: usize) -> f64 {
+        let children = self.devices.iter().filter(|d| d.parent == Some(device));
+        children.map(|d| d.stage.rated_w()).sum::<f64>() / self.devices[device].stage.rated_w()
+    }
+
+    /// The site at IT power `it_w` [W], split and cooled as `plan` says; `None` if cooling the plant's own
+    /// losses has no end. The present loads do not matter.
+    pub fn balance(&self, it_w: f64, plan: &Plan<'_>) -> Option<Balance> {
+        let zones = plan.mechanical.iter().map(|m| m.zone + 1);
+        let zones = zones.chain(plan.shares.iter().filter_map(|s| s.zone).map(|zone| zone + 1));
+        let zones = zones.max().unwrap_or(0).max(self.zone_loss_nw.len());
+        let mut cooling_w = vec![0.0; plan.mechanical.len()];
+        // Cooling power heats a zone only through losses of devices above the plant that stand in it: a few
+        // per cent of itself a round. Starting from none, the rounds rise to the least solution.
+        for _ in 0..200 {
+            let mut out_w = vec![0.0; self.devices.len()];
+            let mut heat_w = vec![0.0; zones];
+            for share in plan.shares {
+                out_w[share.device] += share.share * it_w;
+                if let Some(zone) = share.zone {
+                    heat_w[zone] += share.share * it_w;
+                }
+            }
+            for (mechanical, watts) in plan.mechanical.iter().zip(&cooling_w) {
+                out_w[mechanical.device] += watts;
+            }
+            let mut meter_w = 0.0;
+            for &d in self.order.iter().rev() {
+                let Device { parent, stage, zone, .. } = self.devices[d];
+                let in_w = stage.input_w(out_w[d]);
+                if let Some(zone) = zone {
+                    heat_w[zone] += in_w - out_w[d];
+                }
+                match parent {
+                    Some(parent) => out_w[parent] += in_w,
+                    None => meter_w = in_w,
+                }
+            }
+            let next: Vec<f64> =
+                plan.mechanical.iter().map(|m| (plan.cooling_w)(m.zone, heat_w[m.zone])).collect();
+            let settled = next.iter().zip(&cooling_w).all(|(a, b)| (a - b).abs() <= 1e-14 * meter_w);
+            if settled {
+                let cooling_w = next.iter().sum();
+                return Some(Balance { it_w, meter_w, cooling_w, out_w, heat_w });
+            }
+            cooling_w = next;
+        }
+        None
+    }
+
+    /// The largest IT power, at most `asked_w`, at which every device stays within its limit and every zone
+    /// within its heat limit; `None` if losses and cooling without any IT are too much already.
+    ///
+    /// Bracketed false position (the Illinois rule): what it returns is always feasible, and the tightest
+    /// limit is met to 1e-12, unless cooling power jumps there.
+    pub fn largest_it(&self, asked_w: f64, plan: &Plan<'_>) -> Option<Largest> {
+        let root_w = self.limit_nw[self.root()] as f64 / NW_PER_W;
+        let mut high_w = if asked_w.is_nan() { 0.0 } else { asked_w.clamp(0.0, root_w) };
+        let mut fits = (self.balance(0.0, plan)?, Limit::Asked);
+        let (mut low_over, by) = self.over(&fits.0, plan);
+        if low_over > 0.0 {
+            return None;
+        }
+        fits.1 = by;
+        let mut high_over = match self.balance(high_w, plan) {
+            None => f64::INFINITY,
+            Some(balance) => {
+                let (over, limit) = self.over(&balance, plan);
+                if over <= 0.0 {
+                    let limit = if over >= -TIGHT { limit } else { Limit::Asked };
+                    return Some(Largest { balance, limit });
+                }
+                over
+            }
+        };
+        let mut low_w = 0.0;
+        let mut last_side = 0;
+        for _ in 0..200 {
+            if low_over >= -TIGHT || high_w - low_w <= 1e-15 * high_w {
+                break;
+            }
+            let secant_w = low_w + (high_w - low_w) * (low_over / (low_over - high_over));
+            // A jump, or a first step without a finite end: halve instead.
+            let inside = secant_w > low_w && secant_w < high_w;
+            let it_w = if inside { secant_w } else { 0.5 * (low_w + high_w) };
+            if it_w <= low_w || it_w >= high_w {
+                break;
+            }
+            let there = self.balance(it_w, plan).map(|balance| {
+                let (over, limit) = self.over(&balance, plan);
+                (balance, over, limit)
+            });
+            match there {
+                Some((balance, over, limit)) if over <= 0.0 => {
+                    (low_w, low_over, fits) = (it_w, over, (balance, limit));
+                    high_over *= if last_side == -1 { 0.5 } else { 1.0 };
+                    last_side = -1;
+                }
+                other => {
+                    high_w = it_w;
+                    high_over = other.map_or(f64::INFINITY, |(_, over, _)| over);
+                    // The kept end's weight shrinks, but never to what would count as reached.
+                    low_over = if last_side == 1 { (low_over * 0.5).min(-2.0 * TIGHT) } else { low_over };
+                    last_side = 1;
+                }
+            }
+        }
+        Some(Largest { balance: fits.0, limit: fits.1 })
+    }
+
+    /// By what share the tightest limit is passed (negative: what is left), and which one that is.
+    fn over(&self, balance: &Balance, plan: &Plan<'_>) -> (f64, Limit) {
+        let mut tightest = (f64::NEG_INFINITY, Limit::Asked);
+        for &d in &self.order {
+            let limit_w = self.limit_nw[d] as f64 / NW_PER_W;
+            let over = share_over(balance.out_w[d], limit_w);
+            if over > tightest.0 {
+                tightest = (over, Limit::Device(d));
+            }
+        }
+        for (zone, (&heat_w, &limit_w)) in balance.heat_w.iter().zip(plan.heat_limits_w).enumerate() {
+            let over = share_over(heat_w, limit_w);
+            if over > tightest.0 {
+                tightest = (over, Limit::Zone(zone));
+            }
+        }
+        tightest
+    }
+}
+
+/// How IT power is spread over a site, and what cools it.
+pub struct Plan<'a> {
+    /// Where each share of the IT power hangs; shares sum to 1.
+    pub shares: &'a [ItShare],
+    /// The feeds of the cooling plants.
+    pub mechanical: &'a [Mechanical],
+    /// Cooling power [W] of a zone at its heat [W]; must not fall as the heat rises.
+    pub cooling_w: &'a dyn Fn(usize, f64) -> f64,
+    /// Most heat each zone may take [W]; zones beyond the slice have no limit.
+    pub heat_limits_w: &'a [f64],
+}
+
+/// A share of the IT power of a site.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ItShare {
+    /// Device it hangs from.
+    pub device: usize,
+    /// Zone it heats.
+    pub zone: Option<usize>,
+    /// Share of the IT power.
+    pub share: f64,
+}
+
+/// The feed of a zone's cooling plant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mechanical {
+    /// Device the plant hangs from.
+    pub device: usize,
+    /// Zone it cools.
+    pub zone: usize,
+}
+
+/// A site in steady state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Balance {
+    /// IT power [W].
+    pub it_w: f64,
+    /// Power at the meter [W].
+    pub meter_w: f64,
+    /// Cooling power [W].
+    pub cooling_w: f64,
+    /// Output of each device [W].
+    pub out_w: Vec<f64>,
+    /// Heat of each zone: IT, and losses of the devices in it [W].
+    pub heat_w: Vec<f64>,
+}
+
+impl Balance {
+    /// Losses of all devices [W].
+    pub fn loss_w(&self) -> f64 {
+        self.meter_w - self.it_w - self.cooling_w
+    }
+}
+
+/// The largest IT power of a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Largest {
+    /// The site there.
+    pub balance: Balance,
+    /// What forbids more.
+    pub limit: Limit,
+}
+
+/// What forbids more IT power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Nothing: no more was asked for.
+    Asked,
+    /// A device's rating or cap.
+    Device(usize),
+    /// A zone's heat limit.
+    Zone(usize),
+}
+
+/// By what share `limit` is passed.
+fn share_over(value: f64, limit: f64) -> f64 {
+    if limit > 0.0 {
+        value / limit - 1.0
+    } else if value > 0.0 {
+        f64::INFINITY
+    } else {
+        0.0
+    }
+}
+
+/// Loss at an output, rounded up to a nanowatt [nW]; never falls as the output rises.
+fn loss_nw(stage: &LossStage, out_nw: i128) -> i128 {
+    (stage.loss_w(out_nw as f64 / NW_PER_W) * NW_PER_W).ceil() as i128
+}
+
+/// An output whose input is within `in_nw`, to a few nanowatts the largest [nW]; negative if the loss
+/// without load is more than that.
+fn largest_out_nw(stage: &LossStage, in_nw: i128) -> i128 {
+    let mut out = (stage.output_w(in_nw as f64 / NW_PER_W) * NW_PER_W).floor() as i128;
+    // Rounding leaves an excess of nanowatts; an output that much smaller has an input at least that much
+    // smaller, so this ends.
+    loop {
+        let excess = out + loss_nw(stage, out) - in_nw;
+        if excess <= 0 {
+            return out;
+        }
+        out -= excess;
+    }
+}
+
+/// Indices of the devices, parents before children.
+fn parents_first(devices: &[Device]) -> Result<Vec<usize>, TreeError> {
+    let mut root = None;
+    let mut children = vec![Vec::new(); devices.len()];
+    for (d, device) in devices.iter().enumerate() {
+        match (device.parent, root) {
+            (None, None) => root = Some(d),
+            (None, Some(first)) => return Err(TreeError::TwoRoots(first, d)),
+            (Some(parent), _) => children.get_mut(parent).ok_or(TreeError::UnknownParent(d))?.push(d),
+        }
+    }
+    let mut order = vec![root.ok_or(TreeError::NoRoot)?];
+    let mut depth = vec![None; devices.len()];
+    depth[order[0]] = Some(0);
+    let mut next = 0;
+    while let Some(&d) = order.get(next) {
+        next += 1;
+        for &child in &children[d] {
+            let below = depth[d].map_or(0, |depth| depth + 1);
+            if below > MAX_DEPTH {
+                return Err(TreeError::TooDeep(child));
+            }
+            depth[child] = Some(below);
+            order.push(child);
+        }
+    }
+    match depth.iter().position(Option::is_none) {
+        Some(unreached) => Err(TreeError::Cycle(unreached)),
+        None => Ok(order),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_pcg::Pcg64Mcg;
+
+    use super::super::loss::{DeviceKind, LossShares};
+    use super::super::plant::{Plant, tests::hot_day as hot_day_plant};
+    use super::super::weather::Air;
+    use super::*;
+
+    fn device(parent: Option<usize>, kind: DeviceKind, rated_w: f64, zone: Option<usize>) -> Device {
+        Device { parent, stage: LossStage::new(rated_w, kind.default_loss()).unwrap(), derate: 1.0, zone }
+    }
+
+    const METER: usize = 0;
+    const UPS: usize = 2;
+    const ROW_A: usize = 3;
+    const ROW_B: usize = 4;
+    const PLANT_BUS: usize = 5;
+
+    /// The tree of `configs/hot-day.yaml`.
+    fn hot_day() -> Tree {
+        Tree::new(vec![
+            device(None, DeviceKind::Utility, 0.35e6, None),
+            device(Some(0), DeviceKind::Transformer, 0.35e6, None),
+            device(Some(1), DeviceKind::UpsDoubleConversion, 0.27e6, Some(0)),
+            device(Some(2), DeviceKind::Pdu, 0.05e6, Some(0)),
+            device(Some(2), DeviceKind::Pdu, 0.25e6, Some(0)),
+            device(Some(1), DeviceKind::MechanicalBus, 0.07e6, None),
+        ])
+        .unwrap()
+    }
+
+    const SHARES: [ItShare; 2] = [
+        ItShare { device: ROW_A, zone: Some(0), share: 0.15 },
+        ItShare { device: ROW_B, zone: Some(0), share: 0.85 },
+    ];
+    const MECHANICAL: [Mechanical; 1] = [Mechanical { device: PLANT_BUS, zone: 0 }];
+
+    fn random_tree(random: &mut Pcg64Mcg) -> Tree {
+        let n = random.random_range(1..40);
+        let mut devices = Vec::new();
+        for d in 0..n {
+            let parent = if d == 0 { None } else { Some(random.random_range(0..d)) };
+            let zone = random.random_bool(0.5).then(|| random.random_range(0..3));
+            devices.push(device(
+                parent,
+                DeviceKind::UpsDoubleConversion,
+                random.random_range(1e4..1e7),
+                zone,
+            ));
+        }
+        // Any order will do: reverse the indices.
+        devices.reverse();
+        for device in &mut devices {
+            device.parent = device.parent.map(|parent| n - 1 - parent);
+        }
+        Tree::new(devices).unwrap()
+    }
+
+    #[test]
+    fn one_path_at_a_time_equals_the_whole_tree() {
+        let mut random = Pcg64Mcg::seed_from_u64(7);
+        for _ in 0..100 {
+            let mut tree = random_tree(&mut random);
+            let mut whole = tree.clone();
+            let mut loads = vec![0; tree.len()];
+            for _ in 0..50 {
+                let d = random.random_range(0..tree.len());
+                loads[d] = random.random_range(0..10_000_000_000_000_000_i128);
+                tree.set_load_nw(d, loads[d]);
+                whole.set_loads_nw(&loads);
+                assert_eq!(tree, whole);
+                let losses: i128 = (0..tree.len()).map(|d| tree.loss_nw(d)).sum();
+                assert_eq!(tree.meter_nw(), loads.iter().sum::<i128>() + losses, "losses once");
+            }
+        }
+    }
+
+    #[test]
+    fn room_is_what_fits_and_no_more() {
+        let mut random = Pcg64Mcg::seed_from_u64(8);
+        for _ in 0..300 {
+            let mut tree = random_tree(&mut random);
+            let loads: Vec<i128> =
+                (0..tree.len()).map(|_| random.random_range(0..20_000_000_000_000)).collect();
+            tree.set_loads_nw(&loads);
+            let feed = random.random_range(0..tree.len());
+            let room = tree.room_nw(feed);
+            if room < 0 {
+                continue;
+            }
+            let path = |tree: &Tree| {
+                let mut at = Some(feed);
+                let mut least = i128::MAX;
+                while let Some(d) = at {
+                    least = least.min(tree.headroom_nw(d));
+                    at = tree.devices[d].parent;
+                }
+                least
+            };
+            tree.set_load_nw(feed, loads[feed] + room);
+            assert!(path(&tree) >= 0, "{room} fits");
+            let tightest = tree.tightest_above(feed);
+            assert!(tree.headroom_share(tightest) < 1e-9);
+            tree.set_load_nw(feed, loads[feed] + room + 1_000);
+            assert!(path(&tree) < 0, "a microwatt more does not");
+        }
+    }
+
+    #[test]
+    fn caps_ratings_and_derates_limit() {
+        let mut tree = hot_day();
+        tree.set_load_nw(ROW_B, 150_000_000_000_000);
+        assert_eq!(tree.tightest(), ROW_B, "150 of 250 kW is a larger share than any above");
+        tree.set_cap_nw(METER, Some(170_000_000_000_000));
+        assert_eq!(tree.tightest(), METER);
+        assert_eq!(tree.tightest_above(PLANT_BUS), METER);
+        assert_eq!(tree.headroom_nw(METER), 170_000_000_000_000 - tree.meter_nw());
+        tree.set_cap_nw(METER, Some(100_000_000_000_000));
+        let room = tree.room_nw(ROW_B);
+        assert!(room < 0);
+        tree.set_load_nw(ROW_B, 150_000_000_000_000 + room);
+        assert!((0..1_000).contains(&tree.headroom_nw(METER)), "it must shrink by just that");
+        tree.set_cap_nw(METER, None);
+        assert_eq!(tree.limit_nw(METER), 350_000_000_000_000);
+        assert!((tree.oversubscription(UPS) - 0.30 / 0.27).abs() < 1e-12);
+        let loss: i128 = [UPS, ROW_A, ROW_B].iter().map(|d| tree.loss_nw(*d)).sum();
+        assert_eq!(tree.zone_loss_nw(0), loss);
+        assert_eq!(tree.zone_loss_nw(9), 0);
+    }
+
+    #[test]
+    fn the_largest_it_power_is_tight_and_rises_with_the_cap() {
+        let plant = Plant::tower_with_chiller(&hot_day_plant(), 31.0).unwrap();
+        let mut tree = hot_day();
+        for wet_bulb_c in [-20.0, 10.0, 22.0, 24.0, 26.0] {
+            let now = plant.under(Air { wet_bulb_c, dry_bulb_c: wet_bulb_c });
+            let cooling_w = |_, heat_w| now.regulated(heat_w).power_w();
+            let free =
+                Plan { shares: &SHARES, mechanical: &MECHANICAL, cooling_w: &cooling_w, heat_limits_w: &[] };
+            let mut last = 0.0;
+            for cap_kw in (20..=350).step_by(5) {
+                let cap_w = f64::from(cap_kw) * 1e3;
+                tree.set_cap_nw(METER, Some((cap_w * 1e9) as i128));
+                let largest = tree.largest_it(1e9, &free).unwrap();
+                let Balance { it_w, meter_w, .. } = largest.balance;
+                assert!(it_w >= last * (1.0 - 1e-11), "{wet_bulb_c} {cap_kw}: {it_w} {last}");
+                assert!(meter_w <= cap_w);
+                match largest.limit {
+                    Limit::Device(METER) => assert!(
+                        meter_w >= cap_w * (1.0 - 1e-9)
+                            || tree.balance(it_w * (1.0 + 1e-9), &free).unwrap().meter_w > cap_w,
+                        "tight, or a fan starts: {wet_bulb_c} {cap_kw}: {meter_w}"
+                    ),
+                    Limit::Device(d) => {
+                        let limit_w = tree.limit_nw(d) as f64 / 1e9;
+                        assert!((largest.balance.out_w[d] / limit_w - 1.0).abs() < 1e-9);
+                    }
+                    other => panic!("{other:?}"),
+                }
+                last = it_w;
+                let heat_w = largest.balance.heat_w[0];
+                let half = Plan { heat_limits_w: &[heat_w / 2.0], ..free };
+                let cooled = tree.largest_it(1e9, &half);
+                if let Some(cooled) = cooled {
+                    assert_eq!(cooled.limit, Limit::Zone(0));
+                    assert!((cooled.balance.heat_w[0] / heat_w - 0.5).abs() < 1e-9);
+                }
+                let asked = tree.largest_it(it_w / 2.0, &free).unwrap();
+                assert_eq!((asked.limit, asked.balance.it_w), (Limit::Asked, it_w / 2.0));
+            }
+        }
+        tree.set_cap_nw(METER, Some(3_000_000_000_000));
+        let none =
+            Plan { shares: &SHARES, mechanical: &MECHANICAL, cooling_w: &|_, _| 0.0, heat_limits_w: &[] };
+        assert_eq!(tree.largest_it(1e9, &none), None, "losses without load are 3.7 kW");
+    }
+
+    #[test]
+    fn the_solve_agrees_with_the_integer_flow_and_with_bisection() {
+        let plant = Plant::tower_with_chiller(&hot_day_plant(), 31.0).unwrap();
+        let now = plant.under(Air { wet_bulb_c: 25.0, dry_bulb_c: 30.0 });
+        let cooling_w = |_, heat_w| now.regulated(heat_w).power_w();
+        let plan =
+            Plan { shares: &SHARES, mechanical: &MECHANICAL, cooling_w: &cooling_w, heat_limits_w: &[] };
+        let mut tree = hot_day();
+        tree.set_cap_nw(METER, Some(205_000_000_000_000));
+        let Balance { it_w, meter_w, cooling_w: cooled_w, .. } =
+            tree.largest_it(f64::INFINITY, &plan).unwrap().balance;
+        let (mut low, mut high) = (0.0, 205e3);
+        for _ in 0..100 {
+            let middle = 0.5 * (low + high);
+            if tree.balance(middle, &plan).unwrap().meter_w <= 205e3 { low = middle } else { high = middle }
+        }
+        assert!((it_w / low - 1.0).abs() < 1e-9, "{it_w} {low}");
+        let nw = |watts: f64| (watts * 1e9) as i128;
+        tree.set_loads_nw(&[0, 0, 0, nw(0.15 * it_w), nw(0.85 * it_w), nw(cooled_w)]);
+        assert!((tree.meter_nw() as f64 / 1e9 / meter_w - 1.0).abs() < 1e-12);
+        assert!(
+            (tree.balance(it_w, &plan).unwrap().loss_w()
+                - (0..6).map(|d| tree.loss_nw(d) as f64 / 1e9).sum::<f64>())
+            .abs()
+                < 1e-6
+        );
+    }
+
+    #[test]
+    fn power_usage_is_never_below_one() {
+        let plant = Plant::tower_with_chiller(&hot_day_plant(), 31.0).unwrap();
+        let tree = hot_day();
+        for wet_bulb in -20..=45 {
+            let now = plant.under(Air { wet_bulb_c: f64::from(wet_bulb), dry_bulb_c: f64::from(wet_bulb) });
+            let cooling_w = |_, heat_w| now.regulated(heat_w).power_w();
+            let plan =
+                Plan { shares: &SHARES, mechanical: &MECHANICAL, cooling_w: &cooling_w, heat_limits_w: &[] };
+            for it_kw in [1.0, 20.0, 100.0, 220.0] {
+                let balance = tree.balance(it_kw * 1e3, &plan).unwrap();
+                assert!(balance.meter_w > balance.it_w && balance.cooling_w > 0.0 && balance.loss_w() > 0.0);
+            }
+        }
+    }
+
+    /// A transformer inside the hall it feeds: cooling power adds to the heat it must remove.
+    #[test]
+    fn a_plant_may_feed_back_on_itself() {
+        let mut devices = hot_day().devices;
+        devices[1].zone = Some(0);
+        let tree = Tree::new(devices).unwrap();
+        let plan = Plan {
+            shares: &SHARES,
+            mechanical: &MECHANICAL,
+            cooling_w: &|_, heat_w| 0.3 * heat_w,
+            heat_limits_w: &[],
+        };
+        let balance = tree.balance(100e3, &plan).unwrap();
+        assert!((balance.cooling_w - 0.3 * balance.heat_w[0]).abs() < 1e-6);
+        assert!(
+            (balance.heat_w[0] - 100e3 - balance.loss_w()).abs() < 1e-6,
+            "all losses are heat in the hall"
+        );
+    }
+
+    #[test]
+    fn impossible_trees_are_named() {
+        let row = |parent| device(parent, DeviceKind::Pdu, 1e3, None);
+        assert_eq!(Tree::new(vec![]).unwrap_err(), TreeError::NoRoot);
+        assert_eq!(Tree::new(vec![row(None), row(None)]).unwrap_err(), TreeError::TwoRoots(0, 1));
+        assert_eq!(Tree::new(vec![row(None), row(Some(2))]).unwrap_err(), TreeError::UnknownParent(1));
+        assert_eq!(Tree::new(vec![row(None), row(Some(2)), row(Some(1))]).unwrap_err(), TreeError::Cycle(1));
+        assert_eq!(Tree::new(vec![row(Some(0))]).unwrap_err(), TreeError::NoRoot);
+        let chain = (0..100_000).map(|d: usize| row(d.checked_sub(1))).collect();
+        assert_eq!(Tree::new(chain).unwrap_err(), TreeError::TooDeep(MAX_DEPTH + 1));
+        let wrong = Device { derate: 1.5, ..row(None) };
+        assert!(matches!(Tree::new(vec![wrong]), Err(TreeError::Parameter { device: 0, .. })));
+        let free = LossShares { a0: 0.0, a1: 0.0, a2: 0.0 };
+        let wire = Device { stage: LossStage::new(1e3, free).unwrap(), ..row(None) };
+        let mut tree = Tree::new(vec![wire]).unwrap();
+        tree.set_load_nw(0, 7);
+        assert_eq!((tree.meter_nw(), tree.is_empty()), (7, false));
+    }
+}

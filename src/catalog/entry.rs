@@ -99,6 +99,9 @@ pub struct Gpu {
     pub comm: Comm,
     /// Watts and clocks.
     pub power: GpuPowerEntry,
+    /// Chip temperature at which it lowers its clock [°C]; needed only where its pool stands in a cooling zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_c: Option<Sourced<f64>>,
 }
 
 /// Achievable shares of the peaks, at stock power.
@@ -173,6 +176,10 @@ pub struct Node {
     pub overhead_w: Sourced<f64>,
     /// Watts at the wall per watt of GPU, k.
     pub gpu_factor: Sourced<f64>,
+    /// Chip above supply temperature per watt of one GPU [K/W]; needed only where a pool of it stands in a
+    /// cooling zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r_th_k_per_w: Option<Sourced<f64>>,
     /// What replaces the GPU's own numbers in this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrides: Option<Overrides>,

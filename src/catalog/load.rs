@@ -315,7 +315,9 @@ fn cite_gpu(gpu: &mut Gpu, sources: &BTreeMap<String, String>) {
         fractions,
         comm: Comm { latency_us, link_fraction },
         power,
+        throttle_c,
     } = gpu;
+    cite_all(throttle_c, sources);
     cite_all([gpus_per_node], sources);
     cite_all([bf16_dense_tflops, hbm_gb, hbm_tb_s, tdp_w, link_gb_s, latency_us, link_fraction], sources);
     cite_all(fp8_dense_tflops.iter_mut().chain(fp4_dense_tflops).chain(int8_dense_tops), sources);
@@ -363,6 +365,7 @@ fn cite_gpu(gpu: &mut Gpu, sources: &BTreeMap<String, String>) {
 fn cite_node(node: &mut Node, sources: &BTreeMap<String, String>) {
     cite_all([&mut node.gpus], sources);
     cite_all([&mut node.overhead_w, &mut node.gpu_factor], sources);
+    cite_all(&mut node.r_th_k_per_w, sources);
     if let Some(over) = &mut node.overrides {
         let fields =
             [&mut over.idle_w, &mut over.clock_exponent, &mut over.min_clock, &mut over.memory_clock_knee];

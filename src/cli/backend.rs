@@ -24,7 +24,7 @@ pub fn catalog(overlay: Option<&Path>) -> Result<Catalog, Failure> {
 
 /// Build the fleet.
 pub fn build_fleet(resolved: &Resolved) -> Result<Fleet, Vec<Problem>> {
-    Fleet::build(&resolved.scenario, &resolved.catalog)
+    Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir)
 }
 
 /// Open the workload; the text of an error has the file's line, or the scenario's.

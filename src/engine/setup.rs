@@ -65,7 +65,7 @@ pub struct Setup {
 /// Problems of the fleet, or an unusable input file.
 pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError> {
     let scenario = &resolved.scenario;
-    let fleet = Fleet::build(scenario, &resolved.catalog).map_err(SimError::Scenario)?;
+    let fleet = Fleet::build(scenario, &resolved.catalog, &resolved.base_dir).map_err(SimError::Scenario)?;
     let workload = Workload::open(scenario, &resolved.base_dir, &resolved.catalog)
         .map_err(|error| SimError::Input(error.to_string()))?;
     let stream = workload.stream().map_err(|error| SimError::Input(error.to_string()))?;

@@ -1,6 +1,9 @@
 //! From scenario and catalog to fleet: laws in integers, KV blocks from memory, caps in watts.
 
-use super::{CapLevel, Fleet, FleetGraph, Pool, Site};
+use super::facility::{self, Facility};
+use super::{CapLevel, Fleet, FleetGraph, GpuThermal, Pool, Site};
+use std::path::Path;
+
 use crate::catalog::{self, Catalog, Gpu, Node, Quality};
 use crate::physics::clock::{Clock, ClockLaw};
 use crate::physics::fs_from_s;
@@ -13,11 +16,11 @@ use crate::scenario::{Problem, quality};
 const S_PER_H: f64 = 3600.0;
 
 impl Fleet {
-    /// Build the fleet of a scenario.
+    /// Build the fleet of a scenario whose input paths are relative to `base_dir`.
     ///
     /// # Errors
     /// Everything that cannot be built, by the path of the field.
-    pub fn build(scenario: &Scenario, catalog: &Catalog) -> Result<Self, Vec<Problem>> {
+    pub fn build(scenario: &Scenario, catalog: &Catalog, base_dir: &Path) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut fleet = Self {
             sites: Vec::new(),
@@ -28,14 +31,26 @@ impl Fleet {
             pools_by_flag: Vec::new(),
         };
         for (s, site) in scenario.fleet.sites.iter().enumerate() {
-            fleet.graph.add_meter(format!("{}.meter", site.name));
+            let path = format!("fleet.sites.{s}");
+            let facility = match Facility::build(site, &path, base_dir, scenario.start_at_h) {
+                Ok(facility) => facility,
+                Err(more) => {
+                    problems.extend(more);
+                    None
+                }
+            };
+            match &facility {
+                Some(facility) => fleet.graph.add_tree(&facility.names, &facility.parents(), facility.root),
+                None => fleet.graph.add_meter(format!("{}.meter", site.name)),
+            }
             let (first_pool, first_replica) = (fleet.pools.len(), fleet.pool_of.len());
             for (p, pool) in site.pools.iter().enumerate() {
                 let path = format!("fleet.sites.{s}.pools.{p}");
                 let first = fleet.pool_of.len();
                 match build_pool(scenario, catalog, site, pool, s, first, &path) {
                     Ok(built) => {
-                        fleet.graph.add_pool(format!("{}.{}", site.name, pool.name), built.replicas.len());
+                        let name = format!("{}.{}", site.name, pool.name);
+                        fleet.graph.add_pool(name, built.replicas.len(), built.feed);
                         fleet.pool_of.extend(built.replicas.clone().map(|_| fleet.pools.len() as u16));
                         fleet.pools.push(built);
                     }
@@ -55,6 +70,7 @@ impl Fleet {
                 replicas: first_replica..fleet.pool_of.len(),
                 cap: cap_levels(scenario, site),
                 policy: policy.clone(),
+                facility,
             });
         }
         fleet.pools_by_flag = scenario
@@ -276,6 +292,14 @@ fn build_pool(
         clock,
         gpu_cap_w: pool.gpu_cap_w,
     };
+    let feed = pool.feed.as_deref();
+    let feed = feed.map(|name| facility::device_named(site, name, &format!("{path}.feed"))).transpose()?;
+    let zone = pool.zone.as_deref();
+    let zone = zone.map(|name| facility::zone_named(site, name, &format!("{path}.zone"))).transpose()?;
+    let thermal = match zone {
+        None => None,
+        Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
+    };
     let Policy::UniformClock(policy) = &site.power.policy;
     let replicas = pool.nodes as usize * (per_node / tensor) as usize;
     Ok(Pool {
@@ -294,8 +318,22 @@ fn build_pool(
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
-        sources: sources(gpu, model, node, engine, &pool.step_law),
+        sources: sources(gpu, model, node, engine, &pool.step_law, thermal.is_some()),
+        feed,
+        zone,
+        thermal,
     })
+}
+
+/// How hot a GPU gets in a node, which only a pool in a cooling zone asks.
+fn gpu_thermal(gpu: &Gpu, node: &Node) -> Result<GpuThermal, String> {
+    let Some(r_th) = &node.r_th_k_per_w else {
+        return Err(format!("node '{}' has no r_th_k_per_w; a pool in a cooling zone needs it", node.name));
+    };
+    let Some(throttle) = &gpu.throttle_c else {
+        return Err(format!("GPU '{}' has no throttle_c; a pool in a cooling zone needs it", gpu.name));
+    };
+    Ok(GpuThermal { r_th_k_per_w: r_th.value, throttle_c: throttle.value })
 }
 
 /// Clocks 1, 1 − step, … down to the lowest, in rising order; empty for any clock.
@@ -329,14 +367,20 @@ fn sources(
     node: &Node,
     engine: &catalog::Engine,
     law: &types::StepLaw,
+    cooled: bool,
 ) -> Vec<(String, String, String)> {
+    // What a run without cooling does not use is no weakness of it.
+    let (mut gpu, mut node) = (gpu.clone(), node.clone());
+    if !cooled {
+        (gpu.throttle_c, node.r_th_k_per_w) = (None, None);
+    }
     let note = |kind: &str, name: &str, (quality, why): (Quality, String)| {
         (format!("{kind} {name}"), quality.word().to_string(), why)
     };
     let mut list = vec![
         note("model", &model.name, (model.quality, model.source.clone())),
-        note("gpu", &gpu.name, catalog::weakest(gpu)),
-        note("node", &node.name, catalog::weakest(node)),
+        note("gpu", &gpu.name, catalog::weakest(&gpu)),
+        note("node", &node.name, catalog::weakest(&node)),
     ];
     match law {
         types::StepLaw::Roofline => list.push(note("engine", &engine.name, catalog::weakest(engine))),

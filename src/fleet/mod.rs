@@ -1,9 +1,12 @@
 //! The fleet: sites, pools and replicas as a graph, with each pool's laws in integers.
 
 mod build;
+mod facility;
 mod graph;
+mod weather;
 
 pub use build::memory_plan;
+pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
 
 use std::ops::Range;
@@ -21,7 +24,7 @@ pub struct Fleet {
     pub pools: Vec<Pool>,
     /// Pool of each replica; a pool's replicas are contiguous.
     pub pool_of: Vec<u16>,
-    /// Site → pools → replicas as a graph of named devices.
+    /// Meter → power devices → pools as a graph of named devices.
     pub graph: FleetGraph,
     /// By class: the pools that may serve it.
     pub pools_of_class: Vec<Vec<u16>>,
@@ -46,6 +49,8 @@ pub struct Site {
     pub cap: Vec<CapLevel>,
     /// How the cap is kept.
     pub policy: UniformClock,
+    /// Power tree and cooling; `None`: `pue` stands for them.
+    pub facility: Option<Facility>,
 }
 
 /// A facility cap from an instant on.
@@ -94,6 +99,21 @@ pub struct Pool {
     pub knows_flop: bool,
     /// Catalog entries it rests on: (entry, weakest quality, source).
     pub sources: Vec<(String, String, String)>,
+    /// The device of its site's facility that its nodes hang from; `None` without a power tree.
+    pub feed: Option<usize>,
+    /// The zone of its site's facility that its nodes heat; `None` without cooling.
+    pub zone: Option<usize>,
+    /// How hot its GPUs get; present where there is a zone.
+    pub thermal: Option<GpuThermal>,
+}
+
+/// Temperature of a GPU, T = T_supply + R_th·P.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GpuThermal {
+    /// Chip above supply temperature per watt of the GPU [K/W].
+    pub r_th_k_per_w: f64,
+    /// Temperature at which it lowers its clock [°C].
+    pub throttle_c: f64,
 }
 
 impl CapLevel {

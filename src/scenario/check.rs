@@ -43,39 +43,39 @@ pub(crate) fn all(scenario: &Scenario, base_dir: &Path, catalog: &Catalog) -> Ve
     check.problems
 }
 
-struct Check {
+pub(super) struct Check {
     problems: Vec<Problem>,
 }
 
 impl Check {
-    fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem { path: path.into(), message: message.into() });
     }
 
-    fn require<T: Display>(&mut self, path: &str, value: T, holds: bool, must: &str) {
+    pub(super) fn require<T: Display>(&mut self, path: &str, value: T, holds: bool, must: &str) {
         if !holds {
             self.refuse(path, format!("must be {must}, is {value}"));
         }
     }
 
     /// Above 0 and at most `max`.
-    fn positive(&mut self, path: &str, value: f64, max: f64) {
+    pub(super) fn positive(&mut self, path: &str, value: f64, max: f64) {
         self.require(path, value, value > 0.0, "above 0");
         self.require(path, value, value <= max, &format!("at most {max}"));
     }
 
-    fn not_negative(&mut self, path: &str, value: f64, max: f64) {
+    pub(super) fn not_negative(&mut self, path: &str, value: f64, max: f64) {
         self.require(path, value, value >= 0.0, "at least 0");
         self.require(path, value, value <= max, &format!("at most {max}"));
     }
 
-    fn count(&mut self, path: &str, value: u64, max: u64) {
+    pub(super) fn count(&mut self, path: &str, value: u64, max: u64) {
         self.require(path, value, value >= 1, "at least 1");
         self.require(path, value, value <= max, &format!("at most {max}"));
     }
 
     /// Names are shown, joined with dots, and one of them is a folder.
-    fn name(&mut self, path: &str, name: &str) {
+    pub(super) fn name(&mut self, path: &str, name: &str) {
         if name.trim().is_empty() {
             self.refuse(path, "must not be empty");
         } else if name.chars().count() > 100 {
@@ -85,7 +85,7 @@ impl Check {
         }
     }
 
-    fn unique<'a>(&mut self, names: impl Iterator<Item = (String, &'a str)>, what: &str) {
+    pub(super) fn unique<'a>(&mut self, names: impl Iterator<Item = (String, &'a str)>, what: &str) {
         let mut seen: Vec<&str> = Vec::new();
         for (path, name) in names {
             if seen.contains(&name) {
@@ -137,6 +137,9 @@ impl Check {
             (0.0..24.0).contains(&scenario.start_at_h),
             "a time of day, 0 to below 24",
         );
+        if !scenario.failures.is_empty() {
+            self.refuse("failures", "must be empty: failures cannot be simulated yet");
+        }
         self.positive("report.interval_s", scenario.report.interval_s, MAX_DURATION_S);
     }
 
@@ -472,6 +475,7 @@ impl Check {
         for (i, site) in sites.iter().enumerate() {
             let path = format!("fleet.sites.{i}");
             self.site(&path, site);
+            self.facility(&path, site);
             for (k, pool) in site.pools.iter().enumerate() {
                 self.pool(&format!("{path}.pools.{k}"), pool, scenario, catalog);
             }
@@ -553,6 +557,14 @@ impl Check {
         }
         self.known(&format!("{path}.engine"), &pool.engine, Kind::Engine, catalog);
         self.count(&format!("{path}.nodes"), pool.nodes.into(), MAX_NODES.into());
+        for (name, parts) in [("pipeline", pool.parallel.pipeline), ("expert", pool.parallel.expert)] {
+            self.require(
+                &format!("{path}.parallel.{name}"),
+                parts,
+                parts == 1,
+                "1: only tensor parallelism can be simulated yet",
+            );
+        }
         let tensor = pool.parallel.tensor;
         let tensor_path = format!("{path}.parallel.tensor");
         self.require(&tensor_path, tensor, tensor >= 1, "at least 1");

@@ -1,6 +1,6 @@
 //! Defaults that depend on the rest of the scenario: names and token counts.
 
-use super::types::{Arrivals, Lengths, Reasoning, Scenario, default_answer, default_prompt};
+use super::types::{Arrivals, Device, Lengths, Reasoning, Scenario, UpsMode, default_answer, default_prompt};
 
 /// Fill in names and lengths; `file_name` is the scenario's name if it has none.
 pub(crate) fn fill(scenario: &mut Scenario, file_name: &str) {
@@ -22,6 +22,11 @@ pub(crate) fn fill(scenario: &mut Scenario, file_name: &str) {
             let plain = if sites == 1 { "site".to_string() } else { format!("site-{}", i + 1) };
             site.name = unused(&plain, &site_names);
             site_names[i] = site.name.clone();
+        }
+        for device in site.power.tree.iter_mut().filter(|device| device.loss.is_none()) {
+            if let Device::Ups(ups) = &mut device.device {
+                ups.mode.get_or_insert(UpsMode::DoubleConversion);
+            }
         }
         let mut pool_names: Vec<String> = site.pools.iter().map(|pool| pool.name.clone()).collect();
         for (k, pool) in site.pools.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::types::{Arrivals, Length, Scenario};
+use super::types::{Arrivals, Length, Scenario, TemperatureCourse};
 
 /// Every input path of a scenario with the path of its field, in a fixed order.
 pub(crate) fn paths_mut(scenario: &mut Scenario) -> Vec<(String, &mut String)> {
@@ -25,6 +25,18 @@ pub(crate) fn paths_mut(scenario: &mut Scenario) -> Vec<(String, &mut String)> {
                     let path = format!("{class_path}.lengths.{name}.empirical.path");
                     found.push((path, &mut empirical.path));
                 }
+            }
+        }
+    }
+    for (i, site) in scenario.fleet.sites.iter_mut().enumerate() {
+        let Some(weather) = &mut site.weather else { continue };
+        let courses = [("wet_bulb_c", &mut weather.wet_bulb_c), ("dry_bulb_c", &mut weather.dry_bulb_c)];
+        for (name, course) in courses {
+            let path = format!("fleet.sites.{i}.weather.{name}");
+            match course {
+                TemperatureCourse::Csv(table) => found.push((format!("{path}.csv.path"), &mut table.path)),
+                TemperatureCourse::Epw(file) => found.push((format!("{path}.epw.path"), &mut file.path)),
+                TemperatureCourse::Constant(_) | TemperatureCourse::Daily(_) => {}
             }
         }
     }

@@ -7,6 +7,8 @@
 mod check;
 mod defaults;
 mod document;
+mod facility;
+mod facility_check;
 mod hash;
 mod inputs;
 mod lookup;

@@ -322,6 +322,9 @@ fn enum_label(name: &str) -> String {
         "Arrivals" => return "arrival process".into(),
         "Length" => return "length distribution".into(),
         "Reasoning" => return "reasoning policy".into(),
+        "Device" => return "power device".into(),
+        "Plant" => return "cooling plant".into(),
+        "UpsMode" => return "UPS mode".into(),
         _ => {}
     }
     let mut label = String::new();

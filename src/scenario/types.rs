@@ -7,6 +7,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::facility::{
+    Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
+    TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
+};
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
 
@@ -42,10 +46,18 @@ pub struct Scenario {
     pub routing: Routing,
     /// What serves.
     pub fleet: Fleet,
+    /// What breaks; none can be simulated yet, so the list must be empty.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
     /// What is written.
     #[serde(default)]
     pub report: Report,
 }
+
+/// A failure; there are no kinds of it yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {}
 
 /// What happens at the end of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -408,10 +420,34 @@ pub struct Model {
     /// Precision of the KV cache.
     #[serde(default = "bf16")]
     pub kv_cache: Precision,
+    /// Attention; the model's own is the only one that can be simulated yet.
+    #[serde(default)]
+    pub attention: Attention,
+    /// Speculative decoding; cannot be simulated yet.
+    #[serde(default)]
+    pub speculative: Speculative,
     /// The catalog's quality tier: how often it is right; default: by the model's size. Only classes with
     /// `difficulty` ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality_tier: Option<String>,
+}
+
+/// Attention of a model variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// The model's own.
+    #[default]
+    Native,
+}
+
+/// Speculative decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Speculative {
+    /// One token per decoding step.
+    #[default]
+    None,
 }
 
 /// How a request finds its replica.
@@ -468,12 +504,19 @@ pub struct Site {
     /// Name; default: `site`, or `site-<n>` when there are several.
     #[serde(default)]
     pub name: String,
-    /// Facility power over IT power, a constant that stands for losses and cooling; default 1.
+    /// Facility power over IT power, a constant that stands for losses and cooling; default 1. Left out where
+    /// a power tree computes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_pue: Option<f64>,
-    /// Power limits.
+    /// Power limits and the devices between meter and nodes.
     #[serde(default)]
     pub power: Power,
+    /// Outdoor air; needed by cooling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weather: Option<Weather>,
+    /// Cooling zones and their plants; needs a power tree, from which the plants hang.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling: Option<Cooling>,
     /// Pools of identical replicas.
     pub pools: Vec<Pool>,
 }
@@ -491,6 +534,9 @@ pub struct Power {
     /// How the cap is kept.
     #[serde(default)]
     pub policy: Policy,
+    /// Devices between the meter and the nodes, in any order; default: none, see `static_pue`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tree: Vec<PowerDevice>,
 }
 
 /// Share of the cap over time.
@@ -580,6 +626,9 @@ pub struct Pool {
     /// How a replica is spread over GPUs.
     #[serde(default)]
     pub parallel: Parallel,
+    /// Who prefills and who decodes.
+    #[serde(default)]
+    pub serving: Serving,
     /// Where step times come from.
     #[serde(default)]
     pub step_law: StepLaw,
@@ -589,6 +638,21 @@ pub struct Pool {
     /// Power limit set on each GPU [W]; default: the GPU's own (TDP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_cap_w: Option<f64>,
+    /// The power device its nodes hang from; needed where the site has a power tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<String>,
+    /// The cooling zone its nodes heat; needed where the site has cooling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// Who prefills and who decodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Serving {
+    /// Every replica does both.
+    #[default]
+    Aggregated,
 }
 
 /// Parallelism of one replica.
@@ -598,11 +662,17 @@ pub struct Parallel {
     /// GPUs over which each layer is split.
     #[serde(default = "one_u32")]
     pub tensor: u32,
+    /// Stages over which the layers are spread; more than 1 cannot be simulated yet.
+    #[serde(default = "one_u32")]
+    pub pipeline: u32,
+    /// Groups over which experts are spread beyond `tensor`; more than 1 cannot be simulated yet.
+    #[serde(default = "one_u32")]
+    pub expert: u32,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
-        Self { tensor: 1 }
+        Self { tensor: 1, pipeline: 1, expert: 1 }
     }
 }
 
@@ -770,10 +840,10 @@ pub enum Figures {
 fn default_seed() -> u64 {
     1
 }
-fn one() -> f64 {
+pub(super) fn one() -> f64 {
     1.0
 }
-fn one_u32() -> u32 {
+pub(super) fn one_u32() -> u32 {
     1
 }
 fn bf16() -> Precision {

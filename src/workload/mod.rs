@@ -15,7 +15,7 @@ pub mod random;
 mod reasoning;
 mod stream;
 pub mod synth;
-mod table;
+pub(crate) mod table;
 mod time;
 mod trace;
 

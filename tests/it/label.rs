@@ -477,7 +477,7 @@ fn the_batch_elasticity_is_a_derivative() {
     for number in 0..40 {
         let case = draw(number % 7, &mut random);
         let resolved = load_with(&case.text(None, None), &[], catalog());
-        let fleet = Fleet::build(&resolved.scenario, &resolved.catalog).expect("a fleet");
+        let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).expect("a fleet");
         let pool = &fleet.pools[0];
         // Whole tokens at both ends, as the table of the law is linear in between.
         let (n, chunks) = (random.between(10.0, 100.0).round(), random.of(&[0.0, 1.0, 3.0]));

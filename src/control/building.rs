@@ -3,10 +3,13 @@
 
 use crate::fleet::{Facility, Fleet};
 use crate::physics::tree::{ItShare, Limit, Mechanical, Plan, Tree};
+use crate::physics::weather::{Air, Weather};
 use crate::physics::zone::{Stage, Zone, ZoneChange, ZoneTotals};
 
 /// Nanowatts in a watt.
 const NW_PER_W: f64 = 1e9;
+/// Air of a site without weather: it has no zones, so nothing depends on it.
+const OUTDOORS: Air = Air { wet_bulb_c: 15.0, dry_bulb_c: 20.0 };
 /// Two ceilings this close are a tie, told as power (PHYSICS D5).
 const TIE: f64 = 0.005;
 /// Budgets are solved anew when a pool's share of the planned power moved by more than this.
@@ -34,11 +37,12 @@ pub struct Allowance {
 }
 
 /// A building in operation.
+#[derive(Clone)]
 pub struct Building {
     tree: Tree,
     zones: Vec<Zone>,
     mechanical: Vec<Mechanical>,
-    weather: Option<crate::physics::weather::Weather>,
+    weather: Option<Weather>,
     weather_next_fs: Option<i128>,
     /// By pool of the site: its feed and its zone.
     pools: Vec<(usize, Option<usize>)>,
@@ -55,7 +59,7 @@ impl Building {
     /// A building at t = 0. `pools`: of its site, by number in the site.
     pub fn new(fleet: &Fleet, facility: &Facility, pools: std::ops::Range<usize>) -> Option<Self> {
         let tree = Tree::new(facility.devices.clone()).ok()?;
-        let air = facility.weather.as_ref().map(|weather| weather.at(0)).unwrap_or_default();
+        let air = facility.weather.as_ref().map_or(OUTDOORS, |weather| weather.at(0));
         let zones: Vec<Zone> =
             facility.zones.iter().map(|spec| Zone::new(spec.params, 0, air).ok()).collect::<Option<_>>()?;
         let mechanical = facility
@@ -189,19 +193,48 @@ impl Building {
         }
     }
 
+    /// The largest IT power split by `shares` in this weather, at most `asked_w`: within cap and ratings, and
+    /// within what the zones can bear for good, each alone [W].
+    pub fn sustainable_w(&self, shares: &[f64], asked_w: f64, cap_nw: Option<i128>) -> (f64, f64) {
+        let mut building = self.clone();
+        building.set_cap_nw(cap_nw);
+        let unlimited = vec![f64::INFINITY; self.zones.len()];
+        let limits: Vec<f64> = self.zones.iter().map(Zone::sustainable_w).collect();
+        let by_power = building.largest(shares, &unlimited).map_or(0.0, |(it_w, _)| it_w.min(asked_w));
+        // Without cap and ratings: the heat alone, at the losses that go with it.
+        let mut by_cooling = asked_w;
+        for _ in 0..4 {
+            let Some(heat_w) = building.heat_at(shares, by_cooling) else { break };
+            let excess = heat_w.iter().zip(&limits).map(|(heat, limit)| heat / limit).fold(0.0, f64::max);
+            if excess > 0.0 {
+                by_cooling = (by_cooling / excess).min(asked_w);
+            }
+        }
+        (by_power, by_cooling)
+    }
+
+    fn heat_at(&self, shares: &[f64], it_w: f64) -> Option<Vec<f64>> {
+        let it_shares = self.it_shares(shares);
+        let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
+        let plan = Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w: &[] };
+        self.tree.balance(it_w, &plan).map(|balance| balance.heat_w)
+    }
+
+    fn it_shares(&self, shares: &[f64]) -> Vec<ItShare> {
+        let pools = self.pools.iter().zip(shares);
+        pools.map(|(&(device, zone), &share)| ItShare { device, zone, share }).collect()
+    }
+
+    /// What a zone's plant draws at a heat [W]. Above its set point everything runs at full speed.
+    fn plant_w(&self, zone: usize, heat_w: f64) -> f64 {
+        let plant = self.zones[zone].plant();
+        let saturated = heat_w > plant.max_at_set_w() || self.zones[zone].stage() > Stage::Normal;
+        if saturated { plant.full_speed().power_w() } else { plant.regulated(heat_w).power_w() }
+    }
+
     fn largest(&self, shares: &[f64], heat_limits_w: &[f64]) -> Option<(f64, Limit)> {
-        let it_shares: Vec<ItShare> = self
-            .pools
-            .iter()
-            .zip(shares)
-            .map(|(&(device, zone), &share)| ItShare { device, zone, share })
-            .collect();
-        let cooling_w = |zone: usize, heat_w: f64| {
-            let plant = self.zones[zone].plant();
-            // A zone above its set point runs everything at full speed whatever its heat.
-            let saturated = heat_w > plant.max_at_set_w() || self.zones[zone].stage() > Stage::Normal;
-            if saturated { plant.full_speed().power_w() } else { plant.regulated(heat_w).power_w() }
-        };
+        let it_shares = self.it_shares(shares);
+        let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
         let plan = Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
         self.tree.largest_it(f64::MAX, &plan).map(|largest| (largest.balance.it_w, largest.limit))
     }
@@ -240,7 +273,7 @@ impl Building {
     }
 
     /// Wet and dry bulb now [°C].
-    pub fn air(&self, now_fs: i128) -> Option<crate::physics::weather::Air> {
+    pub fn air(&self, now_fs: i128) -> Option<Air> {
         self.weather.as_ref().map(|weather| weather.at(now_fs))
     }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::building::{Building, Held};
 use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
-use crate::fleet::{CapLevel, Fleet, Site, Thermal};
+use crate::fleet::{CapLevel, Fleet, GpuThermal, Site};
 use crate::physics::clock::Clock;
 use crate::physics::fs_from_s;
 use crate::physics::step::{Draw, PowerLaw};
@@ -132,7 +132,7 @@ pub struct PowerControl {
 struct PoolLaws {
     power: PowerLaw,
     clocks: Vec<Clock>,
-    thermal: Option<Thermal>,
+    thermal: Option<GpuThermal>,
 }
 
 impl PowerControl {
@@ -294,6 +294,11 @@ impl PowerControl {
     /// What holds a site's clocks down, if anything does.
     pub fn held(&self, site: usize) -> Held {
         self.domains[site].held
+    }
+
+    /// Cap at the utility meter of a site with a building [nW].
+    pub fn cap_nw(&self, site: usize) -> Option<i128> {
+        self.domains[site].cap_nw
     }
 
     /// The power device that limited a site last.

@@ -270,8 +270,7 @@ impl<'a> Engine<'a> {
 
     fn tick(&mut self, now_fs: i128) {
         let gauges = self.gauges();
-        let sites = self.setup.fleet.sites.len();
-        self.setup.ledger.tick(now_fs, &mut self.setup.power, sites, gauges);
+        self.setup.ledger.tick(now_fs, &mut self.setup.power, &self.setup.fleet, gauges);
         self.queue.set(self.sources.tick, Key::new(self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
     }
 
@@ -328,7 +327,6 @@ impl<'a> Engine<'a> {
     fn close(&mut self, end_fs: i128) -> Result<(), SimError> {
         let gauges = self.gauges();
         self.replicas.close(end_fs, self.setup)?;
-        let sites = self.setup.fleet.sites.len();
-        self.setup.ledger.close(end_fs, &mut self.setup.power, sites, gauges).map_err(SimError::Invariant)
+        self.setup.ledger.close(end_fs, &mut self.setup.power, &self.setup.fleet, gauges).map_err(SimError::Invariant)
     }
 }

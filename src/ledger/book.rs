@@ -4,8 +4,8 @@ use super::binding::{BindingBook, CELL_FS, Label};
 use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, ShedBy};
 use super::quality::{Promise, QualityBook};
-use super::staves::{Mix, PoolStaves};
-use crate::control::PowerControl;
+use super::staves::{Mix, PoolStaves, site_at_power};
+use crate::control::{Building, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
 use crate::physics::energy::Energy;
@@ -105,8 +105,8 @@ pub(super) struct SiteMark {
     /// Outdoor air, and the warmest zone: supply temperature and number.
     pub air_c: Option<(f64, f64)>,
     pub supply_c: Option<(f64, usize)>,
-    /// IT power that cap and ratings, and that the zones alone, allow at b* [W].
-    pub allowed_w: Option<(f64, f64)>,
+    /// Rates at b* [tok/s] that cap and ratings, and that the zones alone, allow in the weather then.
+    pub staves: Option<(f64, Option<f64>)>,
 }
 
 /// What is known at the end of an interval.
@@ -183,6 +183,8 @@ pub struct Ledger {
     next_mark_fs: i128,
     next_cell_fs: i128,
     pub(super) site_at_window: Vec<crate::control::Integrals>,
+    /// What the meters had summed up of the buildings when the window opened.
+    pub(super) around_at_window: Vec<Option<Vec<Energy>>>,
 }
 
 impl Ledger {
@@ -244,6 +246,7 @@ impl Ledger {
             next_mark_fs: fs_from_s(interval_s).max(1),
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
+            around_at_window: Vec::new(),
         }
     }
 
@@ -445,6 +448,7 @@ impl Ledger {
                 *power.meter(site).integrals()
             })
             .collect();
+        self.around_at_window = (0..sites).map(|site| power.meter(site).around().map(<[Energy]>::to_vec)).collect();
     }
 
     /// Next instant at which [`Self::tick`] is due [fs].
@@ -453,25 +457,33 @@ impl Ledger {
     }
 
     /// Close the interval and the cell of the timeline that end now.
-    pub fn tick(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize, gauges: Gauges) {
+    pub fn tick(&mut self, now_fs: i128, power: &mut PowerControl, fleet: &Fleet, gauges: Gauges) {
         if now_fs >= self.next_cell_fs {
             self.binding.close_cell(now_fs, power);
             self.next_cell_fs += CELL_FS;
         }
         if now_fs >= self.next_mark_fs {
-            self.mark(now_fs, power, sites, gauges);
+            self.mark(now_fs, power, fleet, gauges);
             self.next_mark_fs += self.interval_fs;
         }
     }
 
-    fn mark(&mut self, now_fs: i128, power: &mut PowerControl, sites: usize, gauges: Gauges) {
+    fn mark(&mut self, now_fs: i128, power: &mut PowerControl, fleet: &Fleet, gauges: Gauges) {
         let binding = self.binding.close_interval(now_fs);
-        let sites = (0..sites)
+        let sites = (0..fleet.sites.len())
             .map(|site| {
                 let (clock, working) = power.clock_integrals(now_fs, site);
                 let waiting = power.waiting(site);
+                let staves = building_staves(fleet, &self.staves, power, site);
+                let around = power.building(site).map(|building| around(building, now_fs));
                 let meter = power.meter(site);
                 meter.advance(now_fs);
+                let (mut loss_j, mut cooling_j) = (0.0, 0.0);
+                if let Some(parts) = meter.around() {
+                    let (losses, plants) = parts.split_at(parts.len() - PLANT_PARTS);
+                    loss_j = losses.iter().map(Energy::as_j).sum();
+                    cooling_j = plants.iter().map(Energy::as_j).sum();
+                }
                 let sums = meter.integrals();
                 SiteMark {
                     it_j: sums.it.as_j(),
@@ -481,6 +493,11 @@ impl Ledger {
                     clock,
                     working,
                     waiting,
+                    loss_j,
+                    cooling_j,
+                    air_c: around.and_then(|a| a.0),
+                    supply_c: around.and_then(|a| a.1),
+                    staves,
                 }
             })
             .collect();
@@ -495,13 +512,14 @@ impl Ledger {
         &mut self,
         end_fs: i128,
         power: &mut PowerControl,
-        sites: usize,
+        fleet: &Fleet,
         gauges: Gauges,
     ) -> Result<(), String> {
+        let sites = fleet.sites.len();
         self.count_system(end_fs, 0);
         self.binding.close_cell(end_fs, power);
         if self.marks.last().is_none_or(|mark| mark.at_fs < end_fs) {
-            self.mark(end_fs, power, sites, gauges);
+            self.mark(end_fs, power, fleet, gauges);
         }
         for site in 0..sites {
             power.meter(site).advance(end_fs);
@@ -611,6 +629,40 @@ fn tokens_after(run: &Run, at_fs: i128) -> i128 {
     }
     // Durations stay below 10^19 fs, so the product fits.
     whole + ((emitted * rest) << TOKEN_BITS) / run.series.nth_fs(done)
+}
+
+/// Fans, pumps and compressors: the last parts a meter keeps of a building.
+pub(super) const PLANT_PARTS: usize = 3;
+
+/// Power and cooling staves of a site with a building, in the weather and under the cap of now [tok/s].
+fn building_staves(
+    fleet: &Fleet,
+    staves: &[PoolStaves],
+    power: &PowerControl,
+    site: usize,
+) -> Option<(f64, Option<f64>)> {
+    let building = power.building(site)?;
+    let pools = fleet.sites[site].pools.clone();
+    let watts: Vec<f64> = pools.map(|p| staves[p].watts_at(&fleet.pools[p], 1.0)).collect();
+    let asked_w: f64 = watts.iter().sum();
+    if asked_w <= 0.0 {
+        return None;
+    }
+    let shares: Vec<f64> = watts.iter().map(|w| w / asked_w).collect();
+    let (by_power_w, by_cooling_w) = building.sustainable_w(&shares, asked_w, power.cap_nw(site));
+    let rate = |it_w: f64| site_at_power(fleet, staves, site, Some(it_w)).0;
+    Some((rate(by_power_w), (!building.zones().is_empty()).then(|| rate(by_cooling_w))))
+}
+
+/// Outdoor air (wet, dry) and the warmest zone (supply temperature, number) of a building [°C].
+fn around(building: &Building, now_fs: i128) -> (Option<(f64, f64)>, Option<(f64, usize)>) {
+    let air = building.air(now_fs).map(|air| (air.wet_bulb_c, air.dry_bulb_c));
+    let zones = building.zones().iter().enumerate().map(|(z, zone)| (zone.temperature_c(now_fs), z));
+    let warmest = zones.fold(None, |warmest: Option<(f64, usize)>, zone| match warmest {
+        Some(other) if other.0 >= zone.0 => warmest,
+        _ => Some(zone),
+    });
+    (air, warmest)
 }
 
 /// Of a request's tokens, emitted evenly from `first_fs` to `last_fs`, those after `window_fs`, in 2^-32 tokens.

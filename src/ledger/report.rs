@@ -8,7 +8,7 @@ use super::outcome::{
 };
 use super::staves::{PoolStaves, device_staves, site_at_power};
 use crate::control::PowerControl;
-use crate::fleet::{Fleet, Site};
+use crate::fleet::{Facility, Fleet, Site};
 use crate::physics::energy;
 
 /// What the ledger does not know itself.
@@ -28,6 +28,7 @@ pub struct Frame {
 /// A site's power limits over a stretch of time: IT watts allowed (none: unlimited).
 struct Budget {
     seconds: f64,
+    facility_w: Option<f64>,
     it_w: Option<f64>,
 }
 
@@ -42,7 +43,7 @@ impl Ledger {
         let output_rate = per_s(window_tokens);
 
         let sites: Vec<SiteTotals> =
-            (0..fleet.sites.len()).map(|s| self.site_totals(fleet, power, s, window_s)).collect();
+            (0..fleet.sites.len()).map(|s| self.site_totals(fleet, power, s, window_s, end_fs)).collect();
         let total = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.energy));
         let window = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.window));
         let power_w = fleet_power(&sites, window_s);
@@ -50,7 +51,10 @@ impl Ledger {
         let tpf = self.tpf(fleet, &sites, end_fs, output_rate, power_w.facility.mean);
         let useful = per_s(tokens_f64(self.window_useful_tokens));
         let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };
-        let pue_of = |f: fn(f64, f64) -> f64| fleet.sites.iter().map(|s| s.pue).reduce(f).unwrap_or(1.0);
+        let series = self.series(fleet, &frame);
+        let measured = series.iter().filter(|row| row.time_s + 1e-9 >= frame.scenario.warm_up_s && row.it_w > 0.0);
+        let pues: Vec<f64> = measured.map(|row| row.pue).collect();
+        let pue_of = |f: fn(f64, f64) -> f64| pues.iter().copied().reduce(f).unwrap_or(pue_mean);
         let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
         self.remark(fleet, &mut frame, end_fs);
         frame.engine.segments = self.segments;
@@ -117,7 +121,6 @@ impl Ledger {
             engine: frame.engine.clone(),
             notes: std::mem::take(&mut frame.notes),
         };
-        let series = self.series(fleet, &frame);
         let requests = self.keep.then(|| {
             let mut rows = std::mem::take(&mut self.rows);
             rows.sort_by_key(|row| row.index);
@@ -186,19 +189,30 @@ impl Ledger {
         }
     }
 
-    fn site_totals(&self, fleet: &Fleet, power: &mut PowerControl, s: usize, window_s: f64) -> SiteTotals {
+    fn site_totals(&self, fleet: &Fleet, power: &mut PowerControl, s: usize, window_s: f64, end_fs: i128) -> SiteTotals {
         let pue = fleet.sites[s].pue;
         let capped = !fleet.sites[s].cap.is_empty();
+        let names = fleet.sites[s].facility.as_ref().map(part_names);
         let meter = power.meter(s);
         let (sums, opened) = (*meter.integrals(), self.site_at_window[s]);
         let since = |now: &energy::Energy, then: &energy::Energy| now.minus(then).as_j();
-        let energy = Energy::of(sums.it.as_j(), sums.gpu_active.as_j(), sums.gpu_idle.as_j(), pue);
+        let opened_parts = self.around_at_window.get(s).cloned().flatten();
+        let parts = |since_window: bool| -> Option<Vec<(String, f64)>> {
+            let now = meter.around()?;
+            let joules = now.iter().enumerate().map(|(part, energy)| match (&opened_parts, since_window) {
+                (Some(opened), true) => opened.get(part).map_or(energy.as_j(), |then| energy.minus(then).as_j()),
+                _ => energy.as_j(),
+            });
+            Some(names.as_ref()?.iter().cloned().zip(joules).collect())
+        };
+        let energy = Energy::of(sums.it.as_j(), sums.gpu_active.as_j(), sums.gpu_idle.as_j(), pue).within(parts(false));
         let window = Energy::of(
             since(&sums.it, &opened.it),
             since(&sums.gpu_active, &opened.gpu_active),
             since(&sums.gpu_idle, &opened.gpu_idle),
             pue,
-        );
+        )
+        .within(parts(true));
         let mean = if window_s > 0.0 { window.it / window_s } else { 0.0 };
         let (p99, max) = (meter.quantile_w(0.99), meter.max_w());
         let spread = |factor: f64| MeanP99Max {
@@ -207,14 +221,26 @@ impl Ledger {
             p99: p99.min(max) * factor,
             max: max * factor,
         };
-        let budget_j = since(&sums.budget, &opened.budget);
+        let facility = match meter.facility_peaks_w() {
+            Some((p99, max)) => MeanP99Max {
+                mean: if window_s > 0.0 { window.facility / window_s } else { 0.0 },
+                p99: p99.min(max),
+                max,
+            },
+            None => spread(pue),
+        };
+        let overshoot_factor = if meter.around().is_some() { 1.0 } else { pue };
+        let cap_mean_w = budgets(&fleet.sites[s], self.window_fs, end_fs)
+            .iter()
+            .filter_map(|b| Some(b.facility_w? * b.seconds / window_s))
+            .sum();
         let power = PowerSummary {
             it: spread(1.0),
-            facility: spread(pue),
+            facility,
             delivered_it_mean: mean,
-            cap_facility_mean: (capped && window_s > 0.0).then(|| budget_j / window_s * pue),
+            cap_facility_mean: (capped && window_s > 0.0).then_some(cap_mean_w),
             overshoot_s: seconds(sums.overshoot_fs - opened.overshoot_fs),
-            overshoot_j: since(&sums.overshoot, &opened.overshoot) * pue,
+            overshoot_j: since(&sums.overshoot, &opened.overshoot) * overshoot_factor,
         };
         SiteTotals { energy, window, power }
     }
@@ -330,6 +356,7 @@ impl Ledger {
         let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
         let mut rows = Vec::with_capacity(self.marks.len());
         let mut before: Option<&Mark> = None;
+        let any_building = fleet.sites.iter().any(|site| site.facility.is_some());
         let mut power_staves = PowerStaves::default();
         for (index, mark) in self.marks.iter().enumerate() {
             let start_fs = before.map_or(0, |m| m.at_fs);
@@ -355,6 +382,7 @@ impl Ledger {
                 ..SeriesRow::default()
             };
             let (mut cap, mut clock, mut working, mut stave) = (0.0, 0.0, 0.0, 0.0);
+            let mut cooling_stave = Some(0.0);
             for (s, site) in fleet.sites.iter().enumerate() {
                 let (now, then) = (&mark.sites[s], before.map_or(&zero, |m| &m.sites[s]));
                 let watts = |f: fn(&SiteMark) -> f64| (f(now) - f(then)) / length_s;
@@ -362,19 +390,43 @@ impl Ledger {
                 row.it_w += it_w;
                 row.gpu_active_w += watts(|m| m.gpu_active_j);
                 row.gpu_idle_w += watts(|m| m.gpu_idle_j);
-                row.pue_overhead_w += it_w * (site.pue - 1.0);
+                if site.facility.is_none() {
+                    row.pue_overhead_w += it_w * (site.pue - 1.0);
+                }
                 row.waiting_for_power += now.waiting;
                 clock += now.clock - then.clock;
                 working += now.working - then.working;
-                let budget_w = (!site.cap.is_empty()).then(|| watts(|m| m.budget_j));
-                cap += budget_w.map_or(0.0, |w| w * site.pue);
-                stave += power_staves.rate(fleet, &self.staves, s, budget_w);
+                row.loss_w += watts(|m| m.loss_j);
+                row.cooling_w += watts(|m| m.cooling_j);
+                if let (None, Some((wet, dry))) = (row.wet_bulb_c, now.air_c) {
+                    (row.wet_bulb_c, row.dry_bulb_c) = (Some(wet), Some(dry));
+                }
+                if let Some((supply_c, zone)) = now.supply_c.filter(|(c, _)| row.supply_c.is_none_or(|w| *c > w)) {
+                    row.supply_c = Some(supply_c);
+                    row.supply_zone = site.facility.as_ref().map_or_else(String::new, |f| f.zones[zone].name.clone());
+                }
+                cap += budgets(site, start_fs, mark.at_fs)
+                    .iter()
+                    .filter_map(|b| Some(b.facility_w? * b.seconds / length_s))
+                    .sum::<f64>();
+                match now.staves {
+                    Some((by_power, by_cooling)) => {
+                        stave += by_power;
+                        cooling_stave = cooling_stave.zip(by_cooling).map(|(sum, rate)| sum + rate);
+                    }
+                    None => {
+                        let budget_w = (!site.cap.is_empty()).then(|| watts(|m| m.budget_j));
+                        stave += power_staves.rate(fleet, &self.staves, s, budget_w);
+                        cooling_stave = None;
+                    }
+                }
             }
             row.node_overhead_w = row.it_w - row.gpu_active_w - row.gpu_idle_w;
-            row.facility_w = row.it_w + row.pue_overhead_w;
+            row.facility_w = row.it_w + row.pue_overhead_w + row.loss_w + row.cooling_w;
+            row.stave_cooling_tok_per_s = cooling_stave;
             row.pue = if row.it_w > 0.0 { row.facility_w / row.it_w } else { fleet.sites[0].pue };
             row.cap_facility_w = any_cap.then_some(cap);
-            row.stave_power_tok_per_s = any_cap.then_some(stave);
+            row.stave_power_tok_per_s = (any_cap || any_building).then_some(stave);
             row.clock = (working > 0.0).then(|| clock / working);
             rows.push(row);
             before = Some(mark);
@@ -422,12 +474,29 @@ impl Energy {
     fn of(it: f64, gpu_active: f64, gpu_idle: f64, pue: f64) -> Self {
         let gpu = gpu_active + gpu_idle;
         let pue_overhead = it * (pue - 1.0);
-        let by = EnergyBy { gpu_active, gpu_idle, node_overhead: it - gpu, pue_overhead };
+        let by = EnergyBy { gpu_active, gpu_idle, node_overhead: it - gpu, pue_overhead, building: Vec::new() };
         Self { gpu, it, facility: it + pue_overhead, by }
+    }
+
+    /// In a building: losses and cooling in place of a static PUE.
+    fn within(mut self, building: Option<Vec<(String, f64)>>) -> Self {
+        if let Some(parts) = building {
+            self.by.pue_overhead = 0.0;
+            self.facility = self.it + parts.iter().map(|(_, joules)| joules).sum::<f64>();
+            self.by.building = parts;
+        }
+        self
     }
 
     fn plus(&self, other: &Self) -> Self {
         let (a, b) = (&self.by, &other.by);
+        let mut building = a.building.clone();
+        for (name, joules) in &b.building {
+            match building.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += joules,
+                None => building.push((name.clone(), *joules)),
+            }
+        }
         Self {
             gpu: self.gpu + other.gpu,
             it: self.it + other.it,
@@ -437,6 +506,7 @@ impl Energy {
                 gpu_idle: a.gpu_idle + b.gpu_idle,
                 node_overhead: a.node_overhead + b.node_overhead,
                 pue_overhead: a.pue_overhead + b.pue_overhead,
+                building,
             },
         }
     }
@@ -468,10 +538,16 @@ fn per_token(energy: &Energy, tokens: f64) -> PerBoundary {
     PerBoundary { gpu: per(energy.gpu), it: per(energy.it), facility: per(energy.facility) }
 }
 
+/// Names of what a meter keeps of a building, in its order.
+fn part_names(facility: &Facility) -> Vec<String> {
+    let losses = facility.names.iter().map(|name| format!("loss_{name}"));
+    losses.chain(["fans", "pumps", "chiller"].map(String::from)).collect()
+}
+
 /// Levels of a site's cap between two instants.
 fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
     if site.cap.is_empty() {
-        return vec![Budget { seconds: seconds(until_fs - from_fs), it_w: None }];
+        return vec![Budget { seconds: seconds(until_fs - from_fs), facility_w: None, it_w: None }];
     }
     let ends = site.cap.iter().skip(1).map(|level| level.from_fs).chain([i128::MAX]);
     site.cap
@@ -479,7 +555,11 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
         .zip(ends)
         .filter_map(|(level, end_fs)| {
             let overlap = end_fs.min(until_fs) - level.from_fs.max(from_fs);
-            (overlap > 0).then(|| Budget { seconds: seconds(overlap), it_w: Some(level.it_nw as f64 * 1e-9) })
+            (overlap > 0).then(|| Budget {
+                seconds: seconds(overlap),
+                facility_w: Some(level.facility_w),
+                it_w: Some(level.it_nw as f64 * 1e-9),
+            })
         })
         .collect()
 }

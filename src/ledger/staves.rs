@@ -164,5 +164,6 @@ pub fn device_staves(staves: &[PoolStaves]) -> Staves {
         memory_bandwidth: all(&|s| s.memory_bandwidth),
         kv_capacity: all(&|s| Some(s.kv_capacity)),
         power: None,
+        cooling: None,
     }
 }

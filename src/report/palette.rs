@@ -16,8 +16,14 @@ pub(crate) const AREA: Color = (0xE3, 0xE7, 0xEC);
 pub(crate) const WHITE: Color = (0xFF, 0xFF, 0xFF);
 
 /// GPU active, GPU idle, node overhead, losses and cooling: from dark to light in the order of stacking.
-pub(crate) const POWER_PARTS: [Color; 4] =
-    [(0x2F, 0x4B, 0x7C), (0x8F, 0xA8, 0xCF), (0xC9, 0xB4, 0x8A), (0xE2, 0xE0, 0xDB)];
+pub(crate) const POWER_PARTS: [Color; 6] = [
+    (0x2F, 0x4B, 0x7C),
+    (0x8F, 0xA8, 0xCF),
+    (0xC9, 0xB4, 0x8A),
+    (0xE2, 0xE0, 0xDB),
+    (0xD9, 0xD4, 0xC7),
+    (0xA9, 0xD3, 0xEC),
+];
 
 /// Colour of areas and lines.
 pub(crate) fn fill(constraint: Constraint) -> Color {
@@ -27,6 +33,7 @@ pub(crate) fn fill(constraint: Constraint) -> Color {
         Constraint::MemoryBandwidth => (0xE6, 0x9F, 0x00),
         Constraint::KvCapacity => (0xCC, 0x79, 0xA7),
         Constraint::Power => (0xD5, 0x5E, 0x00),
+        Constraint::Cooling => (0x56, 0xB4, 0xE9),
         Constraint::Operations => (0x6B, 0x6B, 0x6B),
     }
 }
@@ -39,6 +46,7 @@ pub(crate) fn text(constraint: Constraint) -> Color {
         Constraint::MemoryBandwidth => (0x8F, 0x62, 0x00),
         Constraint::KvCapacity => (0x9C, 0x45, 0x75),
         Constraint::Power => (0xB0, 0x4A, 0x00),
+        Constraint::Cooling => (0x1D, 0x6E, 0x9E),
         Constraint::Operations => (0x55, 0x55, 0x55),
     }
 }
@@ -46,7 +54,7 @@ pub(crate) fn text(constraint: Constraint) -> Color {
 /// Colour of text on the constraint's fill.
 pub(crate) fn on_fill(constraint: Constraint) -> Color {
     match constraint {
-        Constraint::MemoryBandwidth | Constraint::KvCapacity => INK,
+        Constraint::MemoryBandwidth | Constraint::KvCapacity | Constraint::Cooling => INK,
         _ => WHITE,
     }
 }
@@ -59,6 +67,7 @@ pub(crate) fn terminal(constraint: Constraint) -> u8 {
         Constraint::MemoryBandwidth => 214,
         Constraint::KvCapacity => 175,
         Constraint::Power => 202,
+        Constraint::Cooling => 117,
         Constraint::Operations => 245,
     }
 }
@@ -71,6 +80,7 @@ pub(crate) fn block(constraint: Constraint) -> char {
         Constraint::MemoryBandwidth => '▒',
         Constraint::KvCapacity => '▚',
         Constraint::Power => '█',
+        Constraint::Cooling => '≈',
         Constraint::Operations => '×',
     }
 }
@@ -83,6 +93,7 @@ pub(crate) fn name(constraint: Constraint) -> &'static str {
         Constraint::MemoryBandwidth => "HBM bandwidth",
         Constraint::KvCapacity => "KV capacity",
         Constraint::Power => "power",
+        Constraint::Cooling => "cooling",
         Constraint::Operations => "operations",
     }
 }

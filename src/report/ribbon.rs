@@ -27,13 +27,14 @@ pub(crate) fn index(constraint: Constraint) -> usize {
         Constraint::MemoryBandwidth => 2,
         Constraint::KvCapacity => 3,
         Constraint::Power => 4,
-        Constraint::Operations => 5,
+        Constraint::Cooling => 5,
+        Constraint::Operations => 6,
     }
 }
 
 /// Seconds per constraint in each of `n` equal columns of [0, `end_s`].
-pub(crate) fn columns(stretches: &[Stretch], end_s: f64, n: usize) -> Vec<[f64; 6]> {
-    let mut out = vec![[0.0; 6]; n];
+pub(crate) fn columns(stretches: &[Stretch], end_s: f64, n: usize) -> Vec<[f64; 7]> {
+    let mut out = vec![[0.0; 7]; n];
     if !(end_s > 0.0 && end_s.is_finite()) || n == 0 {
         return out;
     }
@@ -55,7 +56,7 @@ pub(crate) fn columns(stretches: &[Stretch], end_s: f64, n: usize) -> Vec<[f64; 
 }
 
 /// The constraint that holds longest in a column; the first in report order on a tie, none if empty.
-pub(crate) fn longest(column: &[f64; 6]) -> Option<Constraint> {
+pub(crate) fn longest(column: &[f64; 7]) -> Option<Constraint> {
     let mut best: Option<(Constraint, f64)> = None;
     for (constraint, &seconds) in Constraint::ALL.into_iter().zip(column) {
         if seconds > best.map_or(0.0, |b| b.1) {
@@ -107,7 +108,7 @@ mod tests {
             }
         }
         assert_eq!(longest(&columns(&line, 250.0, 1)[0]), Some(Constraint::Power));
-        assert_eq!(longest(&[0.0; 6]), None);
+        assert_eq!(longest(&[0.0; 7]), None);
         assert_eq!(main_place(&line, Constraint::Power), Some("at 60"));
     }
 }

@@ -342,6 +342,7 @@ fn listed(share: &Shares) -> Vec<(Constraint, f64)> {
         share.memory_bandwidth,
         share.kv_capacity,
         share.power,
+        share.cooling,
         share.operations,
     ];
     let mut out: Vec<(Constraint, f64)> =
@@ -408,6 +409,7 @@ fn staves(page: &mut Page, summary: &Summary) {
         (Constraint::MemoryBandwidth, s.memory_bandwidth),
         (Constraint::KvCapacity, s.kv_capacity),
         (Constraint::Power, s.power),
+        (Constraint::Cooling, s.cooling),
     ];
     let shortest = values.iter().filter_map(|v| v.1).reduce(f64::min);
     page.heading("Output rate each limit alone would allow [tok/s, mean]");

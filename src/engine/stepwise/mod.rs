@@ -271,8 +271,7 @@ impl<'a> Stepwise<'a> {
 
     fn tick(&mut self, now_fs: i128) {
         let gauges = self.gauges();
-        let sites = self.setup.fleet.sites.len();
-        self.setup.ledger.tick(now_fs, &mut self.setup.power, sites, gauges);
+        self.setup.ledger.tick(now_fs, &mut self.setup.power, &self.setup.fleet, gauges);
         self.pending.insert((self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
     }
 
@@ -344,7 +343,6 @@ impl<'a> Stepwise<'a> {
             self.close_replica(end_fs, number)?;
         }
         let gauges = self.gauges();
-        let sites = self.setup.fleet.sites.len();
-        self.setup.ledger.close(end_fs, &mut self.setup.power, sites, gauges).map_err(SimError::Invariant)
+        self.setup.ledger.close(end_fs, &mut self.setup.power, &self.setup.fleet, gauges).map_err(SimError::Invariant)
     }
 }

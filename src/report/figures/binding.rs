@@ -12,12 +12,13 @@ use crate::report::palette::{self, AREA, INK, WHITE};
 use crate::report::ribbon;
 
 /// The constraints that have a stave, in the order of [`Interval::staves`].
-const STAVES: [Constraint; 5] = [
+const STAVES: [Constraint; 6] = [
     Constraint::Demand,
     Constraint::Compute,
     Constraint::MemoryBandwidth,
     Constraint::KvCapacity,
     Constraint::Power,
+    Constraint::Cooling,
 ];
 
 /// More stretches than this are drawn as shares per column.
@@ -228,7 +229,7 @@ struct Piece {
     start_s: f64,
     end_s: f64,
     /// Share of the piece's time that each constraint binds, in the order of [`Constraint::ALL`].
-    shares: [f64; 6],
+    shares: [f64; 7],
     /// Named if one constraint holds throughout.
     place: String,
 }
@@ -240,8 +241,8 @@ impl Piece {
 }
 
 /// Seconds per constraint over all ribbons, in the order of [`Constraint::ALL`].
-fn seconds(rows: &[Row]) -> [f64; 6] {
-    let mut out = [0.0; 6];
+fn seconds(rows: &[Row]) -> [f64; 7] {
+    let mut out = [0.0; 7];
     for piece in rows.iter().flat_map(|r| &r.pieces) {
         for (sum, share) in out.iter_mut().zip(piece.shares) {
             *sum += share * (piece.end_s - piece.start_s);
@@ -278,7 +279,7 @@ fn pieces(stretches: &[Stretch], end_s: f64) -> Vec<Piece> {
         return stretches
             .iter()
             .map(|s| {
-                let mut shares = [0.0; 6];
+                let mut shares = [0.0; 7];
                 shares[ribbon::index(s.constraint)] = 1.0;
                 let (start_s, end_s) = (s.start_s.clamp(0.0, end_s), s.end_s.clamp(0.0, end_s));
                 Piece { start_s, end_s, shares, place: s.place.clone() }
@@ -415,7 +416,8 @@ fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
 fn lines_csv(intervals: &[Interval]) -> String {
     let mut out = String::from(
         "start_s,end_s,output_tok_per_s,stave_demand_tok_per_s,stave_compute_tok_per_s,\
-         stave_memory_bandwidth_tok_per_s,stave_kv_capacity_tok_per_s,stave_power_tok_per_s\n",
+         stave_memory_bandwidth_tok_per_s,stave_kv_capacity_tok_per_s,stave_power_tok_per_s,\
+         stave_cooling_tok_per_s\n",
     );
     for i in intervals {
         // Writing to a String cannot fail.

@@ -11,10 +11,10 @@ pub(super) struct Interval {
     pub(super) start_s: f64,
     pub(super) end_s: f64,
     /// Demand, compute, memory bandwidth, KV capacity, power [tok/s].
-    pub(super) staves: [Option<f64>; 5],
+    pub(super) staves: [Option<f64>; 6],
     pub(super) output_tok_per_s: f64,
     /// GPU active, GPU idle, node overhead, losses and cooling [W].
-    pub(super) parts_w: [f64; 4],
+    pub(super) parts_w: [f64; 6],
     pub(super) facility_w: f64,
     pub(super) cap_w: Option<f64>,
 }
@@ -52,6 +52,7 @@ fn mean(rows: &[SeriesRow]) -> Interval {
             known(&|r| r.stave_memory_bandwidth_tok_per_s),
             known(&|r| r.stave_kv_capacity_tok_per_s),
             known(&|r| r.stave_power_tok_per_s),
+            known(&|r| r.stave_cooling_tok_per_s),
         ],
         output_tok_per_s: of(&|r| r.output_tok_per_s),
         parts_w: [
@@ -59,6 +60,8 @@ fn mean(rows: &[SeriesRow]) -> Interval {
             of(&|r| r.gpu_idle_w),
             of(&|r| r.node_overhead_w),
             of(&|r| r.pue_overhead_w),
+            of(&|r| r.loss_w),
+            of(&|r| r.cooling_w),
         ],
         facility_w: of(&|r| r.facility_w),
         cap_w: known(&|r| r.cap_facility_w),

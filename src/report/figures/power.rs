@@ -10,7 +10,7 @@ use crate::ledger::outcome::{Constraint, Outcome};
 use crate::report::numbers::significant;
 use crate::report::palette::{self, INK, POWER_PARTS, SOFT_INK};
 
-const PARTS: [&str; 4] = ["GPU active", "GPU idle", "node overhead", "losses, cooling"];
+const PARTS: [&str; 6] = ["GPU active", "GPU idle", "node overhead", "losses, cooling", "losses", "cooling"];
 
 /// Draws the figure.
 pub(super) fn draw(outcome: &Outcome) -> Figure {
@@ -38,7 +38,13 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     } else {
         format!("{}–{}", significant(pue.min, 3), significant(pue.max, 3))
     };
-    let axis_lines = [format!("{axis}; losses and cooling: static PUE {static_pue}"), axis.clone()];
+    let has_building = intervals.iter().any(|i| i.parts_w[4] > 0.0);
+    let pue_text = if has_building {
+        format!("PUE {static_pue}")
+    } else {
+        format!("losses and cooling: static PUE {static_pue}")
+    };
+    let axis_lines = [format!("{axis}; {pue_text}"), axis.clone()];
     let mut picture = Picture {
         width: PAGE.0,
         height: PAGE.1,
@@ -146,7 +152,7 @@ fn end_labels(
 
 fn csv(intervals: &[Interval]) -> String {
     let mut out = String::from(
-        "start_s,end_s,gpu_active_w,gpu_idle_w,node_overhead_w,pue_overhead_w,facility_w,cap_facility_w\n",
+        "start_s,end_s,gpu_active_w,gpu_idle_w,node_overhead_w,pue_overhead_w,loss_w,cooling_w,facility_w,cap_facility_w\n",
     );
     for i in intervals {
         // Writing to a String cannot fail.

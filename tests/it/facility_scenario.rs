@@ -114,40 +114,37 @@ fn the_good_building_becomes_a_facility() {
 fn broken_trees() {
     let tree = "fleet.sites.0.power.tree";
     refused(
-        &[("parent: ups,", "parent: usp,")],
-        "16:33",
-        &[tree, "unknown device 'usp'", "did you mean 'ups'?"],
+        &[("parent: ups,", "parent: upz,")],
+        "16:34",
+        &[tree, "unknown device 'upz'", "did you mean 'ups'?"],
     );
     refused(
         &[("parent: meter, zone: hall", "parent: row, zone: hall")],
-        "15:33",
+        "15:34",
         &["fleet.sites.0.power.tree.1.parent", "is a circle: ups hangs from row hangs from ups"],
     );
-    refused(&[("parent: ups,", "parent: row,")], "16:33", &["is a circle: row hangs from row"]);
-    refused(&[(" parent: ups,", "")], "16:11", &["parent is missing", "'row' hangs from nothing", "pdu"]);
+    refused(&[("parent: ups,", "parent: row,")], "16:34", &["is a circle: row hangs from row"]);
+    refused(&[(" parent: ups,", "")], "16:13", &["parent is missing", "'row' hangs from nothing", "pdu"]);
     refused(
         &[("{ name: meter,", "{ name: meter, parent: bus,")],
-        "14:34",
+        "14:36",
         &["must be left out", "connection to the grid"],
     );
-    refused(&[("utility: {", "transformer: {")], "14:11", &["parent is missing"]);
-    refused(&[("pdu: {", "utility: {"), (" parent: ups,", "")], "16:24", &["already a utility, 'meter'"]);
-    refused(
-        &[("name: bus", "name: row"), ("feed: bus", "feed: row")],
-        "17:21",
-        &["already a device named 'row'"],
-    );
-    refused(&[("rated_mw: 0.2 ", "rated_mw: 0 ")], "15:78", &["ups.rated_mw", "above 0"]);
-    refused(&[("parent: ups,", "parent: ups, derate: 1.2,")], "16:46", &["derate", "at most 1"]);
-    refused(&[("pdu: {", "pud: {")], "16:48", &["unknown power device 'pud'", "did you mean 'pdu'?"]);
+    refused(&[("utility: {", "transformer: {")], "14:13", &["parent is missing"]);
+    refused(&[("pdu: {", "utility: {"), (" parent: ups,", "")], "16:26", &["already a utility, 'meter'"]);
+    let row = "          - { name: row, parent: ups, device: { pdu: { rated_mw: 0.1 } } }\n";
+    refused(&[(row, &row.repeat(2))], "17:21", &["already a device named 'row'"]);
+    refused(&[("rated_mw: 0.2 ", "rated_mw: 0 ")], "15:80", &["ups.rated_mw", "above 0"]);
+    refused(&[("parent: ups,", "parent: ups, derate: 1.2,")], "16:47", &["derate", "at most 1"]);
+    refused(&[("pdu: {", "pdus: {")], "16:49", &["unknown power device 'pdus'", "did you mean 'pdu'?"]);
     let own = "loss: { a0: 0.01, a1: 0, a2: -0.1 },";
-    refused(&[("parent: ups,", &format!("parent: ups, {own}"))], "16:67", &["loss.a2", "0 to 1"]);
+    refused(&[("parent: ups,", &format!("parent: ups, {own}"))], "16:68", &["loss.a2", "0 to 1"]);
     refused(
         &[
             ("parent: meter, zone: hall,", &format!("parent: meter, {}", own.replace('-', ""))),
             ("0.2 }", "0.2, mode: eco }"),
         ],
-        "15:116",
+        "15:115",
         &["decides the losses, which `loss` gives"],
     );
     refused(&[("name: here", "name: here\n      static_pue: 1.2")], "9:19", &["a power tree computes"]);
@@ -167,7 +164,7 @@ fn broken_feeds_and_zones() {
     );
     refused(
         &[("parent: meter, zone: hall", "parent: meter, zone: whole")],
-        "15:46",
+        "15:47",
         &["unknown cooling zone 'whole'"],
     );
     refused(&[("feed: bus", "feed: row")], "24:19", &["'row' is a pdu", "mechanical_bus"]);
@@ -182,7 +179,7 @@ fn broken_feeds_and_zones() {
     );
     refused(
         &[("            thermal_mass_mj_per_k: 1\n", "")],
-        "23:11",
+        "23:13",
         &["thermal_mass_mj_per_k is missing", "buffered"],
     );
     refused(
@@ -201,7 +198,7 @@ fn broken_feeds_and_zones() {
         &["set_c", "35 °C (free_cooling_below_wet_bulb_c 22 + approach_k 13), is 35"],
     );
     let none = tower.replace("free_cooling_below_wet_bulb_c: 22, ", "").replace("share: 0.4,", "share: 0,");
-    refused(&[(dry, &none)], "25:75", &["chiller_share", "the chiller is all there is"]);
+    refused(&[(dry, &none)], "25:77", &["chiller_share", "the chiller is all there is"]);
 }
 
 #[test]
@@ -228,7 +225,7 @@ fn parts_that_need_each_other() {
 fn broken_weather() {
     let weather = "fleet.sites.0.weather";
     let wet = "{ daily: { min: 15, max: 20, max_at_h: 16 } }";
-    refused(&[("max: 20", "max: 14")], "19:43", &["daily.max", "at least min (15), is 14"]);
+    refused(&[("max: 20", "max: 14")], "19:46", &["daily.max", "at least min (15), is 14"]);
     refused(&[("constant: 30", "constant: 303")], "20:33", &[weather, "-90 to 60 °C, is 303"]);
     refused(&[("constant: 30", "constant: 18")], "19:9", &["wet bulb", "above dry bulb 18.00 °C in hour"]);
     refused(
@@ -236,8 +233,8 @@ fn broken_weather() {
         "19:23",
         &["unknown temperature course 'dayly'", "did you mean 'daily'?"],
     );
-    refused(&[(wet, "{ csv: { path: no.csv, column: t } }")], "19:38", &["no.csv", "there is no such file"]);
-    refused(&[(wet, "{ csv: { path: no.csv, column: '' } }")], "19:54", &["must name a column"])
+    refused(&[(wet, "{ csv: { path: no.csv, column: t } }")], "19:36", &["no.csv", "there is no such file"]);
+    refused(&[(wet, "{ csv: { path: a.yaml, column: '' } }")], "19:52", &["must name a column"])
 }
 
 #[test]
@@ -271,7 +268,7 @@ fn weather_files() {
     let text = with("{ csv: { path: bad.csv, column: wet } }").expect_err("kelvin");
     assert_eq!(
         text,
-        "a.yaml:19:38: fleet.sites.0.weather.wet_bulb_c.csv.path: bad.csv:3:3: `wet` = `288` is no outdoor \
+        "a.yaml:19:36: fleet.sites.0.weather.wet_bulb_c.csv.path: bad.csv:3:3: `wet` = `288` is no outdoor \
          temperature; expected -90 to 60 °C"
     );
     let text = with("{ csv: { path: day.csv, column: wett } }").expect_err("no such column");
@@ -281,7 +278,7 @@ fn weather_files() {
     let text = with("{ epw: { path: day.csv } }").expect_err("not an EPW");
     assert!(text.contains("day.csv:1:1: is no EnergyPlus weather file"), "{text}");
     let text = with("{ epw: { path: year.epw, from_day: 3 } }").expect_err("no such day");
-    assert!(text.starts_with("a.yaml:19:59: ") && text.contains("has 2 days"), "{text}");
+    assert!(text.starts_with("a.yaml:19:56: ") && text.contains("has 2 days"), "{text}");
 
     let dry = "dry_bulb_c: { constant: 30 }";
     let both = changed(&[
@@ -342,7 +339,7 @@ fn what_cannot_be_simulated_yet_is_refused() {
     refused(
         &[(pool, "nodes: 1, parallel: { pipeline: 2 },")],
         "10:86",
-        &["must be 1", "cannot be simulated yet"],
+        &["must be 1", "only tensor parallelism"],
     );
     refused(&[(pool, "nodes: 1, serving: split,")], "10:73", &["unknown serving 'split'"]);
     refused(&[("duration_s: 60", "duration_s: 60\nfailures: [{}]")], "2:1", &["failures", "must be empty"]);

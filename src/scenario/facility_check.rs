@@ -131,7 +131,8 @@ impl Check {
                 }
             }
         }
-        if utility.is_none() {
+        // A device that hangs from nothing is told already.
+        if utility.is_none() && tree.iter().all(|device| device.parent.is_some()) {
             self.refuse(path, "has no utility; one device must be the connection to the grid");
         }
         self.cycles(path, tree);
@@ -140,8 +141,12 @@ impl Check {
     /// Each circle of devices is told once, at its first device.
     fn cycles(&mut self, path: &str, tree: &[PowerDevice]) {
         let index = |name: &str| tree.iter().position(|device| device.name == name);
-        let parents: Vec<Option<usize>> =
-            tree.iter().map(|device| device.parent.as_deref().and_then(index)).collect();
+        // A utility with a parent is told already.
+        let feeder = |device: &PowerDevice| match device.device {
+            Device::Utility(_) => None,
+            _ => device.parent.as_deref().and_then(index),
+        };
+        let parents: Vec<Option<usize>> = tree.iter().map(feeder).collect();
         // The walk, from 1, in which a device was met.
         let mut met = vec![0; tree.len()];
         for start in 0..tree.len() {

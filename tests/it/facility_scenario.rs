@@ -130,6 +130,14 @@ fn broken_trees() {
         "14:36",
         &["must be left out", "connection to the grid"],
     );
+    let all_fed = [("{ name: meter, device: { utility: {", "{ name: meter, parent: bus, device: { pdu: {")];
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let text = tried(dir.path(), &changed(&all_fed)).expect_err("no utility");
+    assert!(text.starts_with("a.yaml:13:9: fleet.sites.0.power.tree: has no utility"), "{text}");
+    assert!(
+        text.contains("a.yaml:14:36: ") && text.contains("meter hangs from bus hangs from meter"),
+        "{text}"
+    );
     refused(&[("utility: {", "transformer: {")], "14:13", &["parent is missing"]);
     refused(&[("pdu: {", "utility: {"), (" parent: ups,", "")], "16:26", &["already a utility, 'meter'"]);
     let row = "          - { name: row, parent: ups, device: { pdu: { rated_mw: 0.1 } } }\n";

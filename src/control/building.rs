@@ -187,7 +187,9 @@ impl Building {
         }
         match with_zones {
             Some((it_w, Limit::Asked)) => Allowance { it_nw: floor_nw(it_w), held: Held::Free },
-            Some((it_w, Limit::Device(device))) => Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) },
+            Some((it_w, Limit::Device(device))) => {
+                Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) }
+            }
             Some((it_w, Limit::Zone(zone))) => Allowance { it_nw: floor_nw(it_w), held: Held::Zone(zone) },
             None => Allowance { it_nw: 0, held: Held::Device(self.tree.root()) },
         }
@@ -216,7 +218,12 @@ impl Building {
     fn heat_at(&self, shares: &[f64], it_w: f64) -> Option<Vec<f64>> {
         let it_shares = self.it_shares(shares);
         let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
-        let plan = Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w: &[] };
+        let plan = Plan {
+            shares: &it_shares,
+            mechanical: &self.mechanical,
+            cooling_w: &cooling_w,
+            heat_limits_w: &[],
+        };
         self.tree.balance(it_w, &plan).map(|balance| balance.heat_w)
     }
 
@@ -235,7 +242,8 @@ impl Building {
     fn largest(&self, shares: &[f64], heat_limits_w: &[f64]) -> Option<(f64, Limit)> {
         let it_shares = self.it_shares(shares);
         let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
-        let plan = Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
+        let plan =
+            Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
         self.tree.largest_it(f64::MAX, &plan).map(|largest| (largest.balance.it_w, largest.limit))
     }
 

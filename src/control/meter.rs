@@ -77,7 +77,13 @@ impl Meter {
 
     /// Watts of the building from now on: `parts_nw` are the losses of each device, then fans, pumps and
     /// compressors of all plants; `meter_nw` is the power at the utility meter, `cap_nw` its cap.
-    pub fn set_around(&mut self, now_fs: i128, parts_nw: impl Iterator<Item = i128>, meter_nw: i128, cap_nw: Option<i128>) {
+    pub fn set_around(
+        &mut self,
+        now_fs: i128,
+        parts_nw: impl Iterator<Item = i128>,
+        meter_nw: i128,
+        cap_nw: Option<i128>,
+    ) {
         self.advance(now_fs);
         let around = self.around.get_or_insert_with(|| {
             Box::new(Around {

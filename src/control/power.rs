@@ -566,7 +566,9 @@ impl PowerControl {
         let member = &domain.members[head - domain.first];
         let lowest = i128::from(domain.policy.lowest_nw(member.pool, &member.draw));
         let room = match &domain.building {
-            Some(building) => building.room_nw(usize::from(member.pool) - domain.first_pool) + state.reading.it_nw,
+            Some(building) => {
+                building.room_nw(usize::from(member.pool) - domain.first_pool) + state.reading.it_nw
+            }
             None => budget - domain.drawn_nw + state.reading.it_nw,
         };
         if lowest <= room {
@@ -656,7 +658,8 @@ impl Domain {
         if self.building.is_some() {
             self.planned_by_pool.fill(0);
             for member in &self.members {
-                self.planned_by_pool[usize::from(member.pool) - self.first_pool] += i128::from(member.planned_nw);
+                self.planned_by_pool[usize::from(member.pool) - self.first_pool] +=
+                    i128::from(member.planned_nw);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::SimError;
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
-use crate::control::{Grant, Held, Hold,};
+use crate::control::{Grant, Held, Hold};
 use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
@@ -342,7 +342,7 @@ impl Replicas {
                     replica.hold = hold;
                     let pool = &setup.fleet.pools[usize::from(replica.pool)];
                     let state = replica.plan.shape.power_state();
-                                        replica.cause = cause_from(pool, &state, &replica.full_step, &clock, hold);
+                    replica.cause = cause_from(pool, &state, &replica.full_step, &clock, hold);
                 }
                 (replica.clock, replica.it_nw, replica.gpu_nw, replica.ran) = (clock, it_nw, gpu_nw, true);
                 self.go(now_fs, number, setup, queue);

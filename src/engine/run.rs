@@ -327,6 +327,9 @@ impl<'a> Engine<'a> {
     fn close(&mut self, end_fs: i128) -> Result<(), SimError> {
         let gauges = self.gauges();
         self.replicas.close(end_fs, self.setup)?;
-        self.setup.ledger.close(end_fs, &mut self.setup.power, &self.setup.fleet, gauges).map_err(SimError::Invariant)
+        self.setup
+            .ledger
+            .close(end_fs, &mut self.setup.power, &self.setup.fleet, gauges)
+            .map_err(SimError::Invariant)
     }
 }

@@ -448,7 +448,8 @@ impl Ledger {
                 *power.meter(site).integrals()
             })
             .collect();
-        self.around_at_window = (0..sites).map(|site| power.meter(site).around().map(<[Energy]>::to_vec)).collect();
+        self.around_at_window =
+            (0..sites).map(|site| power.meter(site).around().map(<[Energy]>::to_vec)).collect();
     }
 
     /// Next instant at which [`Self::tick`] is due [fs].

@@ -47,12 +47,16 @@ impl Ledger {
         let total = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.energy));
         let window = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.window));
         let power_w = fleet_power(&sites, window_s);
-        let staves = self.mean_staves(fleet, &frame, window_s);
-        let tpf = self.tpf(fleet, &sites, end_fs, output_rate, power_w.facility.mean);
         let useful = per_s(tokens_f64(self.window_useful_tokens));
         let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };
         let series = self.series(fleet, &frame);
-        let measured = series.iter().filter(|row| row.time_s + 1e-9 >= frame.scenario.warm_up_s && row.it_w > 0.0);
+        let mut staves = self.mean_staves(fleet, &frame, window_s);
+        let mut tpf = self.tpf(fleet, &sites, end_fs, output_rate, power_w.facility.mean);
+        if fleet.sites.iter().any(|site| site.facility.is_some()) {
+            self.weather_means(&series, &frame, output_rate, &mut staves, &mut tpf);
+        }
+        let measured =
+            series.iter().filter(|row| row.time_s + 1e-9 >= frame.scenario.warm_up_s && row.it_w > 0.0);
         let pues: Vec<f64> = measured.map(|row| row.pue).collect();
         let pue_of = |f: fn(f64, f64) -> f64| pues.iter().copied().reduce(f).unwrap_or(pue_mean);
         let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
@@ -189,7 +193,14 @@ impl Ledger {
         }
     }
 
-    fn site_totals(&self, fleet: &Fleet, power: &mut PowerControl, s: usize, window_s: f64, end_fs: i128) -> SiteTotals {
+    fn site_totals(
+        &self,
+        fleet: &Fleet,
+        power: &mut PowerControl,
+        s: usize,
+        window_s: f64,
+        end_fs: i128,
+    ) -> SiteTotals {
         let pue = fleet.sites[s].pue;
         let capped = !fleet.sites[s].cap.is_empty();
         let names = fleet.sites[s].facility.as_ref().map(part_names);
@@ -200,12 +211,15 @@ impl Ledger {
         let parts = |since_window: bool| -> Option<Vec<(String, f64)>> {
             let now = meter.around()?;
             let joules = now.iter().enumerate().map(|(part, energy)| match (&opened_parts, since_window) {
-                (Some(opened), true) => opened.get(part).map_or(energy.as_j(), |then| energy.minus(then).as_j()),
+                (Some(opened), true) => {
+                    opened.get(part).map_or(energy.as_j(), |then| energy.minus(then).as_j())
+                }
                 _ => energy.as_j(),
             });
             Some(names.as_ref()?.iter().cloned().zip(joules).collect())
         };
-        let energy = Energy::of(sums.it.as_j(), sums.gpu_active.as_j(), sums.gpu_idle.as_j(), pue).within(parts(false));
+        let energy = Energy::of(sums.it.as_j(), sums.gpu_active.as_j(), sums.gpu_idle.as_j(), pue)
+            .within(parts(false));
         let window = Energy::of(
             since(&sums.it, &opened.it),
             since(&sums.gpu_active, &opened.gpu_active),
@@ -272,6 +286,33 @@ impl Ledger {
                 .sum()
         });
         staves
+    }
+
+    /// With a building, power and cooling staves move with cap and weather: means over the rows of the window.
+    fn weather_means(
+        &self,
+        series: &[SeriesRow],
+        frame: &Frame,
+        measured: f64,
+        staves: &mut Staves,
+        tpf: &mut Tpf,
+    ) {
+        let rows = || series.iter().filter(|row| row.time_s + 1e-9 >= frame.scenario.warm_up_s);
+        let mean = |value: &dyn Fn(&SeriesRow) -> Option<f64>| {
+            let (sum, length) = rows()
+                .filter_map(|row| Some((value(row)? * row.length_s, row.length_s)))
+                .fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+            (length > 0.0).then(|| sum / length)
+        };
+        staves.power = mean(&|row| row.stave_power_tok_per_s);
+        staves.cooling = mean(&|row| row.stave_cooling_tok_per_s);
+        // P_available is what cap, ratings and weather let through.
+        tpf.predicted_tok_per_s = mean(&|row| {
+            let compute = row.stave_compute_tok_per_s?;
+            let limits = [row.stave_power_tok_per_s, row.stave_cooling_tok_per_s];
+            Some(limits.into_iter().flatten().fold(compute, f64::min))
+        });
+        tpf.u = tpf.predicted_tok_per_s.filter(|q| *q > 0.0).map(|q| measured / q);
     }
 
     /// PHYSICS D3: predicted = min(K_eff/c_tok, θ·P_available/e_tok) over sites and levels of the cap.
@@ -401,9 +442,12 @@ impl Ledger {
                 if let (None, Some((wet, dry))) = (row.wet_bulb_c, now.air_c) {
                     (row.wet_bulb_c, row.dry_bulb_c) = (Some(wet), Some(dry));
                 }
-                if let Some((supply_c, zone)) = now.supply_c.filter(|(c, _)| row.supply_c.is_none_or(|w| *c > w)) {
+                if let Some((supply_c, zone)) =
+                    now.supply_c.filter(|(c, _)| row.supply_c.is_none_or(|w| *c > w))
+                {
                     row.supply_c = Some(supply_c);
-                    row.supply_zone = site.facility.as_ref().map_or_else(String::new, |f| f.zones[zone].name.clone());
+                    row.supply_zone =
+                        site.facility.as_ref().map_or_else(String::new, |f| f.zones[zone].name.clone());
                 }
                 cap += budgets(site, start_fs, mark.at_fs)
                     .iter()
@@ -474,7 +518,8 @@ impl Energy {
     fn of(it: f64, gpu_active: f64, gpu_idle: f64, pue: f64) -> Self {
         let gpu = gpu_active + gpu_idle;
         let pue_overhead = it * (pue - 1.0);
-        let by = EnergyBy { gpu_active, gpu_idle, node_overhead: it - gpu, pue_overhead, building: Vec::new() };
+        let by =
+            EnergyBy { gpu_active, gpu_idle, node_overhead: it - gpu, pue_overhead, building: Vec::new() };
         Self { gpu, it, facility: it + pue_overhead, by }
     }
 

@@ -343,6 +343,9 @@ impl<'a> Stepwise<'a> {
             self.close_replica(end_fs, number)?;
         }
         let gauges = self.gauges();
-        self.setup.ledger.close(end_fs, &mut self.setup.power, &self.setup.fleet, gauges).map_err(SimError::Invariant)
+        self.setup
+            .ledger
+            .close(end_fs, &mut self.setup.power, &self.setup.fleet, gauges)
+            .map_err(SimError::Invariant)
     }
 }

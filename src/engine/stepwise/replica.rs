@@ -180,8 +180,7 @@ impl Stepwise<'_> {
                     self.setup.ledger.clock_changed();
                 }
                 replica.rest_since_fs = None;
-                replica.cause =
-                    Some(cause(pool_of(self.setup, number), &state, &clock, hold));
+                replica.cause = Some(cause(pool_of(self.setup, number), &state, &clock, hold));
                 (replica.clock, replica.it_nw, replica.gpu_nw) = (clock, it_nw, gpu_nw);
                 self.iterate(now_fs, number);
             }

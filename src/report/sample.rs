@@ -85,6 +85,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             gpu_idle: sum(&|r| r.gpu_idle_w),
             node_overhead: sum(&|r| r.node_overhead_w),
             pue_overhead: sum(&|r| r.pue_overhead_w),
+            building: Vec::new(),
         },
     };
     let output = sum(&|r| r.output_tok_per_s);
@@ -116,12 +117,15 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
         memory_bandwidth: mean(&|r| r.stave_memory_bandwidth_tok_per_s),
         kv_capacity: mean(&|r| r.stave_kv_capacity_tok_per_s),
         power: mean(&|r| r.stave_power_tok_per_s),
+        cooling: None,
     };
     let timeline = timeline(&series);
     let power_share = sum(&|r| f64::from(u8::from(r.binding == Constraint::Power.key()))) / time;
     let share = Shares { demand: 1.0 - power_share, power: power_share, ..Shares::default() };
-    let first =
-        First { power_s: timeline.iter().find(|s| s.constraint == Constraint::Power).map(|s| s.start_s) };
+    let first = First {
+        power_s: timeline.iter().find(|s| s.constraint == Constraint::Power).map(|s| s.start_s),
+        cooling_s: None,
+    };
     let binding = Binding { share, timeline, first };
     let pue = MeanMinMax { mean: 1.25, min: 1.25, max: 1.25 };
     let quantiles = |p50: f64| Quantiles {

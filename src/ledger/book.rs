@@ -476,7 +476,9 @@ impl Ledger {
                 let (clock, working) = power.clock_integrals(now_fs, site);
                 let waiting = power.waiting(site);
                 let staves = building_staves(fleet, &self.staves, power, site);
-                let around = power.building(site).map(|building| around(building, now_fs));
+                let building = power.building(site);
+                let air = building.and_then(|building| building.air(now_fs));
+                let supply_c = building.and_then(|building| warmest_zone(building, now_fs));
                 let meter = power.meter(site);
                 meter.advance(now_fs);
                 let (mut loss_j, mut cooling_j) = (0.0, 0.0);
@@ -496,8 +498,8 @@ impl Ledger {
                     waiting,
                     loss_j,
                     cooling_j,
-                    air_c: around.and_then(|a| a.0),
-                    supply_c: around.and_then(|a| a.1),
+                    air_c: air.map(|air| (air.wet_bulb_c, air.dry_bulb_c)),
+                    supply_c,
                     staves,
                 }
             })
@@ -655,15 +657,10 @@ fn building_staves(
     Some((rate(by_power_w), (!building.zones().is_empty()).then(|| rate(by_cooling_w))))
 }
 
-/// Outdoor air (wet, dry) and the warmest zone (supply temperature, number) of a building [°C].
-fn around(building: &Building, now_fs: i128) -> (Option<(f64, f64)>, Option<(f64, usize)>) {
-    let air = building.air(now_fs).map(|air| (air.wet_bulb_c, air.dry_bulb_c));
+/// The warmest zone of a building: supply temperature [°C] and number; the first of equals.
+fn warmest_zone(building: &Building, now_fs: i128) -> Option<(f64, usize)> {
     let zones = building.zones().iter().enumerate().map(|(z, zone)| (zone.temperature_c(now_fs), z));
-    let warmest = zones.fold(None, |warmest: Option<(f64, usize)>, zone| match warmest {
-        Some(other) if other.0 >= zone.0 => warmest,
-        _ => Some(zone),
-    });
-    (air, warmest)
+    zones.reduce(|warmest, zone| if zone.0 > warmest.0 { zone } else { warmest })
 }
 
 /// Of a request's tokens, emitted evenly from `first_fs` to `last_fs`, those after `window_fs`, in 2^-32 tokens.

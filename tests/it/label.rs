@@ -53,7 +53,9 @@ impl Limit {
             Constraint::Compute => Self::Compute,
             Constraint::MemoryBandwidth => Self::MemoryBandwidth,
             Constraint::KvCapacity => Self::KvCapacity,
-            Constraint::Cooling | Constraint::Operations => panic!("nothing is cooled and nothing fails here"),
+            Constraint::Cooling | Constraint::Operations => {
+                panic!("nothing is cooled and nothing fails here")
+            }
         }
     }
 

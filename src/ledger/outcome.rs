@@ -218,7 +218,7 @@ pub struct Energy {
 }
 
 /// Energy by where it goes; its keys in `summary.json` are gpu_active, gpu_idle, node_overhead, and with a static
-/// PUE pue_overhead, else loss_<device>, fans, pumps and chiller.
+/// PUE pue_overhead, else `loss_<device>`, fans, pumps and chiller.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct EnergyBy {

@@ -53,7 +53,7 @@ impl Limit {
             Constraint::Compute => Self::Compute,
             Constraint::MemoryBandwidth => Self::MemoryBandwidth,
             Constraint::KvCapacity => Self::KvCapacity,
-            Constraint::Operations => panic!("nothing fails here"),
+            Constraint::Cooling | Constraint::Operations => panic!("no building, and nothing fails here"),
         }
     }
 

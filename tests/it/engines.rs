@@ -120,7 +120,7 @@ fn difference(segments: &Outcome, stepwise: &Outcome) -> Option<String> {
 
 /// Run both engines and compare everything; returns both outcomes, the segment engine's first.
 #[track_caller]
-fn equal(name: &str, resolved: &Resolved) -> (Outcome, Outcome) {
+pub fn equal(name: &str, resolved: &Resolved) -> (Outcome, Outcome) {
     let (segments, stepwise) = (run(resolved, EngineKind::Segments), run(resolved, EngineKind::Stepwise));
     if let Some(difference) = difference(&segments, &stepwise) {
         panic!("{name}: the engines differ\n{difference}");

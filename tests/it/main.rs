@@ -4,6 +4,7 @@ mod analytic;
 mod broken;
 mod engines;
 mod facility_scenario;
+mod hot_day;
 mod label;
 mod ledger;
 mod reasoning;

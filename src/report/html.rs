@@ -15,7 +15,7 @@ body{margin:0 auto;max-width:68rem;padding:2rem 1.2rem 4rem;background:var(--pag
 font:1rem/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}
 h1{font-size:1.9rem;margin:0}h2{font-size:1.25rem;margin:2.4rem 0 .6rem}
 p{margin:.4rem 0;max-width:46rem}.soft,figcaption{color:var(--soft)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.8rem;margin:1.4rem 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.8rem;margin:1.4rem 0}
 .cards div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem}
 .cards b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
 figure{margin:1rem 0;background:#fff;border:1px solid var(--line);border-radius:.5rem;padding:.4rem;break-inside:avoid}
@@ -117,10 +117,13 @@ fn head(out: &mut String, summary: &Summary, name: &str) {
     out.push_str("</div>\n<h2>Figures</h2>\n<p class=\"soft\">Rest the pointer on a figure to read its values; each is also in <code>figures/</code> as SVG, PNG and CSV.</p>\n");
 }
 
+/// Name, joules of the whole run, and where its joules per token are.
+type Boundary = (&'static str, f64, fn(&PerBoundary) -> Option<f64>);
+
 fn energy(out: &mut String, summary: &Summary) {
     out.push_str("<h2>Energy and power</h2>\n");
     let j = [&summary.j_per_output_token, &summary.j_per_useful_token, &summary.j_per_accepted_answer];
-    let boundaries: [(&str, f64, fn(&PerBoundary) -> Option<f64>); 3] = [
+    let boundaries: [Boundary; 3] = [
         ("GPU", summary.energy_j.gpu, |p| p.gpu),
         ("IT", summary.energy_j.it, |p| p.it),
         ("facility", summary.energy_j.facility, |p| p.facility),

@@ -56,7 +56,11 @@ fn timeline(series: &[SeriesRow]) -> Vec<Stretch> {
     let mut out: Vec<Stretch> = Vec::new();
     for r in series {
         let constraint = Constraint::ALL.into_iter().find(|c| c.key() == r.binding).unwrap();
-        let place = if constraint == Constraint::Power { "dallas.meter" } else { "dallas.large" };
+        let place = match constraint {
+            Constraint::Power => "dallas.meter",
+            Constraint::Cooling => "dallas.hall",
+            _ => "dallas.large",
+        };
         match out.last_mut() {
             Some(last) if last.constraint == constraint => last.end_s = r.time_s + r.length_s,
             _ => out.push(Stretch {
@@ -303,6 +307,8 @@ pub(super) fn hot_day() -> Outcome {
         r.pue = r.facility_w / r.it_w;
         r.cap_facility_w = Some(640_000.0);
         r.stave_cooling_tok_per_s = Some(62_000.0 - 16_000.0 * hot);
+        r.output_tok_per_s = r.output_tok_per_s.min(62_000.0 - 16_000.0 * hot);
+        r.useful_tok_per_s = r.output_tok_per_s * 0.97;
         r.wet_bulb_c = Some(24.2 + 3.4 * wave);
         r.dry_bulb_c = Some(26.6 + 5.9 * wave);
         r.supply_c = Some(31.0 + 2.0 * hot + 0.3 * hot * wobble(k));

@@ -22,13 +22,13 @@ struct Flow {
 /// What the trunk is called after each stage.
 const TRUNK: [&str; 4] = ["utility", "IT", "GPU", "GPU active"];
 /// Where the flows of each stage leave the trunk [px].
-const SPLITS: [f64; 4] = [196.0, 500.0, 780.0, 1050.0];
+const SPLITS: [f64; 4] = [190.0, 470.0, 740.0, 1050.0];
 /// Length of a bend, and width of the bar at its end [px].
 const BEND: f64 = 90.0;
 const BAR: f64 = 14.0;
 const TOP: f64 = 150.0;
 /// Height of all energy, gap between trunk and what leaves it, and least height for a label [px].
-const HEIGHT: f64 = 400.0;
+const HEIGHT: f64 = 470.0;
 const GAP: f64 = 46.0;
 const LABEL_HEIGHT: f64 = 84.0;
 
@@ -79,22 +79,17 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         format!("Of {} at the meter, {useful} works on useful tokens", energy(total)),
         format!("{useful} of {} works on useful tokens", energy(total)),
     ];
-    let axes = [
-        format!(
-            "Energy of the whole run, from the utility meter on [{unit}]; tokens: GPU active energy by count"
-        ),
-        format!("Energy of the whole run, from the utility meter on [{unit}]"),
-    ];
+    let axis = format!("Energy of the whole run, from the utility meter to tokens [{unit}]");
     let mut picture = Picture {
         width: PAGE.0,
         height: PAGE.1,
         title: titles[0].clone(),
-        description: format!("{}; bands as wide as what they carry.", axes[0]),
+        description: format!("{}; bands as wide as what they carry.", axis),
         shapes: Vec::new(),
     };
     let room = PAGE.0 - 2.0 * MARGIN;
     picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&axes, room));
+    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[axis], room));
 
     let height = |joules: f64| HEIGHT * joules / total;
     let mut left = MARGIN;
@@ -131,7 +126,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         trunk = rest;
         left = split + BEND;
     }
-    frame::draw_footer(&mut picture, summary, &[], 1);
+    frame::draw_footer_with(&mut picture, summary, " · tokens: GPU active energy by count");
     let table = Table { name: "energy_flow", csv: csv(&flows, total) };
     Some(Figure { name: "energy_flow", picture, tables: vec![table] })
 }

@@ -89,7 +89,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let space = if prefix.is_empty() { "" } else { " " };
     let title = format!("Output rate of the interval [{prefix}{space}tok/s]; lines: means");
     frame::draw_load_axis(&mut picture, &frame, factor, &title);
-    frame::draw_footer(&mut picture, summary, &all, rows_each);
+    frame::draw_footer_of_dots(&mut picture, summary, &all, rows_each);
     let table = Table { name: "energy_per_token", csv: csv(&shown) };
     Some(Figure { name: "energy_per_token", picture, tables: vec![table] })
 }

@@ -229,12 +229,28 @@ pub(super) fn draw_footer(
     intervals: &[Interval],
     rows_each: usize,
 ) {
+    draw_footer_with(picture, summary, &remarks(summary, intervals, rows_each));
+}
+
+/// The footer of a figure without a time axis, each of whose dots is an interval.
+pub(super) fn draw_footer_of_dots(
+    picture: &mut Picture,
+    summary: &Summary,
+    intervals: &[Interval],
+    rows_each: usize,
+) {
+    let remark = intervals.first().filter(|_| rows_each > 1);
+    let remark = remark.map(|i| format!(" · dots: means over {}", numbers::span(i.end_s - i.start_s)));
+    draw_footer_with(picture, summary, &remark.unwrap_or_default());
+}
+
+/// Scenario, hash and seed, followed by a remark.
+pub(super) fn draw_footer_with(picture: &mut Picture, summary: &Summary, remark: &str) {
     let info = &summary.scenario;
     let hash: String = info.hash.chars().take(8).collect();
     let fixed = format!(" · {hash} · seed {} · wattmill {}", info.seed, env!("CARGO_PKG_VERSION"));
-    let remark = remarks(summary, intervals, rows_each);
     let room = PAGE.0 - 2.0 * MARGIN;
-    let name_room = room - FOOTER.width(&fixed) - FOOTER.width(&remark);
+    let name_room = room - FOOTER.width(&fixed) - FOOTER.width(remark);
     let name = FOOTER.fit(std::slice::from_ref(&info.name), name_room);
     picture.text((MARGIN, PAGE.1 - 18.0), Align::Left, FOOTER, &format!("{name}{fixed}{remark}"));
 }

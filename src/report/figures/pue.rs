@@ -71,7 +71,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     if has_weather {
         draw_scale(&mut picture, &frame, (cold, hot));
     }
-    frame::draw_footer(&mut picture, summary, &all, rows_each);
+    frame::draw_footer_of_dots(&mut picture, summary, &all, rows_each);
     Some(Figure { name: "pue", picture, tables: vec![Table { name: "pue", csv: csv(&shown) }] })
 }
 
@@ -85,8 +85,8 @@ fn draw_scale(picture: &mut Picture, frame: &Frame, (cold, hot): (f64, f64)) {
         let fill = palette::heat((k as f64 + 0.5) / STEPS as f64);
         picture.rect((x, y(k + 1)), (x + 30.0, y(k)), fill);
     }
-    picture.text((x, top - 56.0), Align::Left, LABEL, "wet bulb");
-    picture.text((x, top - 20.0), Align::Left, TICK, "[°C]");
+    picture.text((x, top - 72.0), Align::Left, LABEL, "wet bulb");
+    picture.text((x, top - 34.0), Align::Left, TICK, "[°C]");
     for (value, y) in [(hot, top), ((cold + hot) / 2.0, (top + bottom) / 2.0), (cold, bottom)] {
         picture.text((x + 44.0, y + TICK.size * 0.36), Align::Left, TICK, &format!("{value:.1}"));
     }

@@ -21,12 +21,12 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let peak = intervals.iter().filter_map(|i| i.supply_c).reduce(f64::max)?;
     let ladder = zone.mode == "buffered";
     // The hold is what the reader waits for; the stages above it show only where they are near.
-    let near = [zone.hold_c, zone.critical_c, zone.trip_c].into_iter().filter(|c| ladder && *c <= peak + 3.0);
+    let near = [zone.hold_c, zone.critical_c, zone.trip_c].into_iter().filter(|c| ladder && *c <= peak + 1.5);
     let floor = (low - 1.0).floor();
     let limit = near.fold(high.max(if ladder { zone.hold_c } else { high }), f64::max) + 1.5;
 
     let rows = binding::ribbon_rows(outcome, frame::end_of_time(summary, &intervals));
-    let axis = "Air or water temperature, at the zone's supply and outdoors [°C]";
+    let axis = "Temperature at the supply of the warmest zone, and outdoors [°C]";
     let titles = titles(zone, &intervals, peak);
     let mut picture = Picture {
         width: PAGE.0,
@@ -105,7 +105,7 @@ fn draw_ladder(picture: &mut Picture, frame: &Frame, zone: &ZoneInfo) {
         ("critical: load shed", zone.critical_c),
         ("trip: off", zone.trip_c),
     ];
-    let style = Style { size: 26.0, bold: false, color: SOFT_INK };
+    let style = Style { size: 25.0, bold: false, color: SOFT_INK };
     for (k, (name, from_c)) in stages.into_iter().enumerate() {
         let to_c = stages.get(k + 1).map_or(frame.limit, |next| next.1).min(frame.limit);
         if from_c >= frame.limit {
@@ -113,9 +113,9 @@ fn draw_ladder(picture: &mut Picture, frame: &Frame, zone: &ZoneInfo) {
         }
         let (bottom, top) = (frame.y(from_c), frame.y(to_c));
         picture.rect((frame.left, top), (frame.right, bottom), LADDER[k]);
-        if bottom - top > style.size {
+        if bottom - top > style.size - 3.0 {
             let text = format!("{name} from {from_c} °C");
-            picture.text((frame.left + 12.0, bottom - 7.0), Align::Left, style, &text);
+            picture.text((frame.left + 12.0, bottom - 6.0), Align::Left, style, &text);
         }
     }
     let y = frame.y(zone.set_c);

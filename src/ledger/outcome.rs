@@ -412,6 +412,23 @@ pub struct SiteSummary {
     pub energy_j: Energy,
     pub power_w: PowerSummary,
     pub binding: Binding,
+    /// Cooling zones in the scenario's order; empty without cooling.
+    pub zones: Vec<ZoneInfo>,
+}
+
+/// A cooling zone: what its plant aims at, and the thresholds of its throttle ladder.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct ZoneInfo {
+    /// `<site>.<zone>`.
+    pub name: String,
+    /// `buffered`, or `instantaneous`: the ladder is not used.
+    pub mode: String,
+    pub set_c: f64,
+    pub warn_c: f64,
+    pub hold_c: f64,
+    pub critical_c: f64,
+    pub trip_c: f64,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -4,12 +4,13 @@ use super::book::{CLOCK_BITS, Ledger, Mark, SiteMark, seconds, tokens_f64};
 use super::outcome::{
     Counters, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, MeanP99Max, Outcome, PerBoundary,
     PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo, SeriesRow, SiteSummary, SourceNote,
-    Staves, Summary, Throughput, Tokens, Tpf,
+    Staves, Summary, Throughput, Tokens, Tpf, ZoneInfo,
 };
 use super::staves::{PoolStaves, device_staves, site_at_power};
 use crate::control::PowerControl;
-use crate::fleet::{Facility, Fleet, Site};
+use crate::fleet::{Facility, Fleet, Site, ZoneSpec};
 use crate::physics::energy;
+use crate::physics::zone::{Ladder, Mode};
 
 /// What the ledger does not know itself.
 pub struct Frame {
@@ -118,6 +119,7 @@ impl Ledger {
                     energy_j: totals.energy,
                     power_w: totals.power,
                     binding: self.binding.report(fleet, Some(s)),
+                    zones: fleet.sites[s].facility.as_ref().map(zone_infos).unwrap_or_default(),
                 })
                 .collect(),
             sources: source_notes(fleet, self.quality.sources()),
@@ -584,6 +586,19 @@ fn per_token(energy: &Energy, tokens: f64) -> PerBoundary {
 }
 
 /// Names of what a meter keeps of a building, in its order.
+fn zone_infos(facility: &Facility) -> Vec<ZoneInfo> {
+    let info = |zone: &ZoneSpec| {
+        let Ladder { warn_c, hold_c, critical_c, trip_c, .. } = zone.params.ladder;
+        let mode = match zone.params.mode {
+            Mode::Buffered => "buffered",
+            Mode::Instantaneous => "instantaneous",
+        };
+        let (name, set_c) = (zone.name.clone(), zone.params.plant.set_c());
+        ZoneInfo { name, mode: mode.to_string(), set_c, warn_c, hold_c, critical_c, trip_c }
+    };
+    facility.zones.iter().map(info).collect()
+}
+
 fn part_names(facility: &Facility) -> Vec<String> {
     let losses = facility.names.iter().map(|name| format!("loss_{name}"));
     losses.chain(["fans", "pumps", "chiller"].map(String::from)).collect()

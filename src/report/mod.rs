@@ -3,6 +3,7 @@
 mod figures;
 mod files;
 mod folder;
+mod html;
 mod numbers;
 mod palette;
 mod ribbon;
@@ -48,7 +49,8 @@ pub enum ReportError {
     },
 }
 
-/// Writes a result folder and returns the paths of its files in a fixed order.
+/// Writes a result folder and returns the paths of its files in a fixed order; with `figures`, these and
+/// `report.html`, which holds them.
 ///
 /// The folder is complete or not there: it is written beside `dir` and then takes its place. What stood at
 /// `dir` is replaced without asking; ask [`inspect`] first. The same outcome gives the same bytes.
@@ -80,8 +82,10 @@ pub fn write(
     if figures {
         let folder = staging.path().join("figures");
         std::fs::create_dir(&folder).map_err(|source| ReportError::Io { path: folder.clone(), source })?;
-        let drawn = figures::write(&folder, outcome)?;
-        names.extend(drawn.into_iter().map(|name| Path::new("figures").join(name)));
+        let drawn = figures::draw(outcome);
+        let written = figures::write(&folder, &drawn)?;
+        put("report.html", html::page(outcome, resolved_yaml, &drawn).as_bytes())?;
+        names.extend(written.into_iter().map(|name| Path::new("figures").join(name)));
     }
     staging.put_in_place()?;
     Ok(names.into_iter().map(|name| dir.join(name)).collect())

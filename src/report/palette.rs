@@ -25,6 +25,33 @@ pub(crate) const POWER_PARTS: [Color; 6] = [
     (0xA9, 0xD3, 0xEC),
 ];
 
+/// Facility, IT, GPU: of lines, and of the dots behind them.
+pub(crate) const BOUNDARIES: [(Color, Color); 3] = [
+    ((0x1A, 0x1C, 0x20), (0xA9, 0xAE, 0xB5)),
+    ((0x8A, 0x6A, 0x1F), (0xDD, 0xC7, 0x92)),
+    ((0x2F, 0x4B, 0x7C), (0x9F, 0xB7, 0xDB)),
+];
+
+pub(crate) const FLOW_TOKENS: Color = (0x6B, 0x5B, 0x95);
+
+/// Shading of the throttle ladder: warn, hold, critical, trip.
+pub(crate) const LADDER: [Color; 4] =
+    [(0xFD, 0xF3, 0xDC), (0xFA, 0xDF, 0xC2), (0xF4, 0xC6, 0xB4), (0xE3, 0xA5, 0xA5)];
+pub(crate) const WET_BULB: Color = (0x1D, 0x6E, 0x9E);
+pub(crate) const DRY_BULB: Color = (0x8F, 0x62, 0x00);
+
+/// From cold to hot: dark blue, purple, red, orange; ever lighter, so that it also reads without colour.
+const HEAT: [Color; 4] = [(0x1B, 0x1F, 0x8A), (0x8A, 0x1F, 0xA3), (0xCC, 0x47, 0x78), (0xF8, 0x95, 0x40)];
+
+/// Colour of a share of the way from cold to hot.
+pub(crate) fn heat(share: f64) -> Color {
+    let at = share.clamp(0.0, 1.0) * (HEAT.len() - 1) as f64;
+    let low = (at.floor() as usize).min(HEAT.len() - 2);
+    let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * (at - low as f64)).round() as u8;
+    let (a, b) = (HEAT[low], HEAT[low + 1]);
+    (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+}
+
 /// Colour of areas and lines.
 pub(crate) fn fill(constraint: Constraint) -> Color {
     match constraint {

@@ -56,7 +56,11 @@ fn timeline(series: &[SeriesRow]) -> Vec<Stretch> {
     let mut out: Vec<Stretch> = Vec::new();
     for r in series {
         let constraint = Constraint::ALL.into_iter().find(|c| c.key() == r.binding).unwrap();
-        let place = if constraint == Constraint::Power { "dallas.meter" } else { "dallas.large" };
+        let place = match constraint {
+            Constraint::Power => "dallas.meter",
+            Constraint::Cooling => "dallas.hall",
+            _ => "dallas.large",
+        };
         match out.last_mut() {
             Some(last) if last.constraint == constraint => last.end_s = r.time_s + r.length_s,
             _ => out.push(Stretch {
@@ -121,7 +125,9 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
     };
     let timeline = timeline(&series);
     let power_share = sum(&|r| f64::from(u8::from(r.binding == Constraint::Power.key()))) / time;
-    let share = Shares { demand: 1.0 - power_share, power: power_share, ..Shares::default() };
+    let cooling = sum(&|r| f64::from(u8::from(r.binding == Constraint::Cooling.key()))) / time;
+    let demand = 1.0 - power_share - cooling;
+    let share = Shares { demand, power: power_share, cooling, ..Shares::default() };
     let first = First {
         power_s: timeline.iter().find(|s| s.constraint == Constraint::Power).map(|s| s.start_s),
         cooling_s: None,
@@ -208,6 +214,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             energy_j: energy.clone(),
             power_w: power_w.clone(),
             binding: binding.clone(),
+            zones: Vec::new(),
         }],
         per_pool: vec![PoolSummary {
             name: "large".to_string(),
@@ -281,6 +288,62 @@ pub(super) fn idle() -> Outcome {
         ..row(k as f64 * 60.0, 60.0, k as usize, 0.0, 64_000_000.0)
     });
     around("idle", rows.collect(), 0.0)
+}
+
+/// A day in a building: weather, a warm hall, and an afternoon in which cooling binds.
+pub(super) fn hot_day() -> Outcome {
+    let rows = (0..1440).map(|k| {
+        let hour = k as f64 / 60.0;
+        let wave = ((hour - 16.0) / 24.0 * std::f64::consts::TAU).cos();
+        let mut r = row(k as f64 * 60.0, 60.0, k, 36_000.0 + 14_000.0 * wave, 640_000.0);
+        let hot = ((hour - 13.0) / 1.5).clamp(0.0, 1.0) * ((19.5 - hour) / 1.5).clamp(0.0, 1.0);
+        if hot >= 1.0 {
+            r.binding = Constraint::Cooling.key();
+        }
+        r.pue_overhead_w = 0.0;
+        r.loss_w = 14_000.0 + 0.045 * r.it_w;
+        r.cooling_w = 0.09 * r.it_w * (1.0 + 0.5 * wave.max(0.0)) + 6_000.0;
+        r.facility_w = r.it_w + r.loss_w + r.cooling_w;
+        r.pue = r.facility_w / r.it_w;
+        r.cap_facility_w = Some(640_000.0);
+        r.stave_cooling_tok_per_s = Some(62_000.0 - 16_000.0 * hot);
+        r.output_tok_per_s = r.output_tok_per_s.min(62_000.0 - 16_000.0 * hot);
+        r.useful_tok_per_s = r.output_tok_per_s * 0.97;
+        r.wet_bulb_c = Some(24.2 + 3.4 * wave);
+        r.dry_bulb_c = Some(26.6 + 5.9 * wave);
+        r.supply_c = Some(31.0 + 2.0 * hot + 0.3 * hot * wobble(k));
+        r.supply_zone = "dallas.hall".to_string();
+        r
+    });
+    let mut outcome = around("hot-day", rows.collect(), 0.0);
+    let sum = |f: fn(&SeriesRow) -> f64| outcome.series.iter().map(|r| f(r) * r.length_s).sum::<f64>();
+    let (loss, cooling) = (sum(|r| r.loss_w), sum(|r| r.cooling_w));
+    let summary = &mut outcome.summary;
+    summary.energy_j.by.building = vec![
+        ("loss_dallas.trafo".to_string(), loss * 0.25),
+        ("loss_dallas.ups".to_string(), loss * 0.75),
+        ("fans".to_string(), cooling * 0.2),
+        ("pumps".to_string(), cooling * 0.15),
+        ("chiller".to_string(), cooling * 0.65),
+    ];
+    let site = &mut summary.per_site[0];
+    site.energy_j = summary.energy_j.clone();
+    site.zones = vec![ZoneInfo {
+        name: "dallas.hall".to_string(),
+        mode: "buffered".to_string(),
+        set_c: 31.0,
+        warn_c: 32.0,
+        hold_c: 33.0,
+        critical_c: 36.0,
+        trip_c: 39.0,
+    }];
+    let pues = || outcome.series.iter().map(|r| r.pue);
+    summary.pue = MeanMinMax {
+        mean: summary.energy_j.facility / summary.energy_j.it,
+        min: pues().fold(f64::INFINITY, f64::min),
+        max: pues().fold(0.0, f64::max),
+    };
+    outcome
 }
 
 /// No rows at all.

@@ -12,6 +12,7 @@ fn samples() -> Vec<(&'static str, Outcome)> {
         ("week", sample::week()),
         ("idle", sample::idle()),
         ("empty", sample::empty()),
+        ("hot_day", sample::hot_day()),
         ("three_sites", sample::three_sites()),
     ]
 }
@@ -44,6 +45,7 @@ fn writes_all_files_replaces_them_and_leaves_nothing_beside() {
             "summary.json",
             "timeseries.csv",
             "requests.csv",
+            "report.html",
             "figures/binding.svg",
             "figures/binding.png",
             "figures/binding.csv",
@@ -51,6 +53,9 @@ fn writes_all_files_replaces_them_and_leaves_nothing_beside() {
             "figures/power.svg",
             "figures/power.png",
             "figures/power.csv",
+            "figures/energy_flow.svg",
+            "figures/energy_flow.png",
+            "figures/energy_flow.csv",
         ]
     );
     for path in paths.iter().filter(|p| p.extension().is_some_and(|e| e == "png")) {
@@ -116,8 +121,18 @@ fn figures_of_all_kinds_of_run_are_sound() {
         }
         let texts = figures::texts(&outcome);
         let read = |file: &str| texts.iter().find(|t| t.0 == file).unwrap().1.clone();
-        for figure in ["binding", "power"] {
-            assert_well_formed(&read(&format!("{figure}.svg")));
+        for (_, svg) in texts.iter().filter(|t| t.0.ends_with(".svg")) {
+            assert_well_formed(svg);
+        }
+        let drawn = |file: &str| texts.iter().any(|t| t.0 == file);
+        assert_eq!(drawn("temperature.csv"), name == "hot_day");
+        assert_eq!(drawn("pue.csv"), name == "hot_day");
+        assert_eq!(drawn("energy_per_token.csv"), !["one_row", "idle", "empty"].contains(&name), "{name}");
+        assert_eq!(drawn("energy_flow.csv"), name != "empty");
+        if drawn("energy_flow.csv") {
+            let sum: f64 = column(&read("energy_flow.csv"), "energy_j").iter().sum();
+            let facility = outcome.summary.energy_j.facility;
+            assert!((sum - facility).abs() <= 1e-9 * facility, "{name}: {sum} {facility}");
         }
 
         // What is drawn sums to what happened.
@@ -156,6 +171,23 @@ fn figures_of_all_kinds_of_run_are_sound() {
                 break;
             }
         }
+    }
+}
+
+#[test]
+fn the_page_holds_its_figures_and_loads_nothing() {
+    for (name, mut outcome) in samples() {
+        outcome.summary.notes.push("a <script> & \"more\"".to_string());
+        let drawn = figures::draw(&outcome);
+        let page = html::page(&outcome, "a: <b>\nc: 1\n", &drawn);
+        assert_eq!(page.matches("<svg ").count(), drawn.len(), "{name}");
+        assert_well_formed(&page.split_once("<body>").unwrap().1.replace("</body>\n</html>\n", ""));
+        let addresses = page.matches("http").count();
+        assert_eq!(addresses, drawn.len(), "only the name space of SVG");
+        for part in ["src=", "@import", "url(", "<script"] {
+            assert!(!page.contains(part), "{name}: {part}");
+        }
+        assert!(page.contains("<pre>a: &lt;b&gt;\nc: 1</pre>") && page.contains("&lt;script&gt;"));
     }
 }
 

@@ -7,7 +7,7 @@ use super::intervals::{self, Interval};
 use super::picture::{Align, Picture, Shape, Style};
 use super::{Figure, Table, csv_number};
 use crate::ledger::outcome::{Constraint, Outcome, SiteSummary, Stretch};
-use crate::report::numbers::{percent, short};
+use crate::report::numbers::{percent, short, time_of_day};
 use crate::report::palette::{self, AREA, INK, WHITE};
 use crate::report::ribbon;
 
@@ -61,6 +61,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         top: if strip { 170.0 } else { 134.0 },
         bottom: RIBBON_BOTTOM - ribbon_height(rows.len()) - RIBBON_GAP,
         end_s,
+        floor: 0.0,
         limit,
     };
     frame::draw_warm_up(&mut picture, &frame, summary);
@@ -75,6 +76,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     });
     frame::draw_end_labels(&mut picture, &frame, labels.collect());
 
+    draw_tips(&mut picture, &frame, &intervals, outcome);
     draw_ribbon(&mut picture, &frame, &rows);
     frame::draw_time_axis(&mut picture, &frame, RIBBON_BOTTOM + 8.0, summary.scenario.start_at_h);
     draw_key(&mut picture, &frame, &rows);
@@ -216,10 +218,26 @@ fn draw_lines(picture: &mut Picture, frame: &Frame, intervals: &[Interval]) {
     }
 }
 
+/// The numbers of each interval, for a pointer over it.
+fn draw_tips(picture: &mut Picture, frame: &Frame, intervals: &[Interval], outcome: &Outcome) {
+    let start_h = outcome.summary.scenario.start_at_h;
+    for i in intervals {
+        let mut tip = time_of_day(start_h, i.start_s);
+        let _ = write!(tip, " · output {} tok/s", short(i.output_tok_per_s));
+        for (constraint, value) in STAVES.into_iter().zip(i.staves) {
+            if let Some(value) = value {
+                let _ = write!(tip, " · {} {}", palette::name(constraint), short(value));
+            }
+        }
+        let (x0, x1) = (frame.x(i.start_s), frame.x(i.end_s));
+        picture.shapes.push(Shape::Hover { x0, y0: frame.top, x1, y1: frame.bottom, tip });
+    }
+}
+
 /// A ribbon as drawn.
-struct Row {
+pub(super) struct Row {
     /// The site, where there are several.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     pieces: Vec<Piece>,
 }
 
@@ -251,7 +269,8 @@ fn seconds(rows: &[Row]) -> [f64; 7] {
     out
 }
 
-fn ribbon_rows(outcome: &Outcome, end_s: f64) -> Vec<Row> {
+/// The ribbons of all sites.
+pub(super) fn ribbon_rows(outcome: &Outcome, end_s: f64) -> Vec<Row> {
     let sites = &outcome.summary.per_site;
     let apart =
         (2..=MOST_SITES).contains(&sites.len()) && sites.iter().all(|s| !s.binding.timeline.is_empty());
@@ -306,8 +325,8 @@ fn pieces(stretches: &[Stretch], end_s: f64) -> Vec<Piece> {
 }
 
 /// Lower end of the ribbons [px], and the gaps above them and between them.
-const RIBBON_BOTTOM: f64 = 692.0;
-const RIBBON_GAP: f64 = 16.0;
+pub(super) const RIBBON_BOTTOM: f64 = 692.0;
+pub(super) const RIBBON_GAP: f64 = 16.0;
 const ROW_GAP: f64 = 6.0;
 
 /// Height of one ribbon among `rows` [px]: two lines of text for one, one line for several.
@@ -315,13 +334,13 @@ fn row_height(rows: usize) -> f64 {
     if rows <= 1 { 96.0 } else { 46.0 }
 }
 
-fn ribbon_height(rows: usize) -> f64 {
+pub(super) fn ribbon_height(rows: usize) -> f64 {
     let n = rows.max(1) as f64;
     row_height(rows) * n + ROW_GAP * (n - 1.0)
 }
 
 /// Draws the ribbons between plot and time axis.
-fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
+pub(super) fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     let height = row_height(rows.len());
     for (k, row) in rows.iter().enumerate() {
         let top = RIBBON_BOTTOM - ribbon_height(rows.len()) + k as f64 * (height + ROW_GAP);
@@ -377,7 +396,7 @@ fn draw_piece_label(
 }
 
 /// What the colours of the ribbon mean, and how much of its time each takes.
-fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
+pub(super) fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     let seconds = seconds(rows);
     let total: f64 = seconds.iter().sum();
     if total <= 0.0 {

@@ -17,15 +17,17 @@ pub(super) const TICK: Style = Style { size: 32.0, bold: false, color: SOFT_INK 
 pub(super) const LABEL: Style = Style { size: 33.0, bold: true, color: INK };
 pub(super) const FOOTER: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
 
-/// The area of a plot [px] and the data ranges on its axes, which start at 0.
+/// The area of a plot [px] and the data ranges on its axes; the horizontal one starts at 0.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) left: f64,
     pub(super) right: f64,
     pub(super) top: f64,
     pub(super) bottom: f64,
-    /// End of the time axis [s].
+    /// End of the time axis [s], or of another horizontal axis in its units.
     pub(super) end_s: f64,
+    /// Lower end of the value axis.
+    pub(super) floor: f64,
     /// Upper end of the value axis.
     pub(super) limit: f64,
 }
@@ -37,19 +39,20 @@ impl Frame {
 
     /// Not clamped: values above the limit lie above the frame.
     pub(super) fn y(&self, value: f64) -> f64 {
-        self.bottom - (self.bottom - self.top) * value / self.limit
+        self.bottom - (self.bottom - self.top) * (value - self.floor) / (self.limit - self.floor)
     }
 }
 
-/// Round steps of a value axis from 0 to `limit`: about five, with their labels in units of `factor`.
-fn value_ticks(limit: f64, factor: f64) -> Vec<(f64, String)> {
-    let rough = limit / factor / 5.0;
+/// Round steps of a value axis from `floor` to `limit`: about five, with their labels in units of `factor`.
+fn value_ticks(floor: f64, limit: f64, factor: f64) -> Vec<(f64, String)> {
+    let rough = (limit - floor) / factor / 5.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough * 0.999);
     let step = step.unwrap_or(power * 10.0);
     let decimals = (0..6usize).find(|d| (step * 10f64.powi(*d as i32)).fract().abs() < 1e-6).unwrap_or(6);
-    let n = (limit / factor / step + 1e-9).floor().clamp(0.0, 20.0) as usize;
-    (0..=n).map(|k| k as f64 * step).map(|v| (v * factor, format!("{v:.decimals$}"))).collect()
+    let first = (floor / factor / step - 1e-9).ceil();
+    let n = (limit / factor / step + 1e-9 - first).floor().clamp(0.0, 20.0) as usize;
+    (0..=n).map(|k| (first + k as f64) * step).map(|v| (v * factor, format!("{v:.decimals$}"))).collect()
 }
 
 /// The prefix that suits a whole axis: kept until the numbers exceed 2,000 of it.
@@ -72,9 +75,9 @@ pub(super) fn draw_warm_up(picture: &mut Picture, frame: &Frame, summary: &Summa
 
 /// Grid and labels of the value axis.
 pub(super) fn draw_value_axis(picture: &mut Picture, frame: &Frame, factor: f64) {
-    for (value, label) in value_ticks(frame.limit, factor) {
+    for (value, label) in value_ticks(frame.floor, frame.limit, factor) {
         let y = frame.y(value);
-        let (width, color) = if value > 0.0 { (1.5, GRID) } else { (2.5, INK) };
+        let (width, color) = if value > frame.floor { (1.5, GRID) } else { (2.5, INK) };
         picture.path(vec![(frame.left, y), (frame.right, y)], width, color);
         picture.text((frame.left - 14.0, y + TICK.size * 0.36), Align::Right, TICK, &label);
     }
@@ -90,6 +93,18 @@ pub(super) fn draw_time_axis(picture: &mut Picture, frame: &Frame, y: f64, start
         picture.text((x, y + 12.0 + TICK.size), Align::Middle, TICK, &tick.label);
     }
     picture.text(((frame.left + frame.right) / 2.0, y + 18.0 + 2.0 * TICK.size), Align::Middle, TICK, &title);
+}
+
+/// Marks, labels and title of a horizontal axis of values from 0 to the frame's end, in units of `factor`.
+pub(super) fn draw_load_axis(picture: &mut Picture, frame: &Frame, factor: f64, title: &str) {
+    let y = frame.bottom;
+    picture.path(vec![(frame.left, y), (frame.right, y)], 2.5, INK);
+    for (value, label) in value_ticks(0.0, frame.end_s, factor) {
+        let x = frame.x(value);
+        picture.path(vec![(x, y), (x, y + 10.0)], 2.5, INK);
+        picture.text((x, y + 12.0 + TICK.size), Align::Middle, TICK, &label);
+    }
+    picture.text(((frame.left + frame.right) / 2.0, y + 18.0 + 2.0 * TICK.size), Align::Middle, TICK, title);
 }
 
 /// Horizontal edges of the intervals [px], one more than intervals.
@@ -214,12 +229,28 @@ pub(super) fn draw_footer(
     intervals: &[Interval],
     rows_each: usize,
 ) {
+    draw_footer_with(picture, summary, &remarks(summary, intervals, rows_each));
+}
+
+/// The footer of a figure without a time axis, each of whose dots is an interval.
+pub(super) fn draw_footer_of_dots(
+    picture: &mut Picture,
+    summary: &Summary,
+    intervals: &[Interval],
+    rows_each: usize,
+) {
+    let remark = intervals.first().filter(|_| rows_each > 1);
+    let remark = remark.map(|i| format!(" · dots: means over {}", numbers::span(i.end_s - i.start_s)));
+    draw_footer_with(picture, summary, &remark.unwrap_or_default());
+}
+
+/// Scenario, hash and seed, followed by a remark.
+pub(super) fn draw_footer_with(picture: &mut Picture, summary: &Summary, remark: &str) {
     let info = &summary.scenario;
     let hash: String = info.hash.chars().take(8).collect();
     let fixed = format!(" · {hash} · seed {} · wattmill {}", info.seed, env!("CARGO_PKG_VERSION"));
-    let remark = remarks(summary, intervals, rows_each);
     let room = PAGE.0 - 2.0 * MARGIN;
-    let name_room = room - FOOTER.width(&fixed) - FOOTER.width(&remark);
+    let name_room = room - FOOTER.width(&fixed) - FOOTER.width(remark);
     let name = FOOTER.fit(std::slice::from_ref(&info.name), name_room);
     picture.text((MARGIN, PAGE.1 - 18.0), Align::Left, FOOTER, &format!("{name}{fixed}{remark}"));
 }
@@ -276,8 +307,11 @@ mod tests {
 
     #[test]
     fn value_ticks_are_round() {
-        let labels = |limit, factor| value_ticks(limit, factor).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        let labels =
+            |limit, factor| value_ticks(0.0, limit, factor).into_iter().map(|t| t.1).collect::<Vec<_>>();
         assert_eq!(labels(10.0, 1.0), ["0", "2", "4", "6", "8", "10"].map(String::from));
+        let low = value_ticks(18.3, 40.2, 1.0).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(low, ["20", "25", "30", "35", "40"].map(String::from));
         assert_eq!(labels(12_400.0, 1e3), ["0.0", "2.5", "5.0", "7.5", "10.0"].map(String::from));
     }
 }

@@ -17,12 +17,28 @@ pub(super) struct Interval {
     pub(super) parts_w: [f64; 6],
     pub(super) facility_w: f64,
     pub(super) cap_w: Option<f64>,
+    /// Outdoor wet bulb and dry bulb, and the warmest zone's supply [°C].
+    pub(super) wet_bulb_c: Option<f64>,
+    pub(super) dry_bulb_c: Option<f64>,
+    pub(super) supply_c: Option<f64>,
 }
 
 /// The series in at most 500 intervals; and how many rows each of them averages.
 pub(super) fn of(series: &[SeriesRow]) -> (Vec<Interval>, usize) {
     let rows_each = series.len().div_ceil(MOST).max(1);
     (series.chunks(rows_each).map(mean).collect(), rows_each)
+}
+
+impl Interval {
+    /// IT power [W].
+    pub(super) fn it_w(&self) -> f64 {
+        self.parts_w[..3].iter().sum()
+    }
+
+    /// GPU power [W].
+    pub(super) fn gpu_w(&self) -> f64 {
+        self.parts_w[..2].iter().sum()
+    }
 }
 
 fn mean(rows: &[SeriesRow]) -> Interval {
@@ -65,5 +81,9 @@ fn mean(rows: &[SeriesRow]) -> Interval {
         ],
         facility_w: of(&|r| r.facility_w),
         cap_w: known(&|r| r.cap_facility_w),
+        wet_bulb_c: known(&|r| r.wet_bulb_c),
+        dry_bulb_c: known(&|r| r.dry_bulb_c),
+        // The warmest instant is not averaged away.
+        supply_c: rows.iter().filter_map(|r| r.supply_c).reduce(f64::max),
     }
 }

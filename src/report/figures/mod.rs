@@ -1,13 +1,17 @@
 //! Figures of a run: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
 
 mod binding;
+mod energy_flow;
+mod energy_per_token;
 mod font;
 mod frame;
 mod intervals;
 mod picture;
 mod png;
 mod power;
+mod pue;
 mod svg;
+mod temperature;
 
 use std::path::{Path, PathBuf};
 
@@ -17,9 +21,10 @@ use super::ReportError;
 use super::folder::write_file;
 use crate::ledger::outcome::Outcome;
 use picture::Picture;
+pub(super) use svg::escape;
 
 /// A figure ready to be written.
-struct Figure {
+pub(super) struct Figure {
     /// File name without extension.
     name: &'static str,
     picture: Picture,
@@ -34,13 +39,35 @@ struct Table {
     csv: String,
 }
 
-/// Every figure, in the order of reports.
-const ALL: [fn(&Outcome) -> Figure; 2] = [binding::draw, power::draw];
+impl Figure {
+    /// Title in words, and the SVG document.
+    pub(super) fn svg(&self) -> (&str, String) {
+        (&self.picture.title, svg::render(&self.picture))
+    }
+}
 
-/// Draws all figures into `dir`, in parallel, and returns their file names in a fixed order.
-pub(super) fn write(dir: &Path, outcome: &Outcome) -> Result<Vec<PathBuf>, ReportError> {
+/// Draws a figure of a run, if the run has what it shows.
+type Draw = fn(&Outcome) -> Option<Figure>;
+
+/// Every figure, in the order of reports.
+const ALL: [Draw; 6] = [
+    |outcome| Some(binding::draw(outcome)),
+    |outcome| Some(power::draw(outcome)),
+    temperature::draw,
+    pue::draw,
+    energy_per_token::draw,
+    energy_flow::draw,
+];
+
+/// All figures that the run has something to show in, in the order of reports.
+pub(super) fn draw(outcome: &Outcome) -> Vec<Figure> {
+    ALL.iter().filter_map(|draw| draw(outcome)).collect()
+}
+
+/// Writes figures into `dir`, in parallel, and returns their file names in a fixed order.
+pub(super) fn write(dir: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>, ReportError> {
     let written: Vec<Result<Vec<PathBuf>, ReportError>> =
-        ALL.par_iter().map(|draw| write_one(dir, &draw(outcome))).collect();
+        figures.par_iter().map(|figure| write_one(dir, figure)).collect();
     let mut names = Vec::new();
     for figure in written {
         names.extend(figure?);
@@ -71,7 +98,7 @@ fn write_one(dir: &Path, figure: &Figure) -> Result<Vec<PathBuf>, ReportError> {
 #[cfg(test)]
 pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    for figure in ALL.map(|draw| draw(outcome)) {
+    for figure in draw(outcome) {
         out.push((format!("{}.svg", figure.name), svg::render(&figure.picture)));
         out.extend(figure.tables.into_iter().map(|t| (format!("{}.csv", t.name), t.csv)));
     }

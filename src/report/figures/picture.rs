@@ -24,6 +24,10 @@ pub(super) enum Shape {
     Band { edges: Vec<f64>, top: Vec<f64>, bottom: Vec<f64>, fill: Color },
     /// A polyline with square caps and mitred corners.
     Path { points: Vec<(f64, f64)>, width: f64, color: Color },
+    /// A filled circle; a pointer over it shows `tip` where the format can.
+    Dot { x: f64, y: f64, radius: f64, fill: Color, tip: String },
+    /// Nothing to see: a pointer over it shows `tip` where the format can.
+    Hover { x0: f64, y0: f64, x1: f64, y1: f64, tip: String },
     /// A line of text.
     Text { x: f64, baseline: f64, size: f64, bold: bool, align: Align, color: Color, text: String },
 }

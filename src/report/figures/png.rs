@@ -82,7 +82,10 @@ fn draw(backend: &mut BitMapBackend, shape: &Shape) -> Result<(), String> {
                 backend.fill_polygon(corners, &RGBColor(r, g, b)).map_err(|e| e.to_string())
             })
         }
-        Shape::Text { .. } => Ok(()),
+        Shape::Dot { x, y, radius, fill: (r, g, b), .. } => backend
+            .draw_circle((scaled(*x), scaled(*y)), scaled(*radius).max(1) as u32, &RGBColor(*r, *g, *b), true)
+            .map_err(|e| e.to_string()),
+        Shape::Text { .. } | Shape::Hover { .. } => Ok(()),
     }
 }
 

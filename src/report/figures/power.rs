@@ -69,6 +69,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         top: if strip { 176.0 } else { 140.0 },
         bottom: 740.0,
         end_s,
+        floor: 0.0,
         limit,
     };
     frame::draw_warm_up(&mut picture, &frame, summary);

@@ -21,7 +21,9 @@ pub(super) fn render(picture: &Picture) -> String {
     let _ = writeln!(out, "<rect width=\"{w}\" height=\"{h}\" fill=\"#FFFFFF\"/>");
     let (text, areas): (Vec<&Shape>, Vec<&Shape>) =
         picture.shapes.iter().partition(|s| matches!(s, Shape::Text { .. }));
-    for shape in areas.into_iter().chain(text) {
+    let (hover, areas): (Vec<&Shape>, Vec<&Shape>) =
+        areas.into_iter().partition(|s| matches!(s, Shape::Hover { .. }));
+    for shape in areas.into_iter().chain(text).chain(hover) {
         write_shape(&mut out, shape);
     }
     out.push_str("</svg>\n");
@@ -58,6 +60,25 @@ fn write_shape(out: &mut String, shape: &Shape) {
                 number(*width)
             )
         }
+        Shape::Dot { x, y, radius, fill, tip } => writeln!(
+            out,
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{}\"><title>{}</title></circle>",
+            number(*x),
+            number(*y),
+            number(*radius),
+            hex(*fill),
+            escape(tip)
+        ),
+        Shape::Hover { x0, y0, x1, y1, tip } => writeln!(
+            out,
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" class=\"tip\" fill=\"#FFFFFF\" \
+             fill-opacity=\"0\"><title>{}</title></rect>",
+            number(*x0),
+            number(*y0),
+            number(x1 - x0),
+            number(y1 - y0),
+            escape(tip)
+        ),
         Shape::Text { x, baseline, size, bold, align, color, text } => {
             let anchor = match align {
                 Align::Left => "start",
@@ -106,7 +127,8 @@ fn hex((r, g, b): Color) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }
 
-fn escape(text: &str) -> String {
+/// Text as it stands in XML and HTML.
+pub(crate) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
             '<' => out.push_str("&lt;"),

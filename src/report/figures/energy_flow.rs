@@ -1,0 +1,156 @@
+//! Figure `energy_flow`: where the energy of a run goes, from the utility meter to useful tokens.
+
+use std::fmt::Write as _;
+
+use super::frame::{self, LABEL, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::picture::{Align, Picture, Shape, Style};
+use super::{Figure, Table};
+use crate::ledger::outcome::{Energy, Outcome};
+use crate::report::numbers::{percent, significant};
+use crate::report::palette::{AREA, Color, FLOW_TOKENS, INK, POWER_PARTS, SOFT_INK};
+
+/// One end of the flow.
+#[derive(Debug, Clone)]
+struct Flow {
+    name: &'static str,
+    joules: f64,
+    fill: Color,
+    /// Where it leaves the trunk, from the meter on.
+    stage: usize,
+}
+
+/// What the trunk is called after each stage.
+const TRUNK: [&str; 4] = ["utility", "IT", "GPU", "GPU active"];
+/// Where the flows of each stage leave the trunk [px].
+const SPLITS: [f64; 4] = [190.0, 470.0, 740.0, 1050.0];
+/// Length of a bend, and width of the bar at its end [px].
+const BEND: f64 = 90.0;
+const BAR: f64 = 14.0;
+const TOP: f64 = 150.0;
+/// Height of all energy, gap between trunk and what leaves it, and least height for a label [px].
+const HEIGHT: f64 = 470.0;
+const GAP: f64 = 46.0;
+const LABEL_HEIGHT: f64 = 84.0;
+
+/// The ends of the flow; they sum to the facility's energy.
+fn flows(outcome: &Outcome) -> Vec<Flow> {
+    let Energy { by, .. } = &outcome.summary.energy_j;
+    let of = |wanted: bool| {
+        let parts = by.building.iter().filter(|(name, _)| name.starts_with("loss_") == wanted);
+        parts.map(|p| p.1).sum::<f64>()
+    };
+    let tokens = &outcome.summary.tokens;
+    let useful = match tokens.output {
+        0 => 0.0,
+        output => (tokens.useful_output as f64 / output as f64).min(1.0),
+    };
+    let flow = |name, joules, fill, stage| Flow { name, joules, fill, stage };
+    let all = vec![
+        flow("losses, cooling", by.pue_overhead, POWER_PARTS[3], 0),
+        flow("losses", of(true), POWER_PARTS[4], 0),
+        flow("cooling", of(false), POWER_PARTS[5], 0),
+        flow("node overhead", by.node_overhead, POWER_PARTS[2], 1),
+        flow("GPU idle", by.gpu_idle, POWER_PARTS[1], 2),
+        flow("useful tokens", by.gpu_active * useful, POWER_PARTS[0], 3),
+        flow("other tokens", by.gpu_active * (1.0 - useful), FLOW_TOKENS, 3),
+    ];
+    all.into_iter().filter(|f| f.joules > 0.0 && f.joules.is_finite()).collect()
+}
+
+/// Draws the figure; nothing without energy.
+pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
+    let summary = &outcome.summary;
+    let flows = flows(outcome);
+    let total: f64 = flows.iter().map(|f| f.joules).sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let facility = summary.energy_j.facility;
+    debug_assert!((total - facility).abs() <= 1e-6 * facility, "the flows sum to {total}, not {facility}");
+    let (unit, factor) = match total / 3.6e6 {
+        kwh if kwh >= 2000.0 => ("MWh", 3.6e9),
+        kwh if kwh >= 1.0 => ("kWh", 3.6e6),
+        _ => ("Wh", 3600.0),
+    };
+    let energy = |joules: f64| format!("{} {unit}", significant(joules / factor, 3));
+    let share = |name: &str| flows.iter().filter(|f| f.name == name).map(|f| f.joules).sum::<f64>() / total;
+    let useful = percent(share("useful tokens"));
+    let titles = [
+        format!("Of {} at the meter, {useful} works on useful tokens", energy(total)),
+        format!("{useful} of {} works on useful tokens", energy(total)),
+    ];
+    let axis = format!("Energy of the whole run, from the utility meter to tokens [{unit}]");
+    let mut picture = Picture {
+        width: PAGE.0,
+        height: PAGE.1,
+        title: titles[0].clone(),
+        description: format!("{}; bands as wide as what they carry.", axis),
+        shapes: Vec::new(),
+    };
+    let room = PAGE.0 - 2.0 * MARGIN;
+    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
+    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[axis], room));
+
+    let height = |joules: f64| HEIGHT * joules / total;
+    let mut left = MARGIN;
+    let mut trunk = total;
+    for (stage, split) in SPLITS.into_iter().enumerate() {
+        picture.rect((left, TOP), (split, TOP + height(trunk)), AREA);
+        picture.rect((left, TOP), (left + BAR, TOP + height(trunk)), SOFT_INK);
+        let small = Style { bold: false, size: 28.0, ..LABEL };
+        if height(trunk) > LABEL_HEIGHT {
+            picture.text((left + BAR + 10.0, TOP + 38.0), Align::Left, LABEL, TRUNK[stage]);
+            picture.text((left + BAR + 10.0, TOP + 72.0), Align::Left, small, &energy(trunk));
+        }
+        let leaving: Vec<&Flow> = flows.iter().filter(|f| f.stage == stage).collect();
+        let rest = trunk - leaving.iter().map(|f| f.joules).sum::<f64>();
+        // What leaves hangs below what goes on; the last stage stands where the trunk was.
+        let last = stage + 1 == SPLITS.len();
+        let mut from = if last { TOP } else { TOP + height(rest) };
+        let mut to = if last { TOP } else { from + GAP };
+        for flow in leaving {
+            let thick = height(flow.joules);
+            draw_bend(&mut picture, split, (from, to), thick, flow.fill);
+            let x = split + BEND;
+            picture.rect((x, to), (x + BAR, to + thick.max(2.0)), if thick < 2.0 { INK } else { flow.fill });
+            let label = (x + BAR + 10.0, to + 30.0_f64.max((thick.min(LABEL_HEIGHT) / 2.0) - 2.0));
+            picture.text(label, Align::Left, Style { size: 30.0, ..LABEL }, flow.name);
+            let amount = format!("{} · {}", energy(flow.joules), percent(flow.joules / total));
+            picture.text((label.0, label.1 + 32.0), Align::Left, Style { size: 26.0, ..small }, &amount);
+            from += thick;
+            to += thick.max(LABEL_HEIGHT) + 6.0;
+        }
+        if !last {
+            picture.rect((split, TOP), (split + BEND, TOP + height(rest)), AREA);
+        }
+        trunk = rest;
+        left = split + BEND;
+    }
+    frame::draw_footer_with(&mut picture, summary, " · tokens: GPU active energy by count");
+    let table = Table { name: "energy_flow", csv: csv(&flows, total) };
+    Some(Figure { name: "energy_flow", picture, tables: vec![table] })
+}
+
+/// A band of constant height that goes smoothly from one level to another.
+fn draw_bend(picture: &mut Picture, left: f64, (from, to): (f64, f64), thick: f64, fill: Color) {
+    let n = BEND as usize;
+    let edges: Vec<f64> = (0..=n).map(|k| left + BEND * k as f64 / n as f64).collect();
+    let top: Vec<f64> = (0..n)
+        .map(|k| {
+            let t = (k as f64 + 0.5) / n as f64;
+            from + (to - from) * t * t * (3.0 - 2.0 * t)
+        })
+        .collect();
+    let bottom = top.iter().map(|y| y + thick).collect();
+    picture.shapes.push(Shape::Band { edges, top, bottom, fill });
+}
+
+fn csv(flows: &[Flow], total: f64) -> String {
+    let mut out = String::from("leaves_after,to,energy_j,share\n");
+    for flow in flows {
+        // Writing to a String cannot fail.
+        let name = super::csv_text(flow.name);
+        let _ = writeln!(out, "{},{name},{},{}", TRUNK[flow.stage], flow.joules, flow.joules / total);
+    }
+    out
+}

@@ -655,8 +655,13 @@ fn building_staves(
     Some((rate(by_power_w), (!building.zones().is_empty()).then(|| rate(by_cooling_w))))
 }
 
-/// Outdoor air (wet, dry) and the warmest zone (supply temperature, number) of a building [°C].
-fn around(building: &Building, now_fs: i128) -> (Option<(f64, f64)>, Option<(f64, usize)>) {
+/// Wet and dry bulb [°C].
+type WetDry = (f64, f64);
+/// Supply temperature [°C] and number of a zone.
+type WarmZone = (f64, usize);
+
+/// Outdoor air and the warmest zone of a building.
+fn around(building: &Building, now_fs: i128) -> (Option<WetDry>, Option<WarmZone>) {
     let air = building.air(now_fs).map(|air| (air.wet_bulb_c, air.dry_bulb_c));
     let zones = building.zones().iter().enumerate().map(|(z, zone)| (zone.temperature_c(now_fs), z));
     let warmest = zones.fold(None, |warmest: Option<(f64, usize)>, zone| match warmest {

@@ -53,6 +53,7 @@ impl Limit {
             Constraint::Compute => Self::Compute,
             Constraint::MemoryBandwidth => Self::MemoryBandwidth,
             Constraint::KvCapacity => Self::KvCapacity,
+            Constraint::Cooling => panic!("nothing is cooled here"),
             Constraint::Operations => panic!("nothing fails here"),
         }
     }

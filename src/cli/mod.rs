@@ -3,6 +3,7 @@
 mod backend;
 mod check;
 mod exit;
+mod facility;
 mod interrupt;
 mod out_dir;
 mod progress;
@@ -32,6 +33,8 @@ enum Command {
     Run(run::Arguments),
     /// Check a scenario and its input files without running it
     Check(check::Arguments),
+    /// Ask a site's building alone: PUE, losses, cooling and water at IT powers in given air
+    Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
     /// Make request traces
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Run(arguments) => run::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
+        Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),
     })

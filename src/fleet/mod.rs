@@ -3,6 +3,7 @@
 mod build;
 mod facility;
 mod graph;
+pub mod steady;
 mod weather;
 
 pub use build::memory_plan;

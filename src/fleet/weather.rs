@@ -24,8 +24,8 @@ const EPW_HEADER: usize = 8;
 const EPW_DRY_BULB: usize = 6;
 const EPW_HUMIDITY: usize = 8;
 /// Coldest and warmest outdoor air [°C]: beyond what was ever measured on Earth.
-const COLDEST_C: f64 = -90.0;
-const WARMEST_C: f64 = 60.0;
+pub(super) const COLDEST_C: f64 = -90.0;
+pub(super) const WARMEST_C: f64 = 60.0;
 
 /// Which temperature a course is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn csv(table: &types::TemperatureColumn, path: &str, base_dir: &Path) -> Result<
     })
 }
 
-fn must_be() -> String {
+pub(super) fn must_be() -> String {
     format!("is no outdoor temperature; expected {COLDEST_C} to {WARMEST_C} °C")
 }
 

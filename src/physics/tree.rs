@@ -328,13 +328,13 @@ impl Tree {
         let root_w = self.limit_nw[self.root()] as f64 / NW_PER_W;
         let mut high_w = if asked_w.is_nan() { 0.0 } else { asked_w.clamp(0.0, root_w) };
         let mut fits = self.balance(0.0, plan)?;
-        let (mut low_over, mut limit) = self.over(&fits, plan);
+        let (mut low_over, mut limit) = self.tightest_in(&fits, plan);
         if low_over > 0.0 {
             return None;
         }
         let mut high_over = f64::INFINITY;
         if let Some(balance) = self.balance(high_w, plan) {
-            (high_over, limit) = self.over(&balance, plan);
+            (high_over, limit) = self.tightest_in(&balance, plan);
             if high_over <= 0.0 {
                 let limit = if high_over >= -TIGHT { limit } else { Limit::Asked };
                 return Some(Largest { balance, limit });
@@ -353,7 +353,7 @@ impl Tree {
             if it_w <= low_w || it_w >= high_w {
                 break;
             }
-            match self.balance(it_w, plan).map(|balance| (self.over(&balance, plan), balance)) {
+            match self.balance(it_w, plan).map(|balance| (self.tightest_in(&balance, plan), balance)) {
                 Some(((over, by), balance)) if over <= 0.0 => {
                     (low_w, low_over, fits) = (it_w, over, balance);
                     if over >= -TIGHT {
@@ -378,7 +378,7 @@ impl Tree {
     }
 
     /// By what share the tightest limit is passed (negative: what is left), and which one that is.
-    fn over(&self, balance: &Balance, plan: &Plan<'_>) -> (f64, Limit) {
+    pub fn tightest_in(&self, balance: &Balance, plan: &Plan<'_>) -> (f64, Limit) {
         let mut tightest = (f64::NEG_INFINITY, Limit::Asked);
         for &d in &self.order {
             let limit_w = self.limit_nw[d] as f64 / NW_PER_W;

@@ -3,6 +3,7 @@
 mod analytic;
 mod broken;
 mod engines;
+mod facility_command;
 mod facility_scenario;
 mod hot_day;
 mod label;

@@ -73,8 +73,8 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         _ => ("Wh", 3600.0),
     };
     let energy = |joules: f64| format!("{} {unit}", significant(joules / factor, 3));
-    let share = |name: &str| flows.iter().filter(|f| f.name == name).map(|f| f.joules).sum::<f64>() / total;
-    let useful = percent(share("useful tokens"));
+    let useful = flows.iter().find(|f| f.name == "useful tokens").map_or(0.0, |f| f.joules);
+    let useful = percent(useful / total);
     let titles = [
         format!("Of {} at the meter, {useful} works on useful tokens", energy(total)),
         format!("{useful} of {} works on useful tokens", energy(total)),

@@ -233,7 +233,7 @@ impl Replicas {
         let State::Running(segment) = replica.state else { return };
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let ledger = &mut setup.ledger;
-        ledger.post(&run_of(replica, &segment, now_fs));
+        ledger.post(&run_of(replica, &segment, now_fs, i128::from(segment.iterations)));
         self.done.clear();
         let plan = replica.plan;
         replica.batch.end(&mut self.slots, pool, &plan, segment.iterations, &mut self.done, |slots, id| {
@@ -558,7 +558,11 @@ impl Replicas {
         for (number, replica) in self.replicas.iter().enumerate() {
             match &replica.state {
                 State::Running(segment) => {
-                    let run = run_of(replica, segment, end_fs);
+                    let over = segment
+                        .series
+                        .completed(end_fs - segment.start_fs)
+                        .min(i128::from(segment.iterations));
+                    let run = run_of(replica, segment, end_fs, over);
                     ahead[number] = run.iterations as u64;
                     setup.ledger.post(&run);
                 }
@@ -608,15 +612,15 @@ fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> 
     None
 }
 
-fn run_of(replica: &Replica, segment: &Segment, until_fs: i128) -> Run {
+/// The account of a segment up to an instant by which `iterations` of it are over.
+fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i128) -> Run {
     let shape = &replica.plan.shape;
-    let planned = i128::from(segment.iterations);
     Run {
         pool: usize::from(replica.pool),
         start_fs: segment.start_fs,
         until_fs,
         series: segment.series,
-        iterations: segment.series.completed(until_fs - segment.start_fs).min(planned),
+        iterations,
         decoding: shape.n,
         emitted: shape.n + replica.plan.ending,
         stall_fs: segment.stall_fs,

@@ -309,7 +309,6 @@ fn build_pool(
         gpu: pool.gpu.clone(),
         replicas: first_replica..first_replica + replicas,
         gpus_per_replica: tensor,
-        knows_flop: step.knows_flop,
         step,
         power,
         clocks: clock_grid(&clock, policy.clock_step),

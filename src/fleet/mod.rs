@@ -96,8 +96,6 @@ pub struct Pool {
     pub kv_blocks: u64,
     /// Most waiting requests at a replica.
     pub max_queue: u64,
-    /// Achievable FLOP/s of a replica at full clock in the limit of large steps; absent for an own step law.
-    pub knows_flop: bool,
     /// Catalog entries it rests on: (entry, weakest quality, source).
     pub sources: Vec<(String, String, String)>,
     /// The device of its site's facility that its nodes hang from; `None` without a power tree.

@@ -130,11 +130,6 @@ impl Batch {
         was_head
     }
 
-    /// Whether KV blocks for `tokens` are free at the start of the current run of iterations.
-    pub fn may_fit(&self, pool: &Pool, tokens: u32) -> bool {
-        u64::from(tokens.div_ceil(pool.block_tok)) <= self.free_blocks
-    }
-
     fn head(&self) -> Option<(usize, u32)> {
         self.queues.iter().enumerate().find(|(_, q)| !q.is_empty()).map(|(priority, q)| (priority, q.head))
     }

@@ -233,7 +233,7 @@ fn longest(timeline: &[Stretch], constraint: Constraint) -> Option<&Stretch> {
 
 /// Three days of a minute each: `cargo test --test it -- --ignored hot_day`.
 #[test]
-#[ignore = "three runs of half a minute"]
+#[ignore = "open: at this size a larger cap cuts power's share by 21 %, not by the 25 % asked; three runs of half a minute"]
 fn power_then_cooling_bind_and_each_yields_to_its_own_remedy() {
     let base = day(&[]);
     let binding = &base.summary.binding;
@@ -250,8 +250,8 @@ fn power_then_cooling_bind_and_each_yields_to_its_own_remedy() {
 
     let cap = day(&[&format!("fleet.sites.0.power.cap_mw={}", CAP_MW / SCALE * 1.1)]).summary.binding;
     let plant = day(&["fleet.sites.0.cooling.zones.0.capacity_scale=1.1"]).summary.binding;
-    // A fifth, not all of it as at a quarter of the size: the half node too many in the small pool takes the watts.
-    assert!(cap.share.power <= 0.85 * binding.share.power, "{:?}", cap.share);
+    // Fails by a little: the small pool is a whole node where half would be in proportion, and takes the watts.
+    assert!(cap.share.power <= 0.75 * binding.share.power, "{:?}", cap.share);
     assert!(plant.share.cooling <= 0.75 * binding.share.cooling, "{:?}", plant.share);
 }
 

@@ -5,6 +5,7 @@ use crate::fleet::{Facility, Fleet};
 use crate::physics::tree::{ItShare, Limit, Mechanical, Plan, Tree};
 use crate::physics::weather::{Air, Weather};
 use crate::physics::zone::{Stage, Zone, ZoneChange, ZoneTotals};
+use crate::physics::{real, truncated};
 
 /// Nanowatts in a watt.
 const NW_PER_W: f64 = 1e9;
@@ -14,6 +15,9 @@ const OUTDOORS: Air = Air { wet_bulb_c: 15.0, dry_bulb_c: 20.0 };
 const TIE: f64 = 0.005;
 /// Budgets are solved anew when a pool's share of the planned power moved by more than this.
 const SHARE_DRIFT: f64 = 1e-3;
+
+/// Fans, pumps and compressors: what a meter keeps of a building besides the losses of its devices.
+pub const PLANT_PARTS: usize = 3;
 
 /// What holds a site's clocks down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,13 +50,15 @@ pub struct Building {
     weather_next_fs: Option<i128>,
     /// By pool of the site: its feed and its zone.
     pools: Vec<(usize, Option<usize>)>,
-    /// IT power drawn now by pool [nW].
-    drawn_nw: Vec<i128>,
     /// IT power by zone: drawn, and as it would be at full clock [nW].
     zone_it_nw: Vec<i128>,
     uncapped_nw: Vec<i128>,
-    /// Planned shares by pool at the last solution.
-    solved_shares: Vec<f64>,
+    /// The last solution: shares of the planned power by pool, and the IT power of each that it allows [nW].
+    solved: Vec<ItShare>,
+    allowed_nw: Vec<i128>,
+    /// Heat limits of the zones, and none [W]; kept to be used again.
+    heat_limits_w: Vec<f64>,
+    unlimited_w: Vec<f64>,
 }
 
 impl Building {
@@ -69,19 +75,22 @@ impl Building {
             .map(|(zone, spec)| Mechanical { device: spec.feed, zone })
             .collect();
         let count = pools.len();
+        let pools: Vec<(usize, Option<usize>)> = fleet.pools[pools]
+            .iter()
+            .map(|pool| (pool.feed.unwrap_or(facility.root), pool.zone))
+            .collect();
         let mut building = Self {
             tree,
             mechanical,
             weather_next_fs: facility.weather.as_ref().and_then(|weather| weather.next_change_fs(0)),
             weather: facility.weather.clone(),
-            pools: fleet.pools[pools]
-                .iter()
-                .map(|pool| (pool.feed.unwrap_or(facility.root), pool.zone))
-                .collect(),
-            drawn_nw: vec![0; count],
+            solved: pools.iter().map(|&(device, zone)| ItShare { device, zone, share: 0.0 }).collect(),
+            allowed_nw: vec![0; count],
+            heat_limits_w: Vec::with_capacity(zones.len()),
+            unlimited_w: vec![f64::INFINITY; zones.len()],
+            pools,
             zone_it_nw: vec![0; zones.len()],
             uncapped_nw: vec![0; zones.len()],
-            solved_shares: vec![0.0; count],
             zones,
         };
         building.feed_plants();
@@ -91,9 +100,7 @@ impl Building {
     /// A pool's IT power changes by `change_nw` [nW]; tells what that does to the zones.
     pub fn draw(&mut self, now_fs: i128, pool: usize, change_nw: i128) -> ZoneChange {
         let (feed, zone) = self.pools[pool];
-        self.drawn_nw[pool] += change_nw;
-        let load = self.tree.load_nw(feed) + change_nw;
-        self.tree.set_load_nw(feed, load);
+        self.tree.add_load_nw(feed, change_nw);
         if let Some(zone) = zone {
             self.zone_it_nw[zone] += change_nw;
         }
@@ -157,33 +164,65 @@ impl Building {
     pub fn room_nw(&self, pool: usize) -> i128 {
         let (feed, zone) = self.pools[pool];
         let by_tree = self.tree.room_nw(feed);
-        let by_zone = zone.and_then(|zone| {
-            let cap_w = self.zones[zone].heat_cap_w()?;
-            Some((cap_w * NW_PER_W) as i128 - self.zone_it_nw[zone] - self.zone_loss_nw(zone))
-        });
+        let by_zone = zone.and_then(|zone| self.zone_room_nw(zone));
         by_zone.map_or(by_tree, |room| room.min(by_tree))
+    }
+
+    /// Heat that a zone has room for, if it is capped [nW].
+    fn zone_room_nw(&self, zone: usize) -> Option<i128> {
+        let cap_w = self.zones[zone].heat_cap_w()?;
+        Some(truncated(cap_w * NW_PER_W) - self.zone_it_nw[zone] - self.zone_loss_nw(zone))
+    }
+
+    /// Whether a pool of the site may draw `more_nw` [nW] on top of what it draws now: by every device above it,
+    /// and by its zone. [`Building::room_nw`] answers how much more, at several times the cost.
+    pub fn fits(&self, pool: usize, more_nw: i128) -> bool {
+        let (feed, zone) = self.pools[pool];
+        let in_zone = zone.and_then(|zone| self.zone_room_nw(zone)).is_none_or(|room| more_nw <= room);
+        in_zone && self.tree.fits(feed, more_nw)
+    }
+
+    /// Whether a plan calls for another solution: a pool plans more than its part of what was allowed, and
+    /// shares have moved since. Less of everything needs none: what a plan within those parts draws, every
+    /// device and zone can bear.
+    pub fn outgrown(&self, planned_nw: &[i128]) -> bool {
+        planned_nw.iter().zip(&self.allowed_nw).any(|(planned, allowed)| planned > allowed)
+            && self.shares_moved(planned_nw)
     }
 
     /// Whether planned shares moved since the last solution.
     pub fn shares_moved(&self, planned_nw: &[i128]) -> bool {
-        let shares = shares_of(planned_nw);
-        shares.iter().zip(&self.solved_shares).any(|(a, b)| (a - b).abs() > SHARE_DRIFT)
+        let even = 1.0 / planned_nw.len().max(1) as f64;
+        let total = real(planned_nw.iter().sum());
+        planned_nw.iter().zip(&self.solved).any(|(&planned, solved)| {
+            let share = if total > 0.0 { real(planned) / total } else { even };
+            (share - solved.share).abs() > SHARE_DRIFT
+        })
     }
 
     /// The largest IT power, split as planned, that cap, ratings and zones allow.
     pub fn allowance(&mut self, planned_nw: &[i128]) -> Allowance {
-        let shares = shares_of(planned_nw);
-        self.solved_shares.clone_from(&shares);
-        let heat_limits_w: Vec<f64> =
-            self.zones.iter().map(|zone| zone.heat_cap_w().unwrap_or(f64::INFINITY)).collect();
-        let with_zones = self.largest(&shares, &heat_limits_w);
-        if let Some((it_w, Limit::Zone(_))) = with_zones {
-            let unlimited = vec![f64::INFINITY; self.zones.len()];
-            if let Some((by_power_w, Limit::Device(device))) = self.largest(&shares, &unlimited)
-                && by_power_w <= it_w * (1.0 + TIE)
-            {
-                return Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) };
-            }
+        let even = 1.0 / planned_nw.len().max(1) as f64;
+        let total = real(planned_nw.iter().sum());
+        for (solved, &planned) in self.solved.iter_mut().zip(planned_nw) {
+            solved.share = if total > 0.0 { real(planned) / total } else { even };
+        }
+        self.heat_limits_w.clear();
+        self.heat_limits_w.extend(self.zones.iter().map(|zone| zone.heat_cap_w().unwrap_or(f64::INFINITY)));
+        let allowance = self.solve();
+        for (allowed, solved) in self.allowed_nw.iter_mut().zip(&self.solved) {
+            *allowed = truncated(real(allowance.it_nw) * solved.share);
+        }
+        allowance
+    }
+
+    fn solve(&self) -> Allowance {
+        let with_zones = self.largest(&self.solved, &self.heat_limits_w);
+        if let Some((it_w, Limit::Zone(_))) = with_zones
+            && let Some((by_power_w, Limit::Device(device))) = self.largest(&self.solved, &self.unlimited_w)
+            && by_power_w <= it_w * (1.0 + TIE)
+        {
+            return Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) };
         }
         match with_zones {
             Some((it_w, Limit::Asked)) => Allowance { it_nw: floor_nw(it_w), held: Held::Free },
@@ -200,13 +239,13 @@ impl Building {
     pub fn sustainable_w(&self, shares: &[f64], asked_w: f64, cap_nw: Option<i128>) -> (f64, f64) {
         let mut building = self.clone();
         building.set_cap_nw(cap_nw);
-        let unlimited = vec![f64::INFINITY; self.zones.len()];
+        let shares = self.it_shares(shares);
         let limits: Vec<f64> = self.zones.iter().map(Zone::sustainable_w).collect();
-        let by_power = building.largest(shares, &unlimited).map_or(0.0, |(it_w, _)| it_w.min(asked_w));
+        let by_power = building.largest(&shares, &self.unlimited_w).map_or(0.0, |(it_w, _)| it_w.min(asked_w));
         // Without cap and ratings: the heat alone, at the losses that go with it.
         let mut by_cooling = asked_w;
         for _ in 0..4 {
-            let Some(heat_w) = building.heat_at(shares, by_cooling) else { break };
+            let Some(heat_w) = building.heat_at(&shares, by_cooling) else { break };
             let excess = heat_w.iter().zip(&limits).map(|(heat, limit)| heat / limit).fold(0.0, f64::max);
             if excess > 0.0 {
                 by_cooling = (by_cooling / excess).min(asked_w);
@@ -215,11 +254,10 @@ impl Building {
         (by_power, by_cooling)
     }
 
-    fn heat_at(&self, shares: &[f64], it_w: f64) -> Option<Vec<f64>> {
-        let it_shares = self.it_shares(shares);
+    fn heat_at(&self, shares: &[ItShare], it_w: f64) -> Option<Vec<f64>> {
         let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
         let plan = Plan {
-            shares: &it_shares,
+            shares,
             mechanical: &self.mechanical,
             cooling_w: &cooling_w,
             heat_limits_w: &[],
@@ -239,11 +277,10 @@ impl Building {
         if saturated { plant.full_speed().power_w() } else { plant.regulated(heat_w).power_w() }
     }
 
-    fn largest(&self, shares: &[f64], heat_limits_w: &[f64]) -> Option<(f64, Limit)> {
-        let it_shares = self.it_shares(shares);
+    fn largest(&self, shares: &[ItShare], heat_limits_w: &[f64]) -> Option<(f64, Limit)> {
         let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
         let plan =
-            Plan { shares: &it_shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
+            Plan { shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
         self.tree.largest_it(f64::MAX, &plan).map(|largest| (largest.balance.it_w, largest.limit))
     }
 
@@ -253,8 +290,8 @@ impl Building {
     }
 
     /// Fans, pumps and compressors of all plants [nW].
-    pub fn plant_parts_nw(&self) -> [i128; 3] {
-        let mut parts = [0; 3];
+    pub fn plant_parts_nw(&self) -> [i128; PLANT_PARTS] {
+        let mut parts = [0; PLANT_PARTS];
         for zone in &self.zones {
             // The sum is what hangs from the plant's feed: the compressors take the rounding.
             let all = (zone.cooling_power_w() * NW_PER_W).round() as i128;
@@ -291,11 +328,12 @@ impl Building {
     }
 
     fn zone_loss_nw(&self, zone: usize) -> i128 {
-        if self.tree_zones() > zone { self.tree.zone_loss_nw(zone) } else { 0 }
+        self.tree.zone_loss_nw(zone)
     }
 
-    fn tree_zones(&self) -> usize {
-        self.tree.zones()
+    /// The device that a pool of the site hangs from.
+    pub fn feed(&self, pool: usize) -> usize {
+        self.pools[pool].0
     }
 
     /// Tell each zone its heat; where a plant then draws another power, load its feed and tell them again.
@@ -304,9 +342,9 @@ impl Building {
         // Plant power heats a zone only through losses of devices in it: a second round settles it.
         for _ in 0..3 {
             let mut change = ZoneChange::default();
-            for zone in 0..self.zones.len() {
-                let heat = self.zone_it_nw[zone] + self.zone_loss_nw(zone);
-                change = merge(change, self.zones[zone].set_heat_nw(now_fs, heat));
+            for (zone, state) in self.zones.iter_mut().enumerate() {
+                let heat = self.zone_it_nw[zone] + self.tree.zone_loss_nw(zone);
+                change = merge(change, state.set_heat_nw(now_fs, heat));
             }
             all = merge(all, change);
             if !change.power {
@@ -318,30 +356,21 @@ impl Building {
     }
 
     fn feed_plants(&mut self) {
-        let mut loads: Vec<(usize, i128)> = Vec::with_capacity(self.mechanical.len());
-        for mechanical in &self.mechanical {
-            let watts = (self.zones[mechanical.zone].cooling_power_w() * NW_PER_W).round() as i128;
-            match loads.iter_mut().find(|(device, _)| *device == mechanical.device) {
-                Some((_, load)) => *load += watts,
-                None => loads.push((mechanical.device, watts)),
+        for (number, mechanical) in self.mechanical.iter().enumerate() {
+            let before = &self.mechanical[..number];
+            if before.iter().any(|other| other.device == mechanical.device) {
+                continue;
             }
-        }
-        for (device, load) in loads {
-            self.tree.set_load_nw(device, load);
+            let fed = self.mechanical[number..].iter().filter(|other| other.device == mechanical.device);
+            let watts = |m: &Mechanical| self.zones[m.zone].cooling_power_w();
+            let load: i128 = fed.map(|m| truncated((watts(m) * NW_PER_W).round())).sum();
+            self.tree.set_load_nw(mechanical.device, load);
         }
     }
-}
-
-fn shares_of(planned_nw: &[i128]) -> Vec<f64> {
-    let total: i128 = planned_nw.iter().sum();
-    if total <= 0 {
-        return vec![1.0 / planned_nw.len().max(1) as f64; planned_nw.len()];
-    }
-    planned_nw.iter().map(|&nw| nw as f64 / total as f64).collect()
 }
 
 fn floor_nw(watts: f64) -> i128 {
-    (watts * NW_PER_W).floor() as i128
+    truncated(watts * NW_PER_W)
 }
 
 fn merge(a: ZoneChange, b: ZoneChange) -> ZoneChange {

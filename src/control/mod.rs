@@ -5,7 +5,7 @@ mod capping;
 mod meter;
 mod power;
 
-pub use building::{Building, Held};
+pub use building::{Building, Held, PLANT_PARTS};
 pub use capping::{CappingPolicy, Member, UniformClockPolicy};
 pub use meter::{Integrals, Meter, Reading};
 pub use power::{Effect, Grant, Hold, PowerControl};

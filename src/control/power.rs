@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
-use super::building::{Building, Held};
+use super::building::{Building, Held, PLANT_PARTS};
 use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, GpuThermal, Site};
 use crate::physics::clock::Clock;
-use crate::physics::fs_from_s;
+use crate::physics::{fs_from_s, real};
 use crate::physics::step::{Draw, PowerLaw};
 use crate::physics::zone::ZoneChange;
 
@@ -112,7 +112,7 @@ struct Domain {
     meter: Meter,
     /// Working replicas' clocks over time: Σ share and count, for the time mean.
     working: i64,
-    clock_sum: i128,
+    clock_sum: i64,
     clock_integral: f64,
     working_integral: f64,
     clock_since_fs: i128,
@@ -195,7 +195,7 @@ impl PowerControl {
         member.working = true;
         let planned_nw = watts(member, &ceiling);
         domain.plan(number, planned_nw);
-        if domain.shares_moved() {
+        if domain.outgrown() {
             self.solve(now_fs, site, Some(replica));
         }
         let domain = &mut self.domains[site];
@@ -212,15 +212,12 @@ impl PowerControl {
         } else {
             (ceiling, Hold::Free)
         };
-        let room = match &domain.building {
-            Some(building) => building.room_nw(usize::from(pool) - domain.first_pool) + before.it_nw,
-            None => budget - (domain.drawn_nw - before.it_nw),
-        };
-        if i128::from(draw.it_nw(&wanted)) <= room {
+        if domain.fits(pool, i128::from(draw.it_nw(&wanted) - before.it_nw), budget) {
             let grant = self.run(now_fs, replica, draw, wanted, hold);
             self.wake(site);
             return grant;
         }
+        let room = domain.room_nw(pool, budget) + i128::from(before.it_nw);
         if let Some(clock) = domain.policy.best_below(pool, &draw, &wanted, room) {
             // Others are still on their way down: ask again at the next boundary, until the ceiling fits.
             let grant = self.run(now_fs, replica, draw, clock, Hold::Site);
@@ -320,10 +317,14 @@ impl PowerControl {
     pub fn release(&mut self, now_fs: i128, site: usize) {
         let domain = &mut self.domains[site];
         domain.release_pending = false;
-        let Some(budget) = domain.budget_nw else { return };
-        if domain.policy.at_full() {
+        if domain.budget_nw.is_none() || domain.policy.at_full() {
             return;
         }
+        if domain.shares_moved() {
+            self.solve(now_fs, site, None);
+        }
+        let domain = &mut self.domains[site];
+        let Some(budget) = domain.budget_nw else { return };
         let due = domain.changed_fs + domain.dwell_fs;
         if now_fs >= due && domain.waiters.is_empty() {
             let threshold = (budget as f64 * domain.release_below) as i128;
@@ -393,7 +394,7 @@ impl PowerControl {
 
     fn run(&mut self, now_fs: i128, replica: usize, draw: Draw, clock: Clock, hold: Hold) -> Grant {
         let (it_nw, gpu_nw) = (draw.it_nw(&clock), draw.gpu_nw(&clock));
-        let reading = Reading { it_nw: i128::from(it_nw), gpu_active_nw: i128::from(gpu_nw), gpu_idle_nw: 0 };
+        let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
         self.replicas[replica].mode = Mode::Running;
         self.set_reading(now_fs, replica, reading, Some(clock));
         self.replicas[replica].clock = clock;
@@ -410,22 +411,27 @@ impl PowerControl {
             domain.advance_clocks(now_fs);
             if let Some(c) = was {
                 domain.working -= 1;
-                domain.clock_sum -= i128::from(c.share);
+                domain.clock_sum -= c.share as i64;
             }
             if let Some(c) = clock {
                 domain.working += 1;
-                domain.clock_sum += i128::from(c.share);
+                domain.clock_sum += c.share as i64;
             }
         }
         if before != reading {
-            domain.drawn_nw += reading.it_nw - before.it_nw;
-            domain.meter.change(now_fs, before, reading);
+            let change_nw = i128::from(reading.it_nw - before.it_nw);
+            domain.drawn_nw += change_nw;
+            domain.meter.change(now_fs, &before, &reading);
             let pool = usize::from(domain.members[replica - domain.first].pool) - domain.first_pool;
             if let Some(building) = &mut domain.building {
-                let site = usize::from(state.site);
-                let change = building.draw(now_fs, pool, reading.it_nw - before.it_nw);
-                self.meter_building(now_fs, site);
-                self.building_changed(now_fs, site, change);
+                let change = building.draw(now_fs, pool, change_nw);
+                if change == ZoneChange::default() {
+                    domain.meter_path(now_fs, pool);
+                } else {
+                    let site = usize::from(state.site);
+                    self.meter_building(now_fs, site);
+                    self.building_changed(now_fs, site, change);
+                }
             }
         }
     }
@@ -464,9 +470,13 @@ impl PowerControl {
         let domain = &mut self.domains[site];
         let Some(building) = &domain.building else { return };
         let tree = building.tree();
-        let losses = (0..tree.len()).map(|device| tree.loss_nw(device));
-        let plants = building.plant_parts_nw();
-        domain.meter.set_around(now_fs, losses.chain(plants), building.meter_nw(), domain.cap_nw);
+        for device in 0..tree.len() {
+            domain.meter.set_part(now_fs, device, tree.loss_nw(device));
+        }
+        for (number, watts_nw) in building.plant_parts_nw().into_iter().enumerate() {
+            domain.meter.set_part(now_fs, tree.len() + number, watts_nw);
+        }
+        domain.meter.set_utility(now_fs, building.meter_nw(), domain.cap_nw);
     }
 
     /// Act on what changed in the zones.
@@ -474,7 +484,8 @@ impl PowerControl {
         if change.power {
             self.meter_building(now_fs, site);
         }
-        if change.power || change.heat_cap || change.stage {
+        // What the plant draws at a given heat depends on weather and stage alone.
+        if change.heat_cap || change.stage {
             self.solve(now_fs, site, None);
         }
         if change.inlet {
@@ -564,14 +575,8 @@ impl PowerControl {
         let (Some(&head), Some(budget)) = (domain.waiters.front(), domain.budget_nw) else { return };
         let state = &self.replicas[head];
         let member = &domain.members[head - domain.first];
-        let lowest = i128::from(domain.policy.lowest_nw(member.pool, &member.draw));
-        let room = match &domain.building {
-            Some(building) => {
-                building.room_nw(usize::from(member.pool) - domain.first_pool) + state.reading.it_nw
-            }
-            None => budget - domain.drawn_nw + state.reading.it_nw,
-        };
-        if lowest <= room {
+        let lowest = domain.policy.lowest_nw(member.pool, &member.draw);
+        if domain.fits(member.pool, i128::from(lowest - state.reading.it_nw), budget) {
             domain.waiters.pop_front();
             self.replicas[head].mode = Mode::Retrying;
             self.effects.push(Effect::Retry(head));
@@ -606,10 +611,13 @@ impl Domain {
         let idle_nw: i128 = members.iter().map(|m| i128::from(m.planned_nw)).sum();
         let mut meter = Meter::new(budget_nw);
         for state in replicas {
-            meter.change(0, Reading::default(), state.reading);
+            meter.change(0, &Reading::default(), &state.reading);
         }
         let facility = site.facility.as_ref();
         let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
+        if let Some(building) = &building {
+            meter.surround(building.tree().len() + PLANT_PARTS);
+        }
         let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
         Self {
             first: site.replicas.start,
@@ -668,8 +676,41 @@ impl Domain {
         self.building.as_ref().is_some_and(|building| building.shares_moved(&self.planned_by_pool))
     }
 
+    /// Whether the plan by pool calls for another solution of the building.
+    fn outgrown(&self) -> bool {
+        self.building.as_ref().is_some_and(|building| building.outgrown(&self.planned_by_pool))
+    }
+
+    /// Whether a replica of a pool may draw this much more now [nW].
+    fn fits(&self, pool: u16, more_nw: i128, budget_nw: i128) -> bool {
+        match &self.building {
+            Some(building) => building.fits(usize::from(pool) - self.first_pool, more_nw),
+            None => self.drawn_nw + more_nw <= budget_nw,
+        }
+    }
+
+    /// How much more a replica of a pool may draw now [nW].
+    fn room_nw(&self, pool: u16, budget_nw: i128) -> i128 {
+        match &self.building {
+            Some(building) => building.room_nw(usize::from(pool) - self.first_pool),
+            None => budget_nw - self.drawn_nw,
+        }
+    }
+
+    /// Tell the meter what changed with a pool's draw: losses on its path, and the utility meter.
+    fn meter_path(&mut self, now_fs: i128, pool: usize) {
+        let Some(building) = &self.building else { return };
+        let tree = building.tree();
+        let mut at = Some(building.feed(pool));
+        while let Some(device) = at {
+            self.meter.set_part(now_fs, device, tree.loss_nw(device));
+            at = tree.parent(device);
+        }
+        self.meter.set_utility(now_fs, tree.meter_nw(), self.cap_nw);
+    }
+
     fn advance_clocks(&mut self, now_fs: i128) {
-        let seconds = (now_fs - self.clock_since_fs) as f64 * 1e-15;
+        let seconds = real(now_fs - self.clock_since_fs) * 1e-15;
         self.clock_integral += self.clock_sum as f64 / crate::physics::clock::ONE as f64 * seconds;
         self.working_integral += self.working as f64 * seconds;
         self.clock_since_fs = now_fs;
@@ -688,5 +729,5 @@ impl PoolLaws {
 }
 
 fn idle_reading(idle: &Draw) -> Reading {
-    Reading { it_nw: i128::from(idle.fixed_nw), gpu_active_nw: 0, gpu_idle_nw: i128::from(idle.gpu_fixed_nw) }
+    Reading { it_nw: idle.fixed_nw, gpu_active_nw: 0, gpu_idle_nw: idle.gpu_fixed_nw }
 }

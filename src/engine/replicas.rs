@@ -10,9 +10,9 @@ use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
 use crate::physics::series::Series;
-use crate::physics::step::{Breakdown, Draw, PowerState};
+use crate::physics::step::{Draw, PowerState};
 use crate::serving::batch::{Batch, Notes, Plan};
-use crate::serving::binding::{Cause, cause_from};
+use crate::serving::binding::{Cause, cause};
 use crate::serving::slots::{Slots, Stage};
 use crate::workload::Request;
 
@@ -24,9 +24,6 @@ struct Segment {
     series: Series,
     /// Iterations until it ends, as planned or cut.
     iterations: u64,
-    clock: Clock,
-    it_nw: i64,
-    gpu_nw: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +62,8 @@ struct Replica {
     backlogged: bool,
     /// The sequence that finished last, of those with a TPOT limit, missed it.
     late: bool,
-    /// The step at the power state asked for, at full clock.
-    full_step: Breakdown,
-    cause: Cause,
+    /// What the iterations' state and clock say about their cause; looked up once somebody asks.
+    cause: Option<Cause>,
     label: Label,
 }
 
@@ -120,8 +116,7 @@ impl Replicas {
                     full: false,
                     backlogged: false,
                     late: false,
-                    full_step: Breakdown::default(),
-                    cause: Cause { step_s: 0.0, plain: Label::Demand, refused: Label::Demand },
+                    cause: None,
                     label: Label::Demand,
                 }
             })
@@ -159,7 +154,7 @@ impl Replicas {
         queue: &mut Queue,
     ) -> u32 {
         let priority = self.priorities[usize::from(request.class)];
-        let id = self.slots.take(request, number as u32);
+        let id = self.slots.take(request, priority, number as u32);
         let replica = &mut self.replicas[number];
         let is_head = replica.batch.enqueue(&mut self.slots, id, priority);
         match replica.state {
@@ -212,7 +207,7 @@ impl Replicas {
         let over = segment.series.completed(elapsed);
         let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
         let until = if at_boundary { over } else { over + 1 };
-        if until < i128::from(segment.iterations) {
+        if until < segment.iterations as i64 {
             segment.iterations = until as u64;
             let end = segment.start_fs + segment.series.sum_fs(until);
             queue.set(number, Key::new(end, Rank::IterationEnd, number));
@@ -233,7 +228,7 @@ impl Replicas {
         let State::Running(segment) = replica.state else { return };
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let ledger = &mut setup.ledger;
-        ledger.post(&run_of(replica, &segment, now_fs, i128::from(segment.iterations)));
+        ledger.post(&run_of(replica, &segment, now_fs, segment.iterations as i64, false));
         self.done.clear();
         let plan = replica.plan;
         replica.batch.end(&mut self.slots, pool, &plan, segment.iterations, &mut self.done, |slots, id| {
@@ -281,7 +276,7 @@ impl Replicas {
         let replica = &mut self.replicas[number];
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let running = replica.batch.running();
-        let plan = replica.batch.start(&mut self.slots, pool, &self.priorities, &mut self.notes);
+        let plan = replica.batch.start(&mut self.slots, pool, &mut self.notes);
         self.running_total = self.running_total + u64::from(replica.batch.running()) - u64::from(running);
         replica.refused = self.notes.refused;
         for &(id, lost, was_decoding) in &self.notes.preempted {
@@ -308,16 +303,14 @@ impl Replicas {
             return;
         };
         replica.plan = plan;
-        let state = plan.shape.power_state();
+        let state = plan.state;
         let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs);
         if replica.asked != Some(state) || recheck {
             if replica.asked != Some(state) {
-                let step = pool.step.at_state(&state, &Clock::FULL);
-                replica.draw = pool.power.of_state(&step, &state);
-                replica.full_step = step.parts;
+                replica.draw = pool.power.at_state(&pool.step, &state);
                 replica.local = pool.local_clock(&replica.draw);
                 replica.asked = Some(state);
-                replica.cause.step_s = -1.0;
+                replica.cause = None;
             }
             self.set_full(now_fs, number, full, setup);
             self.ask(now_fs, number, setup, queue);
@@ -338,11 +331,9 @@ impl Replicas {
                 if clock != replica.clock && replica.ran {
                     setup.ledger.clock_changed();
                 }
-                if clock != replica.clock || hold != replica.hold || replica.cause.step_s < 0.0 {
+                if clock != replica.clock || hold != replica.hold {
                     replica.hold = hold;
-                    let pool = &setup.fleet.pools[usize::from(replica.pool)];
-                    let state = replica.plan.shape.power_state();
-                    replica.cause = cause_from(pool, &state, &replica.full_step, &clock, hold);
+                    replica.cause = None;
                 }
                 (replica.clock, replica.it_nw, replica.gpu_nw, replica.ran) = (clock, it_nw, gpu_nw, true);
                 self.go(now_fs, number, setup, queue);
@@ -353,7 +344,6 @@ impl Replicas {
                 let idle = setup.fleet.pools[usize::from(replica.pool)].power.idle();
                 replica.state = State::Waiting;
                 replica.ran = false;
-                replica.cause.step_s = -1.0;
                 (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
                 self.relabel(now_fs, number, setup);
             }
@@ -368,24 +358,16 @@ impl Replicas {
         let coefficients = pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
         let series = Series {
             first_fs: coefficients.duration_fs(shape),
-            increment_fs: i128::from(shape.n) * coefficients.kv_tok_fs
-                + i128::from(replica.plan.partial_tok)
-                    * i128::from(replica.plan.partial_tok)
+            increment_fs: i64::from(shape.n) * coefficients.kv_tok_fs
+                + i64::from(replica.plan.partial_tok)
+                    * i64::from(replica.plan.partial_tok)
                     * coefficients.pair_fs,
         };
         // A recheck asked for at this very instant acts at the next boundary.
         let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };
         let stall_fs = now_fs - replica.last_end_fs;
-        replica.state = State::Running(Segment {
-            start_fs: now_fs,
-            stall_fs,
-            series,
-            iterations,
-            clock: replica.clock,
-            it_nw: replica.it_nw,
-            gpu_nw: replica.gpu_nw,
-        });
-        let end = now_fs + series.sum_fs(i128::from(iterations));
+        replica.state = State::Running(Segment { start_fs: now_fs, stall_fs, series, iterations });
+        let end = now_fs + series.sum_fs(iterations as i64);
         queue.set(number, Key::new(end, Rank::IterationEnd, number));
         self.relabel(now_fs, number, setup);
     }
@@ -526,17 +508,30 @@ impl Replicas {
     }
 
     /// Bring a replica's label up to date (PHYSICS D5).
+    #[inline]
     fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
         let replica = &self.replicas[number];
         let pool = usize::from(replica.pool);
-        let backlogged = replica.backlogged
+        let bound = replica.backlogged
+            || replica.late
             || (setup.closed_loop[pool] && self.full[pool] == setup.fleet.pools[pool].replicas.len());
-        let bound = backlogged || replica.late;
+        if bound || replica.label != Label::Demand {
+            self.relabel_anew(now_fs, number, bound, setup);
+        }
+    }
+
+    fn relabel_anew(&mut self, now_fs: i128, number: usize, bound: bool, setup: &mut Setup) {
+        let replica = &mut self.replicas[number];
+        let pool = usize::from(replica.pool);
         let label = match replica.state {
             State::Starting => return,
             State::Waiting if bound => Label::PowerMeter,
-            State::Running(_) if bound && replica.refused => replica.cause.refused,
-            State::Running(_) if bound => replica.cause.plain,
+            State::Running(_) if bound => {
+                let cause = replica.cause.get_or_insert_with(|| {
+                    cause(&setup.fleet.pools[pool], &replica.plan.state, &replica.clock, replica.hold)
+                });
+                if replica.refused { cause.refused } else { cause.plain }
+            }
             State::Idle | State::Waiting | State::Running(_) => Label::Demand,
         };
         // Where the site holds clocks down, control knows whether it is a power device or a cooling zone.
@@ -548,7 +543,7 @@ impl Replicas {
         if label != replica.label {
             let gpus = setup.fleet.pools[pool].gpus_per_replica;
             setup.ledger.label(now_fs, pool, gpus, replica.label, label);
-            self.replicas[number].label = label;
+            replica.label = label;
         }
     }
 
@@ -561,8 +556,8 @@ impl Replicas {
                     let over = segment
                         .series
                         .completed(end_fs - segment.start_fs)
-                        .min(i128::from(segment.iterations));
-                    let run = run_of(replica, segment, end_fs, over);
+                        .min(segment.iterations as i64);
+                    let run = run_of(replica, segment, end_fs, over, true);
                     ahead[number] = run.iterations as u64;
                     setup.ledger.post(&run);
                 }
@@ -613,7 +608,7 @@ fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> 
 }
 
 /// The account of a segment up to an instant by which `iterations` of it are over.
-fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i128) -> Run {
+fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64, cut: bool) -> Run {
     let shape = &replica.plan.shape;
     Run {
         pool: usize::from(replica.pool),
@@ -621,12 +616,13 @@ fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i128
         until_fs,
         series: segment.series,
         iterations,
+        cut,
         decoding: shape.n,
         emitted: shape.n + replica.plan.ending,
         stall_fs: segment.stall_fs,
-        clock: segment.clock,
-        it_nw: segment.it_nw,
-        gpu_nw: segment.gpu_nw,
+        clock: replica.clock,
+        it_nw: replica.it_nw,
+        gpu_nw: replica.gpu_nw,
         working: true,
     }
 }
@@ -638,6 +634,7 @@ fn rest_of(replica: &Replica, until_fs: i128) -> Run {
         until_fs,
         series: Series { first_fs: 1, increment_fs: 0 },
         iterations: 0,
+        cut: false,
         decoding: 0,
         emitted: 0,
         stall_fs: 0,

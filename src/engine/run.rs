@@ -303,7 +303,7 @@ impl<'a> Engine<'a> {
 
     /// Whether an event is pending that can change a request's fate.
     fn anything_moves(&mut self) -> bool {
-        let pending = |source: usize| self.queue.key_of(source) != Key::NEVER;
+        let pending = |source: usize| self.queue.is_pending(source);
         (0..self.sources.patience).chain(self.sources.cap..self.sources.release).any(pending)
             || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }

@@ -8,9 +8,10 @@ use crate::catalog::{self, Catalog, Gpu, Node, Quality};
 use crate::physics::clock::{Clock, ClockLaw};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
-use crate::physics::step::{Draw, PowerLaw, PowerSource, StepLaw};
+use crate::physics::step::{Draw, LONGEST_STEP_S, PowerLaw, PowerSource, StepLaw};
 use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
 use crate::scenario::{Problem, quality};
+use crate::workload::MOST_TOK;
 
 /// Seconds in an hour.
 const S_PER_H: f64 = 3600.0;
@@ -284,6 +285,18 @@ fn build_pool(
             (step, source)
         }
     };
+    // Prompts and outputs have at most so many tokens, and the cache has room for so many.
+    let kv_tok = (kv_blocks as f64 * f64::from(pool.batching.kv_block_tok))
+        .min(f64::from(pool.batching.max_seqs) * 2.0 * f64::from(MOST_TOK));
+    let longest_s = step.longest_s(pool.batching.max_seqs, kv_tok, &Clock::at(clock.min_share, &clock));
+    if longest_s > LONGEST_STEP_S {
+        return Err(problem(
+            "step_law",
+            format!(
+                "a step could take {longest_s:.0} s; at most {LONGEST_STEP_S} s can be simulated: use a faster law, or lower batching.max_step_tok, max_seqs or kv_blocks"
+            ),
+        ));
+    }
     let power = PowerLaw {
         source,
         gpus: tensor,

@@ -5,7 +5,7 @@ use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, ShedBy};
 use super::quality::{Promise, QualityBook};
 use super::staves::{Mix, PoolStaves, site_at_power};
-use crate::control::{Building, PowerControl};
+use crate::control::{Building, PLANT_PARTS, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
 use crate::physics::energy::Energy;
@@ -39,7 +39,9 @@ pub struct Run {
     /// Durations of its iterations.
     pub series: Series,
     /// Iterations completed by `until_fs`; 0 with `decoding` and `emitted` 0 for a stretch without iterations.
-    pub iterations: i128,
+    pub iterations: i64,
+    /// Whether the end of the simulation cuts a further iteration short.
+    pub cut: bool,
     /// Sequences that emit a token in each iteration after having emitted one in the iteration before.
     pub decoding: u32,
     /// Tokens emitted per iteration: `decoding`, and one per prompt that ends (then there is one iteration).
@@ -376,7 +378,7 @@ impl Ledger {
         let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
         account.busy_fs += in_window;
         account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
-        self.iterations += run.iterations;
+        self.iterations += i128::from(run.iterations);
         self.segments += 1;
         self.output_tokens += run.iterations as u64 * u64::from(run.emitted);
         self.post_gaps(run);
@@ -394,7 +396,7 @@ impl Ledger {
             run.series.completed(self.window_fs - run.start_fs)
         };
         if run.stall_fs > 0 && from == 0 {
-            self.itl.record(run.series.first_fs + run.stall_fs, u64::from(run.decoding));
+            self.itl.record(i128::from(run.series.first_fs) + run.stall_fs, u64::from(run.decoding));
             from = 1;
         }
         self.itl.record_series(&run.series, from, run.iterations, u64::from(run.decoding));
@@ -405,11 +407,10 @@ impl Ledger {
         if run.emitted == 0 {
             return;
         }
-        let whole = run.until_fs == run.start_fs + run.series.sum_fs(run.iterations);
-        let total = if whole {
-            (run.iterations * i128::from(run.emitted)) << TOKEN_BITS
-        } else {
+        let total = if run.cut {
             tokens_after(run, run.until_fs)
+        } else {
+            (i128::from(run.iterations) * i128::from(run.emitted)) << TOKEN_BITS
         };
         let window = if run.start_fs >= self.window_fs {
             total
@@ -419,14 +420,15 @@ impl Ledger {
             total - tokens_after(run, self.window_fs)
         };
         self.pools[run.pool].window_tokens += window;
-        let first = self.index_at(run.start_fs);
         let last = self.index_at(run.until_fs);
         let mut before = 0;
-        for index in first..last {
-            let edge = (index as i128 + 1) * self.interval_fs;
-            let upto = tokens_after(run, edge);
-            self.interval_mut(index).tokens += upto - before;
-            before = upto;
+        if run.start_fs < last as i128 * self.interval_fs {
+            for index in self.index_at(run.start_fs)..last {
+                let edge = (index as i128 + 1) * self.interval_fs;
+                let upto = tokens_after(run, edge);
+                self.interval_mut(index).tokens += upto - before;
+                before = upto;
+            }
         }
         if total > before {
             self.interval_mut(last).tokens += total - before;
@@ -626,16 +628,13 @@ fn tokens_after(run: &Run, at_fs: i128) -> i128 {
     let elapsed = at_fs - run.start_fs;
     let done = run.series.completed(elapsed);
     let rest = elapsed - run.series.sum_fs(done);
-    let whole = (done * emitted) << TOKEN_BITS;
+    let whole = (i128::from(done) * emitted) << TOKEN_BITS;
     if rest == 0 {
         return whole;
     }
     // Durations stay below 10^19 fs, so the product fits.
-    whole + ((emitted * rest) << TOKEN_BITS) / run.series.nth_fs(done)
+    whole + ((emitted * rest) << TOKEN_BITS) / i128::from(run.series.nth_fs(done))
 }
-
-/// Fans, pumps and compressors: the last parts a meter keeps of a building.
-pub(super) const PLANT_PARTS: usize = 3;
 
 /// Power and cooling staves of a site with a building, in the weather and under the cap of now [tok/s].
 fn building_staves(

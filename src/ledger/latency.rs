@@ -1,58 +1,62 @@
 //! Latency statistics in constant memory: exact means, percentiles within 0.1 %.
 
-use hdrhistogram::Histogram;
-
 use super::outcome::Quantiles;
+use crate::physics::histogram::{Histogram, highest_equivalent};
 use crate::physics::series::Series;
 
 /// Femtoseconds in a nanosecond, the unit of the histograms.
-const FS_PER_NS: i128 = 1_000_000;
+const FS_PER_NS: u64 = 1_000_000;
 /// Longest latency told apart: eleven days; longer ones count as this in percentiles, exactly in means.
 const MOST_NS: u64 = 1_000_000_000_000_000;
 
 /// One latency.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Latency {
-    histogram: Histogram<u64>,
+    histogram: Histogram,
     sum_fs: i128,
     count: u64,
 }
 
-impl Default for Latency {
-    fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, MOST_NS, 3).expect("the bounds are valid");
-        Self { histogram, sum_fs: 0, count: 0 }
-    }
-}
-
 impl Latency {
     /// Record one latency `count` times.
+    #[inline]
     pub fn record(&mut self, latency_fs: i128, count: u64) {
         self.sum_fs += latency_fs * i128::from(count);
         self.count += count;
-        self.histogram.saturating_record_n(in_ns(latency_fs), count);
+        self.histogram.record_n(in_ns(latency_fs), count);
     }
 
     /// Record iterations `from..until` of a series, `count` times each.
-    pub fn record_series(&mut self, series: &Series, from: i128, until: i128, count: u64) {
+    #[inline]
+    pub fn record_series(&mut self, series: &Series, from: i64, until: i64, count: u64) {
         if until <= from || count == 0 {
             return;
         }
-        self.sum_fs += (series.sum_fs(until) - series.sum_fs(from)) * i128::from(count);
+        let first_fs = series.nth_fs(from);
+        let last_fs = series.nth_fs(until - 1);
+        // n·(first + last) of an arithmetic series is even.
+        let twice = i128::from(until - from) * i128::from(first_fs + last_fs);
+        self.sum_fs += (twice >> 1) * i128::from(count);
         self.count += (until - from) as u64 * count;
+        let (value, last_ns) = (first_fs as u64 / FS_PER_NS, last_fs as u64 / FS_PER_NS);
+        if last_ns <= highest_equivalent(value) {
+            self.histogram.record_n(value, (until - from) as u64 * count);
+        } else {
+            self.record_spread(series, from, until, count);
+        }
+    }
+
+    /// As [`Self::record_series`] does, over several cells of the histogram.
+    fn record_spread(&mut self, series: &Series, from: i64, until: i64, count: u64) {
         let mut index = from;
         while index < until {
-            let duration = series.nth_fs(index);
-            let value = in_ns(duration);
-            // All iterations that fall into this histogram cell at once.
-            let cell_end_fs = (i128::from(self.histogram.highest_equivalent(value)) + 1) * FS_PER_NS - 1;
-            let alike = if series.nth_fs(until - 1) <= cell_end_fs {
-                until - index
-            } else {
-                (cell_end_fs - duration) / series.increment_fs + 1
-            };
-            self.histogram.saturating_record_n(value, alike as u64 * count);
-            index += alike;
+            let duration_fs = series.nth_fs(index) as u64;
+            let value = duration_fs / FS_PER_NS;
+            // All iterations that fall into this cell at once.
+            let cell_end_fs = (highest_equivalent(value) + 1) * FS_PER_NS - 1;
+            let alike = ((cell_end_fs - duration_fs) / series.increment_fs as u64 + 1).min((until - index) as u64);
+            self.histogram.record_n(value, alike * count);
+            index += alike as i64;
         }
     }
 
@@ -73,11 +77,12 @@ impl Latency {
 }
 
 /// Whole nanoseconds, at most what the histograms tell apart.
+#[inline]
 fn in_ns(latency_fs: i128) -> u64 {
     // A 128 bit division is an order of magnitude slower, and only latencies of hours need it.
     match u64::try_from(latency_fs) {
-        Ok(short) => short / FS_PER_NS as u64,
-        Err(_) => ((latency_fs / FS_PER_NS) as u64).min(MOST_NS),
+        Ok(short) => (short / FS_PER_NS).min(MOST_NS),
+        Err(_) => ((latency_fs / i128::from(FS_PER_NS)) as u64).min(MOST_NS),
     }
 }
 
@@ -91,7 +96,7 @@ mod tests {
         let (mut at_once, mut one_by_one) = (Latency::default(), Latency::default());
         at_once.record_series(&series, 3, 5_000, 17);
         for index in 3..5_000 {
-            one_by_one.record(series.nth_fs(index), 17);
+            one_by_one.record(i128::from(series.nth_fs(index)), 17);
         }
         assert_eq!(at_once.sum_fs, one_by_one.sum_fs);
         assert_eq!(at_once.count, one_by_one.count);

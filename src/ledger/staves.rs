@@ -4,7 +4,7 @@
 use super::outcome::Staves;
 use crate::fleet::{Fleet, Pool};
 use crate::physics::clock::Clock;
-use crate::physics::step::{Draw, FluidStep};
+use crate::physics::step::{Activity, Draw, FluidStep};
 
 /// Mean tokens of the requests offered to a pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,7 +99,7 @@ impl PoolStaves {
             memory_bandwidth: (step.parts.memory_s > 0.0).then(|| rate(step.parts.memory_s)),
             kv_capacity: rate(step.parts.total_s()),
             c_tok_flop: pool.step.knows_flop.then(|| step.work.flop * gpus / batch),
-            draw: pool.power.at_step(&step, processed, batch),
+            draw: pool.power.at_step(&Activity::from(&step), processed, batch),
             idle: pool.power.idle(),
             replicas,
             mix,

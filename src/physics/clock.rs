@@ -64,6 +64,7 @@ impl Clock {
 }
 
 /// Scale an integer by a fixed-point factor, rounding down.
+#[inline]
 pub fn scale(value: i128, factor: u64) -> i128 {
     if factor == ONE { value } else { (value * i128::from(factor)) >> FRACTION_BITS }
 }

@@ -5,6 +5,9 @@ use std::ops::AddAssign;
 /// nW·fs in a joule.
 const PER_JOULE: i128 = 1_000_000_000_000_000_000_000_000;
 
+/// Site power over a year (10^17 nW · 3·10^22 fs) is beyond i128: longer durations are split.
+const CHUNK_FS: i128 = 1_000_000_000_000_000_000;
+
 /// Remainders beyond this are carried into joules.
 const CARRY_AT: i128 = 1_000_000_000_000 * PER_JOULE;
 
@@ -17,12 +20,16 @@ pub struct Energy {
 
 impl Energy {
     /// `watts_nw` [nW] over `duration_fs` [fs].
+    #[inline]
     pub fn of(watts_nw: i128, duration_fs: i128) -> Self {
-        // Site power over a year (10^17 nW · 3·10^22 fs) is beyond i128: split the duration.
-        const CHUNK_FS: i128 = 1_000_000_000_000_000_000;
         if duration_fs <= CHUNK_FS {
             return Self { joules: 0, rest_nw_fs: watts_nw * duration_fs };
         }
+        Self::of_long(watts_nw, duration_fs)
+    }
+
+    #[cold]
+    fn of_long(watts_nw: i128, duration_fs: i128) -> Self {
         // One chunk is 1,000 s: `watts_nw` over it is a whole number of microjoules.
         let micro_joules = watts_nw * (duration_fs / CHUNK_FS);
         let rest = watts_nw * (duration_fs % CHUNK_FS) + (micro_joules % 1_000_000) * (PER_JOULE / 1_000_000);
@@ -32,6 +39,11 @@ impl Energy {
     /// Whole joules, and the remainder [nW·fs], 0 ≤ remainder < 1 J: equal energies give equal parts.
     pub fn parts(&self) -> (i128, i128) {
         (self.joules + self.rest_nw_fs.div_euclid(PER_JOULE), self.rest_nw_fs.rem_euclid(PER_JOULE))
+    }
+
+    #[cold]
+    fn carry(&mut self) {
+        (self.joules, self.rest_nw_fs) = self.parts();
     }
 
     /// In joules.
@@ -55,11 +67,12 @@ impl PartialEq for Energy {
 impl Eq for Energy {}
 
 impl AddAssign for Energy {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         self.joules += other.joules;
         self.rest_nw_fs += other.rest_nw_fs;
         if self.rest_nw_fs > CARRY_AT {
-            (self.joules, self.rest_nw_fs) = self.parts();
+            self.carry();
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod bucket;
 pub mod clock;
 pub mod energy;
+pub mod histogram;
 pub mod lag;
 pub mod loss;
 pub mod normal;
@@ -33,4 +34,30 @@ pub fn fs_from_s(s: f64) -> i128 {
 pub fn s_from_fs(fs: i128) -> f64 {
     let whole = fs / FS_PER_S;
     whole as f64 + (fs - whole * FS_PER_S) as f64 * 1e-15
+}
+
+/// An integer as a real number; by way of 64 bits where it fits, which is ten times as fast.
+#[inline]
+pub(crate) fn real(value: i128) -> f64 {
+    match i64::try_from(value) {
+        Ok(short) => short as f64,
+        Err(_) => value as f64,
+    }
+}
+
+/// A real number without its fraction; by way of 64 bits where it fits.
+#[inline]
+pub(crate) fn truncated(value: f64) -> i128 {
+    if value.abs() < 9e18 { i128::from(value as i64) } else { value as i128 }
+}
+
+/// A real number ≥ 0, rounded up to a whole one.
+#[inline]
+pub(crate) fn rounded_up(value: f64) -> i128 {
+    if value < 9e18 {
+        let whole = value as i64;
+        i128::from(whole) + i128::from(whole as f64 != value)
+    } else {
+        value as i128
+    }
 }

@@ -1,55 +1,63 @@
 //! Durations of successive iterations form an arithmetic series; sums and inverses in integers.
 
+use super::real;
+
 /// Iterations of duration first, first + increment, first + 2·increment, … [fs].
+///
+/// An iteration lasts less than 2^62 fs (77 minutes; see [`super::step::StepLaw::longest_s`]), so that single
+/// durations fit 64 bits; their sums may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Series {
     /// First duration, ≥ 1 [fs].
-    pub first_fs: i128,
+    pub first_fs: i64,
     /// Growth per iteration, ≥ 0 [fs].
-    pub increment_fs: i128,
+    pub increment_fs: i64,
 }
 
 impl Series {
     /// Duration of the first `count` iterations together [fs].
-    pub fn sum_fs(&self, count: i128) -> i128 {
-        count * self.first_fs + self.increment_fs * (count * (count - 1) / 2)
+    #[inline]
+    pub fn sum_fs(&self, count: i64) -> i128 {
+        let pairs = (i128::from(count) * i128::from(count - 1)) >> 1;
+        i128::from(count) * i128::from(self.first_fs) + i128::from(self.increment_fs) * pairs
     }
 
-    /// Duration of iteration number `index`, from 0 [fs].
-    pub fn nth_fs(&self, index: i128) -> i128 {
+    /// Duration of iteration number `index`, from 0; of those there are [fs].
+    #[inline]
+    pub fn nth_fs(&self, index: i64) -> i64 {
         self.first_fs + self.increment_fs * index
     }
 
     /// How many iterations are over after `elapsed_fs` ≥ 0: the largest k with sum(k) ≤ elapsed.
-    pub fn completed(&self, elapsed_fs: i128) -> i128 {
-        if elapsed_fs < self.first_fs {
+    pub fn completed(&self, elapsed_fs: i128) -> i64 {
+        if elapsed_fs < i128::from(self.first_fs) {
             return 0;
         }
         if self.increment_fs == 0 {
             // A 128 bit division is an order of magnitude slower, and few runs are longer than five hours.
-            return match (u64::try_from(elapsed_fs), u64::try_from(self.first_fs)) {
-                (Ok(elapsed), Ok(first)) => i128::from(elapsed / first),
-                _ => elapsed_fs / self.first_fs,
+            return match u64::try_from(elapsed_fs) {
+                Ok(elapsed) => (elapsed / self.first_fs as u64) as i64,
+                Err(_) => (elapsed_fs / i128::from(self.first_fs)) as i64,
             };
         }
         // A real-valued root is within a few units; integers decide.
-        let (a, b, x) = (real(self.first_fs), real(self.increment_fs), real(elapsed_fs));
+        let (a, b, x) = (self.first_fs as f64, self.increment_fs as f64, real(elapsed_fs));
         let linear = a - 0.5 * b;
         let root = 2.0 * x / (linear + (linear * linear + 2.0 * b * x).sqrt());
-        let mut k = (root.floor() as i128).max(1);
-        while self.sum_fs(k) > elapsed_fs {
+        let mut k = (root as i64).max(1);
+        let mut sum = self.sum_fs(k);
+        while sum > elapsed_fs {
             k -= 1;
+            sum = self.sum_fs(k);
         }
-        while self.sum_fs(k + 1) <= elapsed_fs {
+        loop {
+            sum += i128::from(self.first_fs) + i128::from(self.increment_fs) * i128::from(k);
+            if sum > elapsed_fs {
+                return k;
+            }
             k += 1;
         }
-        k
     }
-}
-
-/// As a real number; by way of 64 bits where it fits, which is much faster.
-fn real(value: i128) -> f64 {
-    i64::try_from(value).map_or(value as f64, |short| short as f64)
 }
 
 #[cfg(test)]
@@ -63,11 +71,12 @@ mod tests {
         {
             let series = Series { first_fs: first, increment_fs: increment };
             let mut walked = 0;
-            for k in 0..2_000_i128 {
+            for k in 0..2_000_i64 {
                 assert_eq!(series.sum_fs(k), walked);
                 assert_eq!(series.completed(walked), k);
-                assert_eq!(series.completed(walked + series.nth_fs(k) - 1), k);
-                walked += series.nth_fs(k);
+                let next = i128::from(series.nth_fs(k));
+                assert_eq!(series.completed(walked + next - 1), k);
+                walked += next;
             }
             let far = series.sum_fs(1_000_000_007);
             assert_eq!(series.completed(far), 1_000_000_007);

@@ -6,6 +6,9 @@ use super::power::GpuPower;
 use super::roofline::RooflineParams;
 use super::{FS_PER_S, fs_from_s};
 
+/// Longest step that a law may have [s]: durations fit 64 bits with room to spare.
+pub const LONGEST_STEP_S: f64 = 3600.0;
+
 /// What one iteration does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
@@ -38,6 +41,7 @@ pub struct PowerState {
 
 impl Shape {
     /// The power state of this shape.
+    #[inline]
     pub fn power_state(&self) -> PowerState {
         PowerState {
             n: self.n,
@@ -128,18 +132,18 @@ pub struct StepLaw {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coefficients {
     /// Constant part [fs].
-    pub base_fs: i128,
+    pub base_fs: i64,
     /// Per token resident [fs].
-    pub kv_tok_fs: i128,
+    pub kv_tok_fs: i64,
     /// Per pair [fs].
-    pub pair_fs: i128,
+    pub pair_fs: i64,
 }
 
 impl Coefficients {
     /// Duration of an iteration of this shape [fs]; at least 1.
-    pub fn duration_fs(&self, shape: &Shape) -> i128 {
-        (self.base_fs + i128::from(shape.kv_tok) * self.kv_tok_fs + i128::from(shape.pairs) * self.pair_fs)
-            .max(1)
+    #[inline]
+    pub fn duration_fs(&self, shape: &Shape) -> i64 {
+        (self.base_fs + shape.kv_tok * self.kv_tok_fs + shape.pairs * self.pair_fs).max(1)
     }
 }
 
@@ -173,6 +177,23 @@ pub struct FluidStep {
     pub parts: Breakdown,
     /// Work per GPU.
     pub work: Work,
+}
+
+/// How busy one GPU is in a step at full clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Activity {
+    /// The whole step [s].
+    pub step_s: f64,
+    /// Seconds its operations would take at the peak rates of their formats.
+    pub peak_s: f64,
+    /// Bytes it moves.
+    pub bytes: f64,
+}
+
+impl From<&FluidStep> for Activity {
+    fn from(step: &FluidStep) -> Self {
+        Self { step_s: step.parts.total_s(), peak_s: step.work.peak_s, bytes: step.work.bytes }
+    }
 }
 
 impl StepLaw {
@@ -272,27 +293,52 @@ impl StepLaw {
     /// Coefficients of an iteration with n decoding sequences and p prompt tokens in `chunks` prompts.
     ///
     /// base = compute(n + p)·1/f + memory(n + p)/min(1, f/f_bw) + link + host; the per-token terms scale alike.
-    /// A pure function of (n, p, chunks, clock), so that both engines build the same integers.
+    /// A pure function of (n, p, chunks, clock), so that both engines build the same integers. Steps of the law
+    /// must stay below [`LONGEST_STEP_S`].
+    #[inline]
     pub fn coefficients(&self, n: u32, p: u32, chunks: u32, clock: &Clock) -> Coefficients {
         let linear = &self.linear[(n + p) as usize];
-        let sampled = i128::from(n + chunks);
-        let prompt = if p > 0 {
-            i128::from(self.prefill_compute_fs) + i128::from(p) * i128::from(self.prompt_tok_compute_fs)
-        } else {
-            0
-        };
-        let compute = i128::from(linear.compute_fs) + prompt + sampled * i128::from(self.sampled_compute_fs);
-        let memory = i128::from(linear.memory_fs) + i128::from(n) * i128::from(self.seq_memory_fs);
-        let fixed = i128::from(linear.link_fs)
-            + i128::from(self.host_step_fs)
-            + sampled * i128::from(self.host_seq_fs)
-            + if n > 0 { i128::from(self.decode_fixed_fs) } else { 0 };
-        Coefficients {
-            base_fs: scale(compute, clock.slow_compute) + scale(memory, clock.slow_memory) + fixed,
-            kv_tok_fs: scale(i128::from(self.kv_tok_compute_fs), clock.slow_compute)
-                .max(scale(i128::from(self.kv_tok_memory_fs), clock.slow_memory)),
-            pair_fs: scale(i128::from(self.pair_compute_fs), clock.slow_compute),
+        let sampled = i64::from(n + chunks);
+        let mut compute = linear.compute_fs + sampled * self.sampled_compute_fs;
+        let mut fixed = linear.link_fs + self.host_step_fs + sampled * self.host_seq_fs;
+        if p > 0 {
+            compute += self.prefill_compute_fs + i64::from(p) * self.prompt_tok_compute_fs;
         }
+        if n > 0 {
+            fixed += self.decode_fixed_fs;
+        }
+        let memory = linear.memory_fs + i64::from(n) * self.seq_memory_fs;
+        let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
+        Coefficients {
+            base_fs: scaled(compute, clock.slow_compute) + scaled(memory, clock.slow_memory) + fixed,
+            kv_tok_fs: scaled(self.kv_tok_compute_fs, clock.slow_compute)
+                .max(scaled(self.kv_tok_memory_fs, clock.slow_memory)),
+            pair_fs: scaled(self.pair_compute_fs, clock.slow_compute),
+        }
+    }
+
+    /// A bound on the duration of a step at a clock, with at most `max_seqs` sequences and `kv_tok` tokens in the
+    /// cache [s].
+    pub fn longest_s(&self, max_seqs: u32, kv_tok: f64, clock: &Clock) -> f64 {
+        let most = |of: fn(&LinearCost) -> i64| self.linear.iter().map(of).max().unwrap_or(0) as f64;
+        let tokens = self.linear.len() as f64;
+        let seqs = f64::from(max_seqs) + tokens;
+        let compute = most(|c| c.compute_fs)
+            + seqs * self.sampled_compute_fs as f64
+            + self.prefill_compute_fs as f64
+            + tokens * self.prompt_tok_compute_fs.max(0) as f64
+            + kv_tok * self.kv_tok_compute_fs as f64
+            // Of one prompt that fills the cache, the last chunk.
+            + tokens.min(kv_tok) * (kv_tok - 0.5 * tokens.min(kv_tok)) * self.pair_compute_fs as f64;
+        let memory = most(|c| c.memory_fs)
+            + seqs * self.seq_memory_fs as f64
+            + kv_tok * self.kv_tok_memory_fs as f64;
+        let fixed = most(|c| c.link_fs)
+            + self.host_step_fs as f64
+            + seqs * self.host_seq_fs as f64
+            + self.decode_fixed_fs as f64;
+        let one = super::clock::ONE as f64;
+        (compute * (clock.slow_compute as f64 / one) + memory * (clock.slow_memory as f64 / one) + fixed) * 1e-15
     }
 
     /// Real-valued step of `n` decoding sequences holding `kv_tok` tokens, with `p` prompt tokens in `chunks`
@@ -347,6 +393,40 @@ impl StepLaw {
             },
             work,
         }
+    }
+
+    /// What watts depend on, at a power state's bucket centres and full clock: [`StepLaw::at_state`] without what
+    /// only causes need.
+    #[inline]
+    pub fn activity(&self, state: &PowerState) -> Activity {
+        let linear = &self.linear[(state.n + state.p) as usize];
+        let n = f64::from(state.n);
+        let sampled = f64::from(state.n + state.chunks);
+        let mut fs = linear.compute_fs as f64
+            + linear.memory_fs as f64
+            + linear.link_fs as f64
+            + self.host_step_fs as f64
+            + sampled * (self.sampled_compute_fs as f64 + self.host_seq_fs as f64);
+        let mut peak_s = linear.peak_s + sampled * self.sampled.peak_s;
+        let mut bytes = linear.bytes + sampled * self.sampled.bytes;
+        if state.n > 0 {
+            let kv_tok = bucket::centre(state.kv_bucket);
+            fs += self.decode_fixed_fs as f64
+                + n * self.seq_memory_fs as f64
+                + kv_tok * self.kv_tok_compute_fs.max(self.kv_tok_memory_fs) as f64;
+            peak_s += kv_tok * self.kv_tok.peak_s + n * self.seq.peak_s;
+            bytes += kv_tok * self.kv_tok.bytes + n * self.seq.bytes;
+        }
+        if state.p > 0 {
+            let p = f64::from(state.p);
+            let pairs = p * bucket::centre(state.prefill_bucket);
+            fs += self.prefill_compute_fs as f64
+                + p * self.prompt_tok_compute_fs as f64
+                + pairs * self.pair_compute_fs as f64;
+            peak_s += pairs * self.pair.peak_s + p * self.prompt_tok.peak_s;
+            bytes += pairs * self.pair.bytes + p * self.prompt_tok.bytes;
+        }
+        Activity { step_s: fs * (1.0 / FS_PER_S as f64), peak_s, bytes }
     }
 
     /// The step at a power state's bucket centres.
@@ -412,11 +492,13 @@ pub struct Draw {
 
 impl Draw {
     /// Wall watts at a clock [nW].
+    #[inline]
     pub fn it_nw(&self, clock: &Clock) -> i64 {
         self.fixed_nw + scale(i128::from(self.swing_nw), clock.gain) as i64
     }
 
     /// GPU watts at a clock [nW].
+    #[inline]
     pub fn gpu_nw(&self, clock: &Clock) -> i64 {
         self.gpu_fixed_nw + scale(i128::from(self.gpu_swing_nw), clock.gain) as i64
     }
@@ -476,22 +558,20 @@ impl PowerLaw {
     }
 
     /// Draw of a replica in a power state.
+    #[inline]
     pub fn at_state(&self, law: &StepLaw, state: &PowerState) -> Draw {
-        self.of_state(&law.at_state(state, &Clock::FULL), state)
-    }
-
-    /// Draw in a power state whose step at full clock is known.
-    pub fn of_state(&self, step: &FluidStep, state: &PowerState) -> Draw {
-        self.at_step(step, f64::from(state.n + state.p), f64::from(state.n + state.chunks))
+        let (tokens, seqs) = (f64::from(state.n + state.p), f64::from(state.n + state.chunks));
+        self.at_step(&law.activity(state), tokens, seqs)
     }
 
     /// Draw in a step that processes `tokens` tokens for `seqs` sequences.
-    pub fn at_step(&self, step: &FluidStep, tokens: f64, seqs: f64) -> Draw {
-        let seconds = step.parts.total_s().max(1e-15);
+    #[inline]
+    pub fn at_step(&self, step: &Activity, tokens: f64, seqs: f64) -> Draw {
+        let seconds = step.step_s.max(1e-15);
         match self.source {
             PowerSource::Activity { gpu, hbm_byte_s } => {
-                let mbu = step.work.bytes / (seconds * hbm_byte_s);
-                let mfu = step.work.peak_s / seconds;
+                let mbu = step.bytes / (seconds * hbm_byte_s);
+                let mfu = step.peak_s / seconds;
                 self.by_gpu_w(gpu.idle_loaded_w, gpu.natural_w(mbu, mfu))
             }
             PowerSource::PerToken { it_j_per_tok } => self.by_wall_w(0.0, it_j_per_tok * tokens / seconds),
@@ -540,6 +620,8 @@ impl PowerLaw {
     }
 }
 
+/// Watts ≥ 0 in whole nanowatts.
 fn nw(watts: f64) -> i64 {
-    (watts * 1e9).round() as i64
+    // The cast rounds down and saturates; rounding to even through libm takes ten times as long.
+    (watts * 1e9 + 0.5) as i64
 }

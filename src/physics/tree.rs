@@ -5,6 +5,7 @@
 
 use super::loss::LossStage;
 use super::parameter::{BadParameter, require};
+use super::{real, rounded_up, truncated};
 
 /// Longest path from a device to the root.
 const MAX_DEPTH: usize = 64;
@@ -137,8 +138,17 @@ impl Tree {
     /// Change the load that hangs directly from one device [nW]: work along its path to the root only.
     pub fn set_load_nw(&mut self, device: usize, load_nw: i128) {
         let load_nw = load_nw.clamp(0, CEILING_NW);
-        let mut change = load_nw - self.load_nw[device];
+        let change = load_nw - self.load_nw[device];
         self.load_nw[device] = load_nw;
+        self.pass_up(device, change);
+    }
+
+    /// Add to the load that hangs directly from one device [nW].
+    pub fn add_load_nw(&mut self, device: usize, change_nw: i128) {
+        self.set_load_nw(device, self.load_nw[device] + change_nw);
+    }
+
+    fn pass_up(&mut self, device: usize, mut change: i128) {
         let mut at = Some(device);
         while let Some(d) = at
             && change != 0
@@ -153,6 +163,26 @@ impl Tree {
             change = more_in;
             at = self.devices[d].parent;
         }
+    }
+
+    /// The device that feeds a device; none feeds the root.
+    pub fn parent(&self, device: usize) -> Option<usize> {
+        self.devices[device].parent
+    }
+
+    /// Whether every device from `device` to the root stays within its limit if the load at `device` grows by
+    /// `more_nw` [nW], losses included.
+    pub fn fits(&self, device: usize, more_nw: i128) -> bool {
+        let (mut change, mut at) = (more_nw, Some(device));
+        while let Some(d) = at {
+            let out_nw = self.out_nw[d] + change;
+            if out_nw > self.limit_nw[d] {
+                return false;
+            }
+            change = out_nw + loss_nw(&self.devices[d].stage, out_nw) - self.in_nw[d];
+            at = self.devices[d].parent;
+        }
+        true
     }
 
     /// Every device from its loads and its children's inputs, leaves first.
@@ -277,27 +307,37 @@ impl Tree {
     /// The site at IT power `it_w` [W], split and cooled as `plan` says; `None` if cooling the plant's own
     /// losses has no end. The present loads do not matter.
     pub fn balance(&self, it_w: f64, plan: &Plan<'_>) -> Option<Balance> {
+        let mut balance = Balance::default();
+        self.balance_into(it_w, plan, &mut balance).then_some(balance)
+    }
+
+    /// [`Tree::balance`] in place; false if there is none.
+    fn balance_into(&self, it_w: f64, plan: &Plan<'_>, balance: &mut Balance) -> bool {
         let zones = plan.mechanical.iter().map(|m| m.zone + 1);
         let zones = zones.chain(plan.shares.iter().filter_map(|s| s.zone).map(|zone| zone + 1));
         let zones = zones.max().unwrap_or(0).max(self.zone_loss_nw.len());
-        let mut cooling_w = vec![0.0; plan.mechanical.len()];
+        let Balance { out_w, heat_w, plants_w, .. } = balance;
+        plants_w.clear();
+        plants_w.resize(plan.mechanical.len(), 0.0);
         // Cooling power heats a zone only through losses of devices above the plant that stand in it: a few
         // per cent of itself a round. Starting from none, the rounds rise to the least solution.
         for _ in 0..200 {
-            let mut out_w = vec![0.0; self.devices.len()];
-            let mut heat_w = vec![0.0; zones];
+            out_w.clear();
+            out_w.resize(self.devices.len(), 0.0);
+            heat_w.clear();
+            heat_w.resize(zones, 0.0);
             for share in plan.shares {
                 out_w[share.device] += share.share * it_w;
                 if let Some(zone) = share.zone {
                     heat_w[zone] += share.share * it_w;
                 }
             }
-            for (mechanical, watts) in plan.mechanical.iter().zip(&cooling_w) {
+            for (mechanical, watts) in plan.mechanical.iter().zip(plants_w.iter()) {
                 out_w[mechanical.device] += watts;
             }
             let mut meter_w = 0.0;
             for &d in self.order.iter().rev() {
-                let Device { parent, stage, zone, .. } = self.devices[d];
+                let Device { parent, ref stage, zone, .. } = self.devices[d];
                 let in_w = stage.input_w(out_w[d]);
                 if let Some(zone) = zone {
                     heat_w[zone] += in_w - out_w[d];
@@ -307,16 +347,19 @@ impl Tree {
                     None => meter_w = in_w,
                 }
             }
-            let next: Vec<f64> =
-                plan.mechanical.iter().map(|m| (plan.cooling_w)(m.zone, heat_w[m.zone])).collect();
-            let settled = next.iter().zip(&cooling_w).all(|(a, b)| (a - b).abs() <= 1e-14 * meter_w);
-            if settled {
-                let cooling_w = next.iter().sum();
-                return Some(Balance { it_w, meter_w, cooling_w, out_w, heat_w });
+            let mut settled = true;
+            for (mechanical, watts) in plan.mechanical.iter().zip(plants_w.iter_mut()) {
+                let next = (plan.cooling_w)(mechanical.zone, heat_w[mechanical.zone]);
+                settled &= (next - *watts).abs() <= 1e-14 * meter_w;
+                *watts = next;
             }
-            cooling_w = next;
+            if settled {
+                (balance.it_w, balance.meter_w) = (it_w, meter_w);
+                balance.cooling_w = balance.plants_w.iter().sum();
+                return true;
+            }
         }
-        None
+        false
     }
 
     /// The largest IT power, at most `asked_w`, at which every device stays within its limit and every zone
@@ -325,19 +368,20 @@ impl Tree {
     /// Bracketed false position (the Illinois rule): what it returns is always feasible, and the tightest
     /// limit is met to 1e-12, unless cooling power jumps there.
     pub fn largest_it(&self, asked_w: f64, plan: &Plan<'_>) -> Option<Largest> {
-        let root_w = self.limit_nw[self.root()] as f64 / NW_PER_W;
+        let root_w = real(self.limit_nw[self.root()]) / NW_PER_W;
         let mut high_w = if asked_w.is_nan() { 0.0 } else { asked_w.clamp(0.0, root_w) };
         let mut fits = self.balance(0.0, plan)?;
         let (mut low_over, mut limit) = self.tightest_in(&fits, plan);
         if low_over > 0.0 {
             return None;
         }
+        let mut trial = Balance::default();
         let mut high_over = f64::INFINITY;
-        if let Some(balance) = self.balance(high_w, plan) {
-            (high_over, limit) = self.tightest_in(&balance, plan);
+        if self.balance_into(high_w, plan, &mut trial) {
+            (high_over, limit) = self.tightest_in(&trial, plan);
             if high_over <= 0.0 {
                 let limit = if high_over >= -TIGHT { limit } else { Limit::Asked };
-                return Some(Largest { balance, limit });
+                return Some(Largest { balance: trial, limit });
             }
         }
         let mut low_w = 0.0;
@@ -353,9 +397,11 @@ impl Tree {
             if it_w <= low_w || it_w >= high_w {
                 break;
             }
-            match self.balance(it_w, plan).map(|balance| (self.tightest_in(&balance, plan), balance)) {
-                Some(((over, by), balance)) if over <= 0.0 => {
-                    (low_w, low_over, fits) = (it_w, over, balance);
+            let there = self.balance_into(it_w, plan, &mut trial).then(|| self.tightest_in(&trial, plan));
+            match there {
+                Some((over, by)) if over <= 0.0 => {
+                    (low_w, low_over) = (it_w, over);
+                    std::mem::swap(&mut fits, &mut trial);
                     if over >= -TIGHT {
                         limit = by;
                     }
@@ -365,7 +411,7 @@ impl Tree {
                 there => {
                     // What is passed just above the solution is what limits it, even where it jumps.
                     (high_w, high_over) = (it_w, f64::INFINITY);
-                    if let Some(((over, by), _)) = there {
+                    if let Some((over, by)) = there {
                         (high_over, limit) = (over, by);
                     }
                     // The kept end's weight shrinks, but never to what would count as reached.
@@ -381,7 +427,7 @@ impl Tree {
     pub fn tightest_in(&self, balance: &Balance, plan: &Plan<'_>) -> (f64, Limit) {
         let mut tightest = (f64::NEG_INFINITY, Limit::Asked);
         for &d in &self.order {
-            let limit_w = self.limit_nw[d] as f64 / NW_PER_W;
+            let limit_w = real(self.limit_nw[d]) / NW_PER_W;
             let over = share_over(balance.out_w[d], limit_w);
             if over > tightest.0 {
                 tightest = (over, Limit::Device(d));
@@ -430,7 +476,7 @@ pub struct Mechanical {
 }
 
 /// A site in steady state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Balance {
     /// IT power [W].
     pub it_w: f64,
@@ -438,6 +484,8 @@ pub struct Balance {
     pub meter_w: f64,
     /// Cooling power [W].
     pub cooling_w: f64,
+    /// Power of each plant, in the order of [`Plan::mechanical`] [W].
+    pub plants_w: Vec<f64>,
     /// Output of each device [W].
     pub out_w: Vec<f64>,
     /// Heat of each zone: IT, and losses of the devices in it [W].
@@ -484,13 +532,13 @@ fn share_over(value: f64, limit: f64) -> f64 {
 
 /// Loss at an output, rounded up to a nanowatt [nW]; never falls as the output rises.
 fn loss_nw(stage: &LossStage, out_nw: i128) -> i128 {
-    ((stage.loss_w(out_nw as f64 / NW_PER_W) * NW_PER_W).ceil() as i128).min(CEILING_NW)
+    rounded_up(stage.loss_w(real(out_nw) / NW_PER_W) * NW_PER_W).min(CEILING_NW)
 }
 
 /// An output whose input is within `in_nw`, to a few nanowatts the largest [nW]; negative if the loss
 /// without load is more than that.
 fn largest_out_nw(stage: &LossStage, in_nw: i128) -> i128 {
-    let mut out = (stage.output_w(in_nw as f64 / NW_PER_W) * NW_PER_W).floor() as i128;
+    let mut out = truncated(stage.output_w(real(in_nw) / NW_PER_W) * NW_PER_W);
     // Rounding leaves an excess of nanowatts; an output that much smaller has an input at least that much
     // smaller, so this ends.
     loop {

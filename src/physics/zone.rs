@@ -25,8 +25,8 @@ use super::energy::Energy;
 use super::lag::FirstOrderLag;
 use super::parameter::{BadParameter, positive, require};
 use super::plant::{Operation, Plant, PlantNow};
-use super::s_from_fs;
 use super::weather::Air;
+use super::{real, s_from_fs};
 
 /// A zone wakes when its heat moved by more than this share of the capacity. Model choice: it trades events
 /// for detail, and changes no total.
@@ -42,6 +42,9 @@ const HORIZON_S: f64 = 1e9;
 const MIN_INLET_STEP_K: f64 = 0.01;
 /// Nanowatts times femtoseconds in a joule.
 const NW_FS_PER_J: f64 = 1e24;
+/// Energy owed is compared without its lowest bits, 10^-6 J of them, so that it fits 64 bits.
+const OWED_SHIFT: u32 = 60;
+const OWED_UNIT: f64 = (1_u64 << OWED_SHIFT) as f64;
 
 /// How a zone answers to more heat than its plant can reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,22 +239,46 @@ impl Zone {
     }
 
     /// Heat into the zone is `heat_nw` from `now_fs` on [nW]: IT, and losses of devices in the zone.
+    #[inline]
     pub fn set_heat_nw(&mut self, now_fs: i128, heat_nw: i128) -> ZoneChange {
-        let before = *self;
-        self.catch_up(now_fs);
         let heat_nw = heat_nw.clamp(0, HEAT_CEILING_NW);
+        if self.next.is_some_and(|next| next.at_fs <= now_fs) {
+            return self.set_heat_after_events(now_fs, heat_nw);
+        }
         if heat_nw != self.heat_nw {
             self.account(now_fs);
             self.heat_nw = heat_nw;
-            let moved_w = watts(heat_nw - self.held_nw).abs();
-            let owed_j = self.owed_nw_fs as f64 / NW_FS_PER_J;
-            let drifted = self.params.mode == Mode::Buffered
-                && owed_j.abs() > WAKE_K * self.params.thermal_mass_j_per_k;
-            if moved_w > WAKE_SHARE * self.params.plant.capacity_w() || drifted {
+            if self.must_wake() {
+                let before = *self;
+                self.wake(now_fs);
+                return self.change_since(&before);
+            }
+        }
+        ZoneChange::default()
+    }
+
+    #[cold]
+    fn set_heat_after_events(&mut self, now_fs: i128, heat_nw: i128) -> ZoneChange {
+        let before = *self;
+        self.catch_up(now_fs);
+        if heat_nw != self.heat_nw {
+            self.account(now_fs);
+            self.heat_nw = heat_nw;
+            if self.must_wake() {
                 self.wake(now_fs);
             }
         }
         self.change_since(&before)
+    }
+
+    /// Whether the heat reported has moved too far, or too much energy is owed, for the heat used to stand.
+    #[inline]
+    fn must_wake(&self) -> bool {
+        let moved_w = watts(self.heat_nw - self.held_nw).abs();
+        let owed_j = real(self.owed_nw_fs >> OWED_SHIFT) * (OWED_UNIT / NW_FS_PER_J);
+        moved_w > WAKE_SHARE * self.params.plant.capacity_w()
+            || (self.params.mode == Mode::Buffered
+                && owed_j.abs() > WAKE_K * self.params.thermal_mass_j_per_k)
     }
 
     /// Without the zone's heat cap, heat would be `uncapped_nw` [nW]. Needed while the zone holds: it leaves
@@ -404,7 +431,11 @@ impl Zone {
         let dt_fs = to_fs - self.heat_until_fs;
         if dt_fs > 0 {
             self.heat_in += Energy::of(self.heat_nw, dt_fs);
-            let moved = (self.heat_nw - self.held_nw).saturating_mul(dt_fs);
+            let moved_nw = self.heat_nw - self.held_nw;
+            let moved = match (i64::try_from(moved_nw), i64::try_from(dt_fs)) {
+                (Ok(short_nw), Ok(short_fs)) => i128::from(short_nw) * i128::from(short_fs),
+                _ => moved_nw.saturating_mul(dt_fs),
+            };
             self.owed_nw_fs = self.owed_nw_fs.saturating_add(moved);
             self.heat_until_fs = to_fs;
         }
@@ -624,7 +655,7 @@ fn check(params: &ZoneParams) -> Result<(), BadParameter> {
 
 /// Nanowatts to watts.
 fn watts(nw: i128) -> f64 {
-    nw as f64 * 1e-9
+    real(nw) * 1e-9
 }
 
 /// Seconds to femtoseconds, rounded up, at least 1: an event lies ahead.

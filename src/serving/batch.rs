@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use super::slots::{List, NONE, Slots, Stage};
 use crate::fleet::Pool;
 use crate::physics::bucket;
-use crate::physics::step::Shape;
+use crate::physics::step::{PowerState, Shape};
 use crate::scenario::types::Priority;
 
 /// Queues and running lists by priority, high first.
@@ -29,6 +29,8 @@ pub fn rank_of(priority: Priority) -> usize {
 pub struct Plan {
     /// Shape of the first iteration.
     pub shape: Shape,
+    /// Its power state, that of all of them.
+    pub state: PowerState,
     /// Tokens per iteration of the sequence that stays in prefill; 0 if none does.
     pub partial_tok: u32,
     /// Like iterations at most, ≥ 1.
@@ -56,6 +58,30 @@ impl Notes {
     }
 }
 
+/// The end of a decoding sequence: last iteration, request index and slot, in 48, 48 and 32 bits, so that they
+/// order by one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Finish(u128);
+
+impl Finish {
+    fn new(iteration: u64, index: u64, slot: u32) -> Self {
+        debug_assert!(iteration >> 48 == 0 && index >> 48 == 0, "more than 2^48 iterations or requests");
+        Self((u128::from(iteration) << 80) | (u128::from(index) << 32) | u128::from(slot))
+    }
+
+    fn iteration(self) -> u64 {
+        (self.0 >> 80) as u64
+    }
+
+    fn index(self) -> u64 {
+        (self.0 >> 32) as u64 & ((1 << 48) - 1)
+    }
+
+    fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 /// Queue and running sequences of a replica.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -69,10 +95,12 @@ pub struct Batch {
     kv_tok: i64,
     /// Iterations completed.
     iter: u64,
-    /// (last iteration, request index, slot) of decoding sequences; entries of preempted ones are stale.
-    finish: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    /// When decoding sequences end; entries of preempted ones are stale.
+    finish: BinaryHeap<Reverse<Finish>>,
     /// Decoding sequences by (context − iter) mod block size.
     residues: Vec<u32>,
+    /// (−iter) mod block size: the sequences that need a block in the next iteration.
+    growing: usize,
     free_blocks: u64,
     /// The sequence in prefill and its tokens in the cache.
     prefill: Option<(u32, u32)>,
@@ -93,6 +121,7 @@ impl Batch {
             iter: 0,
             finish: BinaryHeap::new(),
             residues: vec![0; pool.block_tok as usize],
+            growing: 0,
             free_blocks: pool.kv_blocks,
             prefill: None,
             ending: Vec::new(),
@@ -135,16 +164,10 @@ impl Batch {
     }
 
     /// Make room, admit, and plan the next iterations; `None` if there is nothing to do.
-    pub fn start(
-        &mut self,
-        slots: &mut Slots,
-        pool: &Pool,
-        priorities: &[usize],
-        notes: &mut Notes,
-    ) -> Option<Plan> {
+    pub fn start(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) -> Option<Plan> {
         notes.clear();
         self.ending.clear();
-        self.make_room(slots, pool, priorities, notes);
+        self.make_room(slots, pool, notes);
         let growth = self.growth(0);
         let budget = pool.max_step_tok - self.decoding;
         let mut left = budget;
@@ -198,22 +221,23 @@ impl Batch {
             return None;
         }
         let ending = self.ending.len() as u32;
+        let state = shape.power_state();
         let iterations = if ending > 0 || !notes.preempted.is_empty() {
             1
         } else {
-            self.like_iterations(slots, &shape, partial_tok, remaining)
+            self.like_iterations(slots, &shape, &state, partial_tok, remaining)
         };
-        Some(Plan { shape, partial_tok, iterations, ending })
+        Some(Plan { shape, state, partial_tok, iterations, ending })
     }
 
     /// Preempt until the next token of every decoding sequence has a block.
-    fn make_room(&mut self, slots: &mut Slots, pool: &Pool, priorities: &[usize], notes: &mut Notes) {
+    fn make_room(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) {
         while self.growth(0) > self.free_blocks {
             let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else {
                 return;
             };
             debug_assert_ne!(id, NONE);
-            let priority = priorities[usize::from(slots[id].request.class)];
+            let priority = usize::from(slots[id].priority);
             self.running_lists[priority].remove(slots, id);
             self.running -= 1;
             let slot = &mut slots[id];
@@ -223,7 +247,7 @@ impl Batch {
                 let context = slot.request.prompt_tok + slot.emitted - 1;
                 self.decoding -= 1;
                 self.kv_tok -= i64::from(context);
-                let residue = residue(context, self.iter, pool.block_tok);
+                let residue = self.residue(context);
                 self.residues[residue] -= 1;
                 self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
                 slot.need = slot.request.prompt_tok + slot.emitted;
@@ -240,31 +264,39 @@ impl Batch {
         }
     }
 
-    /// Blocks that decoding sequences take with iteration `ahead` from now.
-    fn growth(&self, ahead: u64) -> u64 {
-        let block = self.residues.len() as u64;
-        let at = (block - (self.iter + ahead) % block) % block;
-        u64::from(self.residues[at as usize])
+    /// Blocks that decoding sequences take with iteration `ahead` from now, `ahead` at most a block's tokens.
+    #[inline]
+    fn growth(&self, ahead: usize) -> u64 {
+        let block = self.residues.len();
+        let at = if self.growing >= ahead { self.growing - ahead } else { self.growing + block - ahead };
+        u64::from(self.residues[at])
     }
 
     /// Blocks that decoding sequences take with the next `count` iterations.
     fn growth_over(&self, count: u64) -> u64 {
         let block = self.residues.len() as u64;
-        let rest = (0..count % block).map(|ahead| self.growth(ahead)).sum::<u64>();
+        let rest = (0..(count % block) as usize).map(|ahead| self.growth(ahead)).sum::<u64>();
         count / block * u64::from(self.decoding) + rest
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
-    fn like_iterations(&mut self, slots: &Slots, shape: &Shape, partial_tok: u32, remaining: u32) -> u64 {
+    fn like_iterations(
+        &mut self,
+        slots: &Slots,
+        shape: &Shape,
+        state: &PowerState,
+        partial_tok: u32,
+        remaining: u32,
+    ) -> u64 {
         let mut count = u64::MAX;
         if partial_tok > 0 {
             count = u64::from(remaining.div_ceil(partial_tok)) - 1;
             let step = i64::from(partial_tok) * i64::from(partial_tok);
-            let edge = bucket::upper_edge(bucket::bucket(shape.pairs / i64::from(shape.p)));
+            let edge = bucket::upper_edge(state.prefill_bucket);
             count = count.min(iterations_below(edge.saturating_mul(i64::from(shape.p)), shape.pairs, step));
         }
         if shape.n > 0 {
-            let edge = bucket::upper_edge(bucket::bucket(shape.kv_tok));
+            let edge = bucket::upper_edge(state.kv_bucket);
             count = count.min(iterations_below(edge, shape.kv_tok, i64::from(shape.n)));
             if let Some(first) = self.first_finish(slots) {
                 count = count.min(first - self.iter);
@@ -273,8 +305,12 @@ impl Batch {
             if (count.div_ceil(block) + 1).saturating_mul(u64::from(shape.n)) > self.free_blocks {
                 let mut fits = self.free_blocks / u64::from(shape.n) * block;
                 let mut taken = self.growth_over(fits);
-                while fits < count && taken + self.growth(fits) <= self.free_blocks {
-                    taken += self.growth(fits);
+                while fits < count {
+                    let next = self.growth((fits % block) as usize);
+                    if taken + next > self.free_blocks {
+                        break;
+                    }
+                    taken += next;
                     fits += 1;
                 }
                 count = count.min(fits);
@@ -283,11 +319,30 @@ impl Batch {
         count.max(1)
     }
 
+    /// `count` iterations are over.
+    fn advance(&mut self, count: u64) {
+        self.iter += count;
+        let block = self.residues.len();
+        let on = (count % block as u64) as usize;
+        self.growing = if self.growing >= on { self.growing - on } else { self.growing + block - on };
+    }
+
+    /// Where a decoding sequence with `context` tokens in the cache stands in the histogram.
+    fn residue(&self, context: u32) -> usize {
+        let block = self.residues.len();
+        let at = (context as usize) % block + self.growing;
+        if at >= block { at - block } else { at }
+    }
+
     fn first_finish(&mut self, slots: &Slots) -> Option<u64> {
-        while let Some(&Reverse((finish, index, id))) = self.finish.peek() {
-            let slot = &slots[id];
-            if slot.stage == Stage::Decoding && slot.finish_iter == finish && slot.request.index == index {
-                return Some(finish);
+        while let Some(&Reverse(finish)) = self.finish.peek() {
+            let slot = &slots[finish.slot()];
+            let iteration = finish.iteration();
+            if slot.stage == Stage::Decoding
+                && slot.finish_iter == iteration
+                && slot.request.index == finish.index()
+            {
+                return Some(iteration);
             }
             self.finish.pop();
         }
@@ -306,19 +361,21 @@ impl Batch {
         mut token: impl FnMut(&mut Slots, u32),
     ) {
         self.free_blocks -= self.growth_over(count);
-        self.iter += count;
+        self.advance(count);
         self.kv_tok += i64::from(self.decoding) * count as i64;
         if let Some((_, processed)) = &mut self.prefill {
             *processed += plan.partial_tok * count as u32;
         }
         while self.first_finish(slots) == Some(self.iter)
-            && let Some(Reverse((_, _, id))) = self.finish.pop()
+            && let Some(Reverse(finish)) = self.finish.pop()
         {
+            let id = finish.slot();
             let request = &slots[id].request;
             let context = request.prompt_tok + request.output_tok - 1;
             self.decoding -= 1;
             self.kv_tok -= i64::from(context);
-            self.residues[residue(context, self.iter, pool.block_tok)] -= 1;
+            let residue = self.residue(context);
+            self.residues[residue] -= 1;
             self.leave(slots, pool, id, context);
             done.push(id);
         }
@@ -336,10 +393,11 @@ impl Batch {
             }
             slot.stage = Stage::Decoding;
             slot.finish_iter = self.iter + u64::from(slot.request.output_tok - slot.emitted);
-            self.finish.push(Reverse((slot.finish_iter, slot.request.index, id)));
+            self.finish.push(Reverse(Finish::new(slot.finish_iter, slot.request.index, id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);
-            self.residues[residue(context, self.iter, pool.block_tok)] += 1;
+            let residue = self.residue(context);
+            self.residues[residue] += 1;
         }
         self.ending = ending;
         self.ending.clear();
@@ -351,25 +409,7 @@ impl Batch {
     fn leave(&mut self, slots: &mut Slots, pool: &Pool, id: u32, context: u32) {
         self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
         self.running -= 1;
-        self.unlink(slots, id);
-    }
-
-    fn unlink(&mut self, slots: &mut Slots, id: u32) {
-        let (prev, next) = (slots[id].prev, slots[id].next);
-        for list in &mut self.running_lists {
-            if list.head == id {
-                list.head = next;
-            }
-            if list.tail == id {
-                list.tail = prev;
-            }
-        }
-        if prev != NONE {
-            slots[prev].next = next;
-        }
-        if next != NONE {
-            slots[next].prev = prev;
-        }
+        self.running_lists[usize::from(slots[id].priority)].remove(slots, id);
     }
 
     /// Tokens a decoding sequence has emitted after `ahead` further iterations.
@@ -410,11 +450,6 @@ impl Batch {
             )
         })
     }
-}
-
-fn residue(context: u32, iter: u64, block: u32) -> usize {
-    let block = u64::from(block);
-    ((u64::from(context) + block - iter % block) % block) as usize
 }
 
 /// Largest k with `from + (k − 1)·step < edge`.

@@ -4,16 +4,14 @@ use crate::control::Hold;
 use crate::fleet::Pool;
 use crate::ledger::Label;
 use crate::physics::clock::Clock;
-use crate::physics::step::{Breakdown, PowerState};
+use crate::physics::step::PowerState;
 
 /// What a step time more than this above the full clock's means: the cap binds.
 const SLOWDOWN: f64 = 1.01;
 
 /// What an iteration's state says about its cause; constant within a segment.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause {
-    /// Step time at the state's centre [s].
-    pub step_s: f64,
     /// Label if the replica is backlogged or late and nothing is refused.
     pub plain: Label,
     /// Label if admission is refused for slots or KV memory.
@@ -23,13 +21,8 @@ pub struct Cause {
 /// The cause of iterations in a power state at a clock; `hold` keeps the clock from being full.
 pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, hold: Hold) -> Cause {
     let full = pool.step.at_state(state, &Clock::FULL).parts;
-    cause_from(pool, state, &full, clock, hold)
-}
-
-/// As [`cause`], where the step at full clock is known.
-pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clock, hold: Hold) -> Cause {
     let slowed = clock.share < Clock::FULL.share;
-    let parts = if slowed { pool.step.at_state(state, clock).parts } else { *full };
+    let parts = if slowed { pool.step.at_state(state, clock).parts } else { full };
     let step_s = parts.total_s();
     if slowed {
         let full_s = full.total_s();
@@ -40,7 +33,7 @@ pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clo
                 // Told apart from a zone by whoever knows what holds the site.
                 Hold::Site | Hold::Free => Label::PowerMeter,
             };
-            return Cause { step_s, plain: label, refused: label };
+            return Cause { plain: label, refused: label };
         }
     }
     let compute = parts.compute_s + parts.host_s + parts.link_s;
@@ -55,5 +48,5 @@ pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clo
     };
     let largest = parts.memory_s.max(compute) / step_s;
     let refused = if 1.0 - parts.batch_elasticity > largest { Label::KvCapacity } else { plain };
-    Cause { step_s, plain, refused }
+    Cause { plain, refused }
 }

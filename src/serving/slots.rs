@@ -25,6 +25,8 @@ pub struct Slot {
     pub request: Request,
     /// Where it is.
     pub stage: Stage,
+    /// Place of its priority among the queues, 0 first.
+    pub priority: u8,
     /// Whether it was ever admitted.
     pub admitted: bool,
     /// Its replica.
@@ -54,10 +56,11 @@ pub struct Slots {
 
 impl Slots {
     /// Take a slot for a request that waits at a replica.
-    pub fn take(&mut self, request: Request, replica: u32) -> u32 {
+    pub fn take(&mut self, request: Request, priority: usize, replica: u32) -> u32 {
         let slot = Slot {
             request,
             stage: Stage::Waiting,
+            priority: priority as u8,
             admitted: false,
             replica,
             need: request.prompt_tok,

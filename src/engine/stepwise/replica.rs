@@ -16,7 +16,7 @@ use crate::serving::binding::{Cause, cause};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Iteration {
     start_fs: i128,
-    duration_fs: i128,
+    duration_fs: i64,
     /// What it waited for watts before it began [fs].
     stall_fs: i128,
     pub(super) shape: Shape,
@@ -201,7 +201,7 @@ impl Stepwise<'_> {
             law.coefficients(shape.n, shape.p, shape.chunks, &replica.clock).duration_fs(&shape);
         let stall_fs = now_fs - replica.planned_fs;
         replica.doing = Doing::Iterating(Iteration { start_fs: now_fs, duration_fs, stall_fs, shape });
-        self.pending.insert((now_fs + duration_fs, Rank::IterationEnd, number));
+        self.pending.insert((now_fs + i128::from(duration_fs), Rank::IterationEnd, number));
         self.relabel(now_fs, number);
     }
 
@@ -238,6 +238,7 @@ impl Stepwise<'_> {
             until_fs: now_fs,
             series: Series { first_fs: 1, increment_fs: 0 },
             iterations: 0,
+            cut: false,
             decoding: 0,
             emitted: 0,
             stall_fs: 0,
@@ -249,7 +250,7 @@ impl Stepwise<'_> {
     }
 
     /// Post an iteration: whole (`count` 1), or cut short by the end of the run (0).
-    fn post_iteration(&mut self, until_fs: i128, number: usize, iteration: &Iteration, count: i128) {
+    fn post_iteration(&mut self, until_fs: i128, number: usize, iteration: &Iteration, count: i64) {
         let replica = &self.replicas[number];
         self.setup.ledger.post(&Run {
             pool: usize::from(self.setup.fleet.pool_of[number]),
@@ -257,6 +258,7 @@ impl Stepwise<'_> {
             until_fs,
             series: Series { first_fs: iteration.duration_fs, increment_fs: 0 },
             iterations: count,
+            cut: count == 0,
             decoding: iteration.shape.n,
             emitted: iteration.shape.n + replica.ending,
             stall_fs: iteration.stall_fs,

@@ -17,49 +17,40 @@ pub struct Reading {
     pub gpu_idle_nw: i64,
 }
 
-/// Watts of all replicas by component [nW].
+/// One source of watts, integrated when it changes or is read.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    it_nw: i128,
-    gpu_active_nw: i128,
-    gpu_idle_nw: i128,
-}
-
-/// One source of watts in the building, integrated when it changes or is read.
-#[derive(Debug, Clone, Copy, Default)]
-struct Part {
+struct Tally {
     watts_nw: i128,
     since_fs: i128,
+    energy: Energy,
 }
 
-/// Watts of the building around the nodes: losses of its devices, then fans, pumps and compressors.
+impl Tally {
+    #[inline]
+    fn set(&mut self, now_fs: i128, watts_nw: i128) {
+        if self.watts_nw != watts_nw {
+            self.settle(now_fs);
+            self.watts_nw = watts_nw;
+        }
+    }
+
+    #[inline]
+    fn settle(&mut self, now_fs: i128) {
+        self.energy.add(self.watts_nw, now_fs - self.since_fs);
+        self.since_fs = now_fs;
+    }
+}
+
+/// Watts of the building around the nodes.
 #[derive(Debug, Clone, Default)]
 struct Around {
-    parts: Vec<Part>,
-    energies: Vec<Energy>,
+    /// Losses of its devices, then fans, pumps and compressors.
+    parts: Vec<Tally>,
     /// Power at the utility meter [W], weighted by nanoseconds, for percentiles over time.
     spread: Histogram,
     meter_nw: i128,
     max_nw: i128,
     cap_nw: Option<i128>,
-}
-
-impl Around {
-    #[inline]
-    fn set(&mut self, now_fs: i128, number: usize, watts_nw: i128) {
-        let part = &mut self.parts[number];
-        if part.watts_nw != watts_nw {
-            self.energies[number] += Energy::of(part.watts_nw, now_fs - part.since_fs);
-            *part = Part { watts_nw, since_fs: now_fs };
-        }
-    }
-
-    fn settle(&mut self, now_fs: i128) {
-        for (part, energy) in self.parts.iter_mut().zip(&mut self.energies) {
-            *energy += Energy::of(part.watts_nw, now_fs - part.since_fs);
-            part.since_fs = now_fs;
-        }
-    }
 }
 
 /// Energies since the start, by component.
@@ -75,17 +66,20 @@ pub struct Integrals {
     pub overshoot: Energy,
     /// Time above the cap [fs].
     pub overshoot_fs: i128,
-    /// ∫ IT budget dt; meaningful with a cap only.
+    /// ∫ IT budget dt; 0 while there is none.
     pub budget: Energy,
 }
 
 /// Integrates a site's watts.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
-    now: Sum,
+    it: Tally,
+    gpu_active: Tally,
+    gpu_idle: Tally,
+    budget: Tally,
     budget_nw: Option<i128>,
-    since_fs: i128,
-    sums: Integrals,
+    overshoot: Energy,
+    overshoot_fs: i128,
     /// IT watts weighted by nanoseconds, for percentiles over time.
     spread: Histogram,
     max_nw: i128,
@@ -95,21 +89,20 @@ pub struct Meter {
 impl Meter {
     /// A meter at t = 0 with this budget.
     pub fn new(budget_nw: Option<i128>) -> Self {
-        Self { budget_nw, ..Self::default() }
+        let budget = Tally { watts_nw: budget_nw.unwrap_or(0), ..Tally::default() };
+        Self { budget, budget_nw, ..Self::default() }
     }
 
     /// There is a building around the nodes: `parts` losses, fans, pumps and compressors, all 0 so far.
     pub fn surround(&mut self, parts: usize) {
-        let around =
-            Around { parts: vec![Part::default(); parts], energies: vec![Energy::default(); parts], ..Around::default() };
-        self.around = Some(Box::new(around));
+        self.around = Some(Box::new(Around { parts: vec![Tally::default(); parts], ..Around::default() }));
     }
 
     /// Watts of one part of the building from now on; nothing without one.
     #[inline]
     pub fn set_part(&mut self, now_fs: i128, number: usize, watts_nw: i128) {
         if let Some(around) = &mut self.around {
-            around.set(now_fs, number, watts_nw);
+            around.parts[number].set(now_fs, watts_nw);
         }
     }
 
@@ -123,10 +116,10 @@ impl Meter {
         }
     }
 
-    /// Energies of the building's parts, up to the last [`Meter::advance`]: losses of each
-    /// device, then fans, pumps and compressors of all plants; none without a building.
-    pub fn around(&self) -> Option<&[Energy]> {
-        self.around.as_ref().map(|around| around.energies.as_slice())
+    /// Energies of the building's parts up to the last [`Meter::advance`]: losses of each device, then fans, pumps
+    /// and compressors of all plants; none without a building.
+    pub fn around(&self) -> Option<Vec<Energy>> {
+        self.around.as_ref().map(|around| around.parts.iter().map(|part| part.energy).collect())
     }
 
     /// (99th percentile, maximum) of the power at the utility meter over the window [W]; none without a building.
@@ -138,54 +131,59 @@ impl Meter {
     /// Integrate everything up to an instant.
     pub fn advance(&mut self, now_fs: i128) {
         self.step_to(now_fs);
+        for tally in [&mut self.gpu_active, &mut self.gpu_idle, &mut self.budget] {
+            tally.settle(now_fs);
+        }
         if let Some(around) = &mut self.around {
-            around.settle(now_fs);
+            around.parts.iter_mut().for_each(|part| part.settle(now_fs));
         }
     }
 
-    /// Integrate what replicas and the utility meter draw up to an instant.
+    /// What the site draws changes at this instant: spread and highest value so far.
     #[inline]
     fn step_to(&mut self, now_fs: i128) {
-        let duration = now_fs - self.since_fs;
+        let duration = now_fs - self.it.since_fs;
         if duration <= 0 {
             return;
         }
-        self.since_fs = now_fs;
+        let it_nw = self.it.watts_nw;
+        self.it.settle(now_fs);
         let nanoseconds = whole(duration, 1_000_000).max(1);
-        self.sums.it += Energy::of(self.now.it_nw, duration);
-        self.sums.gpu_active += Energy::of(self.now.gpu_active_nw, duration);
-        self.sums.gpu_idle += Energy::of(self.now.gpu_idle_nw, duration);
-        if let Some(budget) = self.budget_nw {
-            self.sums.budget += Energy::of(budget, duration);
-            if self.around.is_none() && self.now.it_nw > budget {
-                self.sums.overshoot += Energy::of(self.now.it_nw - budget, duration);
-                self.sums.overshoot_fs += duration;
+        self.spread.record_n(whole(it_nw, 1_000_000_000).min(MOST_W), nanoseconds);
+        self.max_nw = self.max_nw.max(it_nw);
+        let (drawn_nw, cap_nw) = match &mut self.around {
+            None => (it_nw, self.budget_nw),
+            Some(around) => {
+                let meter_nw = around.meter_nw;
+                around.spread.record_n(whole(meter_nw, 1_000_000_000).min(MOST_W), nanoseconds);
+                around.max_nw = around.max_nw.max(meter_nw);
+                (meter_nw, around.cap_nw)
             }
+        };
+        if let Some(cap_nw) = cap_nw
+            && drawn_nw > cap_nw
+        {
+            self.overshoot.add(drawn_nw - cap_nw, duration);
+            self.overshoot_fs += duration;
         }
-        if let Some(around) = &mut self.around {
-            if let Some(cap) = around.cap_nw.filter(|cap| around.meter_nw > *cap) {
-                self.sums.overshoot += Energy::of(around.meter_nw - cap, duration);
-                self.sums.overshoot_fs += duration;
-            }
-            around.spread.record_n(whole(around.meter_nw, 1_000_000_000).min(MOST_W), nanoseconds);
-            around.max_nw = around.max_nw.max(around.meter_nw);
-        }
-        self.spread.record_n(whole(self.now.it_nw, 1_000_000_000).min(MOST_W), nanoseconds);
-        self.max_nw = self.max_nw.max(self.now.it_nw);
     }
 
     /// Change a replica's watts from now on.
     #[inline]
     pub fn change(&mut self, now_fs: i128, from: &Reading, to: &Reading) {
         self.step_to(now_fs);
-        self.now.it_nw += i128::from(to.it_nw - from.it_nw);
-        self.now.gpu_active_nw += i128::from(to.gpu_active_nw - from.gpu_active_nw);
-        self.now.gpu_idle_nw += i128::from(to.gpu_idle_nw - from.gpu_idle_nw);
+        self.it.watts_nw += i128::from(to.it_nw - from.it_nw);
+        let change = |tally: &mut Tally, change_nw: i64| {
+            tally.set(now_fs, tally.watts_nw + i128::from(change_nw));
+        };
+        change(&mut self.gpu_active, to.gpu_active_nw - from.gpu_active_nw);
+        change(&mut self.gpu_idle, to.gpu_idle_nw - from.gpu_idle_nw);
     }
 
     /// Change the budget from now on.
     pub fn set_budget(&mut self, now_fs: i128, budget_nw: Option<i128>) {
         self.step_to(now_fs);
+        self.budget.set(now_fs, budget_nw.unwrap_or(0));
         self.budget_nw = budget_nw;
     }
 
@@ -201,8 +199,15 @@ impl Meter {
     }
 
     /// Energies up to the last [`Meter::advance`].
-    pub fn integrals(&self) -> &Integrals {
-        &self.sums
+    pub fn integrals(&self) -> Integrals {
+        Integrals {
+            it: self.it.energy,
+            gpu_active: self.gpu_active.energy,
+            gpu_idle: self.gpu_idle.energy,
+            overshoot: self.overshoot,
+            overshoot_fs: self.overshoot_fs,
+            budget: self.budget.energy,
+        }
     }
 
     /// IT watts that time is spent below for this share of the window.
@@ -217,7 +222,7 @@ impl Meter {
 
     /// IT watts now [nW].
     pub fn it_nw(&self) -> i128 {
-        self.now.it_nw
+        self.it.watts_nw
     }
 }
 

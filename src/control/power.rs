@@ -75,11 +75,10 @@ enum Mode {
 #[derive(Debug, Clone)]
 struct Replica {
     site: u16,
+    pool: u16,
     mode: Mode,
-    clock: Clock,
-    idle: Draw,
-    /// Clock of the iterations it runs; none while idle or waiting.
-    working_at: Option<Clock>,
+    /// Share of the full clock at which it works; 0 while idle or waiting.
+    working_at: u64,
     /// Reading of what it draws now.
     reading: Reading,
 }
@@ -131,6 +130,8 @@ pub struct PowerControl {
 /// What control needs to know of a pool.
 struct PoolLaws {
     power: PowerLaw,
+    /// Draw of a replica without work.
+    idle: Draw,
     clocks: Vec<Clock>,
     thermal: Option<GpuThermal>,
 }
@@ -144,10 +145,9 @@ impl PowerControl {
                 let idle = pool.power.idle();
                 Replica {
                     site: pool.site as u16,
+                    pool: fleet.pool_of[r],
                     mode: Mode::Idle,
-                    clock: Clock::FULL,
-                    idle,
-                    working_at: None,
+                    working_at: 0,
                     reading: idle_reading(&idle),
                 }
             })
@@ -160,7 +160,12 @@ impl PowerControl {
         let pools = fleet
             .pools
             .iter()
-            .map(|pool| PoolLaws { power: pool.power, clocks: pool.clocks.clone(), thermal: pool.thermal })
+            .map(|pool| PoolLaws {
+                power: pool.power,
+                idle: pool.power.idle(),
+                clocks: pool.clocks.clone(),
+                thermal: pool.thermal,
+            })
             .collect();
         let mut control = Self { replicas, domains, effects: Vec::new(), moved: Vec::new(), waits: 0, pools };
         for site in 0..fleet.sites.len() {
@@ -170,17 +175,24 @@ impl PowerControl {
     }
 
     /// A replica asks to run iterations that draw `draw`, at most at `local` (a limit of its own GPUs).
-    pub fn request(&mut self, now_fs: i128, replica: usize, draw: Draw, local: Clock) -> Grant {
+    #[inline]
+    pub fn request(&mut self, now_fs: i128, replica: usize, draw: &Draw, local: &Clock) -> Grant {
+        let domain = &self.domains[usize::from(self.replicas[replica].site)];
+        if domain.budget_nw.is_none() {
+            let hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
+            return self.run(now_fs, replica, draw, local, hold);
+        }
+        self.request_within(now_fs, replica, *draw, *local)
+    }
+
+    /// [`Self::request`] at a site with a budget.
+    fn request_within(&mut self, now_fs: i128, replica: usize, draw: Draw, mut local: Clock) -> Grant {
         let site = usize::from(self.replicas[replica].site);
         let domain = &mut self.domains[site];
         let number = replica - domain.first;
-        let pool = domain.members[number].pool;
+        let pool = self.replicas[replica].pool;
         let before = self.replicas[replica].reading;
-        let mut local = local;
         let mut local_hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
-        let Some(budget) = domain.budget_nw else {
-            return self.run(now_fs, replica, draw, local, local_hold);
-        };
         if let Some(cool) = self.pools[usize::from(pool)].within_temperature(domain, pool, &draw)
             && cool.share < local.share
         {
@@ -199,7 +211,7 @@ impl PowerControl {
             self.solve(now_fs, site, Some(replica));
         }
         let domain = &mut self.domains[site];
-        let budget = domain.budget_nw.unwrap_or(budget);
+        let budget = domain.budget_nw.unwrap_or(i128::MAX);
         if domain.planned_nw > budget && !domain.policy.lowest_reached() {
             self.lower(now_fs, site, Some(replica));
         }
@@ -213,14 +225,14 @@ impl PowerControl {
             (ceiling, Hold::Free)
         };
         if domain.fits(pool, i128::from(draw.it_nw(&wanted) - before.it_nw), budget) {
-            let grant = self.run(now_fs, replica, draw, wanted, hold);
+            let grant = self.run(now_fs, replica, &draw, &wanted, hold);
             self.wake(site);
             return grant;
         }
         let room = domain.room_nw(pool, budget) + i128::from(before.it_nw);
         if let Some(clock) = domain.policy.best_below(pool, &draw, &wanted, room) {
             // Others are still on their way down: ask again at the next boundary, until the ceiling fits.
-            let grant = self.run(now_fs, replica, draw, clock, Hold::Site);
+            let grant = self.run(now_fs, replica, &draw, &clock, Hold::Site);
             self.effects.push(Effect::Recheck(replica));
             return grant;
         }
@@ -229,7 +241,7 @@ impl PowerControl {
         if domain.planned_nw > budget {
             // Even the lowest clocks do not fit everyone: plan without this one until it is granted.
             domain.members[number].working = false;
-            domain.plan(number, self.replicas[replica].idle.fixed_nw);
+            domain.plan(number, self.pools[usize::from(pool)].idle.fixed_nw);
         }
         // A refused retry keeps its place at the head of the line.
         if self.replicas[replica].mode == Mode::Retrying {
@@ -238,8 +250,8 @@ impl PowerControl {
             domain.waiters.push_back(replica);
         }
         self.replicas[replica].mode = Mode::Waiting;
-        let idle = idle_reading(&self.replicas[replica].idle);
-        self.set_reading(now_fs, replica, idle, None);
+        let idle = idle_reading(&self.pools[usize::from(pool)].idle);
+        self.set_reading(now_fs, replica, idle, 0);
         self.wake_others(site, replica);
         Grant::Wait
     }
@@ -247,9 +259,9 @@ impl PowerControl {
     /// A replica has no work left.
     pub fn idle(&mut self, now_fs: i128, replica: usize) {
         let site = usize::from(self.replicas[replica].site);
-        let idle = self.replicas[replica].idle;
+        let idle = self.pools[usize::from(self.replicas[replica].pool)].idle;
         self.replicas[replica].mode = Mode::Idle;
-        self.set_reading(now_fs, replica, idle_reading(&idle), None);
+        self.set_reading(now_fs, replica, idle_reading(&idle), 0);
         let number = replica - self.domains[site].first;
         self.set_uncapped(now_fs, site, number, idle.fixed_nw);
         let domain = &mut self.domains[site];
@@ -351,13 +363,9 @@ impl PowerControl {
     }
 
     /// Whether there are effects to take.
+    #[inline]
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
-    }
-
-    /// Clock a replica was last granted.
-    pub fn clock(&self, replica: usize) -> Clock {
-        self.replicas[replica].clock
     }
 
     /// The meter of a site.
@@ -392,38 +400,33 @@ impl PowerControl {
         (domain.clock_integral, domain.working_integral)
     }
 
-    fn run(&mut self, now_fs: i128, replica: usize, draw: Draw, clock: Clock, hold: Hold) -> Grant {
-        let (it_nw, gpu_nw) = (draw.it_nw(&clock), draw.gpu_nw(&clock));
+    #[inline]
+    fn run(&mut self, now_fs: i128, replica: usize, draw: &Draw, clock: &Clock, hold: Hold) -> Grant {
+        let (it_nw, gpu_nw) = (draw.it_nw(clock), draw.gpu_nw(clock));
         let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
         self.replicas[replica].mode = Mode::Running;
-        self.set_reading(now_fs, replica, reading, Some(clock));
-        self.replicas[replica].clock = clock;
-        Grant::Run { clock, it_nw, gpu_nw, hold }
+        self.set_reading(now_fs, replica, reading, clock.share);
+        Grant::Run { clock: *clock, it_nw, gpu_nw, hold }
     }
 
-    fn set_reading(&mut self, now_fs: i128, replica: usize, reading: Reading, clock: Option<Clock>) {
+    /// A replica draws something else; `working_at` is the share of the full clock, 0 for none.
+    #[inline]
+    fn set_reading(&mut self, now_fs: i128, replica: usize, reading: Reading, working_at: u64) {
         let state = &mut self.replicas[replica];
         let before = std::mem::replace(&mut state.reading, reading);
         let domain = &mut self.domains[usize::from(state.site)];
-        let was = state.working_at;
-        state.working_at = clock;
-        if was.map(|c| c.share) != clock.map(|c| c.share) {
+        let was = std::mem::replace(&mut state.working_at, working_at);
+        if was != working_at {
             domain.advance_clocks(now_fs);
-            if let Some(c) = was {
-                domain.working -= 1;
-                domain.clock_sum -= c.share as i64;
-            }
-            if let Some(c) = clock {
-                domain.working += 1;
-                domain.clock_sum += c.share as i64;
-            }
+            domain.working += i64::from(working_at > 0) - i64::from(was > 0);
+            domain.clock_sum += working_at as i64 - was as i64;
         }
         if before != reading {
             let change_nw = i128::from(reading.it_nw - before.it_nw);
             domain.drawn_nw += change_nw;
             domain.meter.change(now_fs, &before, &reading);
-            let pool = usize::from(domain.members[replica - domain.first].pool) - domain.first_pool;
             if let Some(building) = &mut domain.building {
+                let pool = usize::from(state.pool) - domain.first_pool;
                 let change = building.draw(now_fs, pool, change_nw);
                 if change == ZoneChange::default() {
                     domain.meter_path(now_fs, pool);
@@ -601,9 +604,9 @@ impl Domain {
             .zip(replicas)
             .map(|(r, state)| Member {
                 pool: fleet.pool_of[r],
-                draw: state.idle,
+                draw: fleet.pool(r).power.idle(),
                 local: Clock::FULL,
-                planned_nw: state.idle.fixed_nw,
+                planned_nw: state.reading.it_nw,
                 working: false,
             })
             .collect();

@@ -82,143 +82,92 @@ impl Key {
     }
 }
 
-/// Children of a place in the heap: fewer levels, and the four keys compared share a cache line.
-const ARITY: usize = 4;
-
-/// A heap of sources, each with at most one pending event whose key can be moved.
+/// A tournament of sources, each with at most one pending event whose key can be moved: a changed key is played
+/// against one other on each of log2(sources) levels.
 ///
-/// The place of the event taken last stays open until the next call: as a rule its source sets its next event
-/// at once, which then sinks from there, in one pass where taking and setting would need two.
+/// The event taken last leaves its path unplayed until the next call: as a rule its source sets its next event at
+/// once, which then costs one pass where taking and setting would need two.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    /// Keys with the sources they belong to, as a heap.
+    /// By source; [`Key::NEVER`] where nothing is pending.
     keys: Vec<Key>,
-    sources: Vec<u32>,
-    places: Vec<u32>,
-    /// Whether the root is open: its event was taken.
-    open: bool,
+    /// Winners: node 1 is the root, leaf of source s is node `leaves + s`.
+    winners: Vec<u32>,
+    leaves: usize,
+    /// The source whose event was taken last, while its path is unplayed.
+    taken: Option<u32>,
 }
-
-/// Place of a source that is not in the heap.
-const ABSENT: u32 = u32::MAX;
 
 impl Queue {
     /// A queue for sources 0..count, none pending.
     pub fn new(count: usize) -> Self {
-        Self {
-            keys: Vec::with_capacity(count),
-            sources: Vec::with_capacity(count),
-            places: vec![ABSENT; count],
-            open: false,
+        let leaves = count.next_power_of_two().max(2);
+        let mut winners: Vec<u32> = vec![0; 2 * leaves];
+        for node in (1..2 * leaves).rev() {
+            winners[node] = if node >= leaves { (node - leaves) as u32 } else { winners[2 * node] };
         }
+        Self { keys: vec![Key::NEVER; leaves], winners, leaves, taken: None }
     }
 
     /// Key of the earliest event, or [`Key::NEVER`].
     #[inline]
     pub fn peek(&self) -> Key {
-        if self.open {
-            return self.keys.iter().skip(1).take(ARITY).copied().min().unwrap_or(Key::NEVER);
+        let Some(taken) = self.taken else { return self.keys[self.winners[1] as usize] };
+        let mut least = Key::NEVER;
+        let mut node = self.leaves + taken as usize;
+        while node > 1 {
+            least = least.min(self.keys[self.winners[node ^ 1] as usize]);
+            node /= 2;
         }
-        self.keys.first().copied().unwrap_or(Key::NEVER)
+        least
     }
 
     /// Whether a source has a pending event.
     pub fn is_pending(&self, source: usize) -> bool {
-        self.places[source] != ABSENT
+        self.keys[source] != Key::NEVER
     }
 
     /// Set or move a source's event.
     #[inline]
     pub fn set(&mut self, source: usize, key: Key) {
-        let place = self.places[source];
-        if place == ABSENT {
-            if self.open {
-                self.open = false;
-                self.sink(0, source as u32, key);
-            } else {
-                self.keys.push(key);
-                self.sources.push(source as u32);
-                self.rise(self.keys.len() - 1, source as u32, key);
-            }
-            return;
+        if let Some(taken) = self.taken.take()
+            && taken as usize != source
+        {
+            self.play(taken as usize);
         }
-        if self.open {
-            // Another source moves: its place is below the open root.
-            self.close();
-        }
-        let place = self.places[source] as usize;
-        if key < self.keys[place] {
-            self.rise(place, source as u32, key);
-        } else {
-            self.sink(place, source as u32, key);
-        }
+        self.keys[source] = key;
+        self.play(source);
     }
 
     /// Take the earliest event: its source and key.
     #[inline]
     pub fn pop(&mut self) -> Option<(usize, Key)> {
-        if self.open {
-            self.close();
+        if let Some(taken) = self.taken.take() {
+            self.play(taken as usize);
         }
-        let key = *self.keys.first()?;
-        let source = self.sources[0] as usize;
-        self.places[source] = ABSENT;
-        self.open = true;
-        Some((source, key))
+        let source = self.winners[1];
+        let key = std::mem::replace(&mut self.keys[source as usize], Key::NEVER);
+        if key == Key::NEVER {
+            return None;
+        }
+        self.taken = Some(source);
+        Some((source as usize, key))
     }
 
-    /// Fill the open root with the last key.
-    fn close(&mut self) {
-        self.open = false;
-        if let (Some(key), Some(source)) = (self.keys.pop(), self.sources.pop())
-            && !self.keys.is_empty()
-        {
-            self.sink(0, source, key);
-        }
-    }
-
+    /// Play a source's key up to the root.
     #[inline]
-    fn put(&mut self, place: usize, source: u32, key: Key) {
-        self.keys[place] = key;
-        self.sources[place] = source;
-        self.places[source as usize] = place as u32;
-    }
-
-    fn rise(&mut self, mut place: usize, source: u32, key: Key) {
-        while place > 0 {
-            let above = (place - 1) / ARITY;
-            if self.keys[above] <= key {
-                break;
+    fn play(&mut self, source: usize) {
+        let (mut winner, mut least) = (source as u32, self.keys[source]);
+        let mut node = self.leaves + source;
+        while node > 1 {
+            let other = self.winners[node ^ 1];
+            let key = self.keys[other as usize];
+            if key < least {
+                (winner, least) = (other, key);
             }
-            self.put(place, self.sources[above], self.keys[above]);
-            place = above;
+            node /= 2;
+            self.winners[node] = winner;
         }
-        self.put(place, source, key);
-    }
-
-    fn sink(&mut self, mut place: usize, source: u32, key: Key) {
-        loop {
-            let first = ARITY * place + 1;
-            let (child, least) = match self.keys.get(first..first + ARITY) {
-                Some(&[a, b, c, d]) => {
-                    let ab = if b < a { (first + 1, b) } else { (first, a) };
-                    let cd = if d < c { (first + 3, d) } else { (first + 2, c) };
-                    if cd.1 < ab.1 { cd } else { ab }
-                }
-                _ => {
-                    let rest = self.keys.get(first..).unwrap_or_default();
-                    let least = rest.iter().copied().enumerate().min_by_key(|&(_, other)| other);
-                    let Some((child, least)) = least else { break };
-                    (first + child, least)
-                }
-            };
-            if key <= least {
-                break;
-            }
-            self.put(place, self.sources[child], least);
-            place = child;
-        }
-        self.put(place, source, key);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::physics::series::Series;
 use crate::physics::step::{Draw, PowerState};
 use crate::serving::batch::{Batch, Notes, Plan};
 use crate::serving::binding::{Cause, cause};
+use crate::serving::draws::Draws;
 use crate::serving::slots::{Slots, Stage};
 use crate::workload::Request;
 
@@ -79,6 +80,8 @@ struct Watch {
 pub(super) struct Replicas {
     replicas: Vec<Replica>,
     slots: Slots,
+    /// By pool.
+    draws: Vec<Draws>,
     notes: Notes,
     done: Vec<u32>,
     priorities: Vec<usize>,
@@ -124,6 +127,7 @@ impl Replicas {
         Self {
             replicas,
             slots: Slots::default(),
+            draws: vec![Draws::default(); setup.fleet.pools.len()],
             notes: Notes::default(),
             done: Vec::new(),
             priorities: setup.classes.iter().map(|class| class.priority).collect(),
@@ -245,7 +249,7 @@ impl Replicas {
             ledger.departed(
                 now_fs,
                 &Departure {
-                    request: slot.request,
+                    request: &slot.request,
                     first_token_fs: Some(slot.first_token_fs),
                     replica: Some(number as u32),
                     outcome: RequestOutcome::Completed,
@@ -307,7 +311,7 @@ impl Replicas {
         let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs);
         if replica.asked != Some(state) || recheck {
             if replica.asked != Some(state) {
-                replica.draw = pool.power.at_state(&pool.step, &state);
+                replica.draw = self.draws[usize::from(replica.pool)].of(pool, &state);
                 replica.local = pool.local_clock(&replica.draw);
                 replica.asked = Some(state);
                 replica.cause = None;
@@ -321,10 +325,11 @@ impl Replicas {
     }
 
     /// Ask control for a clock; run, or wait for watts.
+    #[inline]
     pub(super) fn ask(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
         let replica = &mut self.replicas[number];
         replica.recheck_fs = None;
-        match setup.power.request(now_fs, number, replica.draw, replica.local) {
+        match setup.power.request(now_fs, number, &replica.draw, &replica.local) {
             Grant::Run { clock, it_nw, gpu_nw, hold } => {
                 self.post_rest(now_fs, number, setup);
                 let replica = &mut self.replicas[number];
@@ -351,6 +356,7 @@ impl Replicas {
     }
 
     /// Run the plan at the clock in force.
+    #[inline]
     fn go(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
         let replica = &mut self.replicas[number];
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
@@ -391,6 +397,7 @@ impl Replicas {
     }
 
     /// Post the stretch without iterations that ends now, if any, and begin the next.
+    #[inline]
     fn post_rest(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
         let replica = &mut self.replicas[number];
         if !replica.ran && now_fs > replica.rest_since_fs {
@@ -454,7 +461,7 @@ impl Replicas {
         setup.ledger.departed(
             now_fs,
             &Departure {
-                request: slot.request,
+                request: &slot.request,
                 first_token_fs: None,
                 replica: Some(slot.replica),
                 outcome: RequestOutcome::ShedPatience,
@@ -483,11 +490,15 @@ impl Replicas {
         Some(slot.request)
     }
 
+    #[inline]
     fn set_full(&mut self, now_fs: i128, number: usize, full: bool, setup: &mut Setup) {
-        let replica = &mut self.replicas[number];
-        if replica.full == full {
-            return;
+        if self.replicas[number].full != full {
+            self.change_full(now_fs, number, full, setup);
         }
+    }
+
+    fn change_full(&mut self, now_fs: i128, number: usize, full: bool, setup: &mut Setup) {
+        let replica = &mut self.replicas[number];
         replica.full = full;
         let pool = usize::from(replica.pool);
         let all = setup.fleet.pools[pool].replicas.len();
@@ -578,7 +589,7 @@ impl Replicas {
                 _ => slot.emitted,
             };
             let departure = Departure {
-                request: slot.request,
+                request: &slot.request,
                 first_token_fs: (slot.first_token_fs >= 0).then_some(slot.first_token_fs),
                 replica: Some(slot.replica),
                 outcome: RequestOutcome::InFlight,

@@ -163,6 +163,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The next arrival if it comes before the next queued event.
+    #[inline]
     fn next_arrival(&mut self, queued: Key) -> Result<Option<Request>, SimError> {
         if let Some(first) = self.replaced.front()
             && Key::new(first.arrival_fs, Rank::Arrival, 0) < queued
@@ -194,7 +195,7 @@ impl<'a> Engine<'a> {
         if let Some(outcome) = refused {
             // Not replaced in a closed loop: the next one could be refused at this same instant, for ever.
             let departure =
-                Departure { request, first_token_fs: None, replica: Some(replica as u32), outcome };
+                Departure { request: &request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
             return;
         }
@@ -274,7 +275,14 @@ impl<'a> Engine<'a> {
         self.queue.set(self.sources.tick, Key::new(self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
     }
 
+    #[inline]
     fn apply_effects(&mut self, now_fs: i128) {
+        if self.setup.power.has_effects() {
+            self.apply_pending_effects(now_fs);
+        }
+    }
+
+    fn apply_pending_effects(&mut self, now_fs: i128) {
         while self.setup.power.has_effects() {
             self.effects.clear();
             self.setup.power.take_effects(&mut self.effects);

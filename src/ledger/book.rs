@@ -60,9 +60,9 @@ pub struct Run {
 
 /// A request that leaves, or is left at the end.
 #[derive(Debug, Clone, Copy)]
-pub struct Departure {
+pub struct Departure<'a> {
     /// The request.
-    pub request: Request,
+    pub request: &'a Request,
     /// Instant of its first token [fs].
     pub first_token_fs: Option<i128>,
     /// Its replica, if it was routed.
@@ -182,6 +182,8 @@ pub struct Ledger {
     backlog_tok: u64,
     /// Output tokens waiting when the window opens, and offered from then on.
     pub(super) window_demand_tok: u64,
+    /// Start and end of the interval under way.
+    mark_start_fs: i128,
     next_mark_fs: i128,
     next_cell_fs: i128,
     pub(super) site_at_window: Vec<crate::control::Integrals>,
@@ -245,6 +247,7 @@ impl Ledger {
             sojourn_fs: 0,
             backlog_tok: 0,
             window_demand_tok: 0,
+            mark_start_fs: 0,
             next_mark_fs: fs_from_s(interval_s).max(1),
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
@@ -310,7 +313,7 @@ impl Ledger {
 
     /// A request leaves at `now_fs`.
     pub fn departed(&mut self, now_fs: i128, departure: &Departure) {
-        let request = &departure.request;
+        let request = departure.request;
         self.count_system(now_fs, -1);
         self.sojourn_fs += now_fs - request.arrival_fs;
         let in_window = now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0);
@@ -368,13 +371,12 @@ impl Ledger {
     pub fn post(&mut self, run: &Run) {
         let duration = run.until_fs - run.start_fs;
         let account = &mut self.pools[run.pool];
-        account.it += Energy::of(i128::from(run.it_nw), duration);
-        let gpu = Energy::of(i128::from(run.gpu_nw), duration);
+        account.it.add(i128::from(run.it_nw), duration);
         if !run.working {
-            account.gpu_idle += gpu;
+            account.gpu_idle.add(i128::from(run.gpu_nw), duration);
             return;
         }
-        account.gpu_active += gpu;
+        account.gpu_active.add(i128::from(run.gpu_nw), duration);
         let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
         account.busy_fs += in_window;
         account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
@@ -422,7 +424,8 @@ impl Ledger {
         self.pools[run.pool].window_tokens += window;
         let last = self.index_at(run.until_fs);
         let mut before = 0;
-        if run.start_fs < last as i128 * self.interval_fs {
+        // As a rule both ends lie in the interval under way.
+        if run.start_fs < self.mark_start_fs || run.until_fs >= self.next_mark_fs {
             for index in self.index_at(run.start_fs)..last {
                 let edge = (index as i128 + 1) * self.interval_fs;
                 let upto = tokens_after(run, edge);
@@ -447,11 +450,11 @@ impl Ledger {
         self.site_at_window = (0..sites)
             .map(|site| {
                 power.meter(site).open_window(now_fs);
-                *power.meter(site).integrals()
+                power.meter(site).integrals()
             })
             .collect();
         self.around_at_window =
-            (0..sites).map(|site| power.meter(site).around().map(<[Energy]>::to_vec)).collect();
+            (0..sites).map(|site| power.meter(site).around()).collect();
     }
 
     /// Next instant at which [`Self::tick`] is due [fs].
@@ -467,6 +470,7 @@ impl Ledger {
         }
         if now_fs >= self.next_mark_fs {
             self.mark(now_fs, power, fleet, gauges);
+            self.mark_start_fs = self.next_mark_fs;
             self.next_mark_fs += self.interval_fs;
         }
     }
@@ -576,7 +580,7 @@ impl Ledger {
 
     fn log(&mut self, departure: &Departure, finish_fs: Option<i128>) {
         if self.keep {
-            let request = &departure.request;
+            let request = departure.request;
             self.rows.push(RequestRow {
                 index: request.index,
                 class: request.class,
@@ -605,20 +609,26 @@ impl Ledger {
     }
 
     /// Number of the interval an instant lies in; most lie in the one that ends next.
+    #[inline]
     fn index_at(&self, at_fs: i128) -> usize {
-        let start_fs = self.next_mark_fs - self.interval_fs;
-        if at_fs >= start_fs && at_fs < self.next_mark_fs {
+        if at_fs >= self.mark_start_fs && at_fs < self.next_mark_fs {
             self.marks.len()
         } else {
             (at_fs / self.interval_fs) as usize
         }
     }
 
+    #[inline]
     fn interval_mut(&mut self, index: usize) -> &mut Interval {
         if index >= self.intervals.len() {
-            self.intervals.resize(index + 1, Interval::default());
+            self.grow_intervals(index);
         }
         &mut self.intervals[index]
+    }
+
+    #[cold]
+    fn grow_intervals(&mut self, index: usize) {
+        self.intervals.resize(index + 1, Interval::default());
     }
 }
 

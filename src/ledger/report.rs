@@ -207,7 +207,7 @@ impl Ledger {
         let capped = !fleet.sites[s].cap.is_empty();
         let names = fleet.sites[s].facility.as_ref().map(part_names);
         let meter = power.meter(s);
-        let (sums, opened) = (*meter.integrals(), self.site_at_window[s]);
+        let (sums, opened) = (meter.integrals(), self.site_at_window[s]);
         let since = |now: &energy::Energy, then: &energy::Energy| now.minus(then).as_j();
         let opened_parts = self.around_at_window.get(s).cloned().flatten();
         let parts = |since_window: bool| -> Option<Vec<(String, f64)>> {

@@ -22,10 +22,9 @@ impl Energy {
     /// `watts_nw` [nW] over `duration_fs` [fs].
     #[inline]
     pub fn of(watts_nw: i128, duration_fs: i128) -> Self {
-        if duration_fs <= CHUNK_FS {
-            return Self { joules: 0, rest_nw_fs: watts_nw * duration_fs };
-        }
-        Self::of_long(watts_nw, duration_fs)
+        let mut energy = Self::default();
+        energy.add(watts_nw, duration_fs);
+        energy
     }
 
     #[cold]
@@ -34,6 +33,19 @@ impl Energy {
         let micro_joules = watts_nw * (duration_fs / CHUNK_FS);
         let rest = watts_nw * (duration_fs % CHUNK_FS) + (micro_joules % 1_000_000) * (PER_JOULE / 1_000_000);
         Self { joules: micro_joules / 1_000_000, rest_nw_fs: rest }
+    }
+
+    /// Add `watts_nw` [nW] over `duration_fs` [fs].
+    #[inline]
+    pub fn add(&mut self, watts_nw: i128, duration_fs: i128) {
+        if duration_fs > CHUNK_FS {
+            *self += Self::of_long(watts_nw, duration_fs);
+            return;
+        }
+        self.rest_nw_fs += watts_nw * duration_fs;
+        if self.rest_nw_fs > CARRY_AT {
+            self.carry();
+        }
     }
 
     /// Whole joules, and the remainder [nW·fs], 0 ≤ remainder < 1 J: equal energies give equal parts.

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod binding;
+pub mod draws;
 pub mod loads;
 pub mod router;
 pub mod slots;

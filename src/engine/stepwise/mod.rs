@@ -184,7 +184,7 @@ impl<'a> Stepwise<'a> {
         };
         if let Some(outcome) = outcome {
             let departure =
-                Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
+                Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
             return;
         }
@@ -235,7 +235,7 @@ impl<'a> Stepwise<'a> {
             self.setup.loads.remove(number);
             let outcome = RequestOutcome::ShedPatience;
             let departure =
-                Departure { request, first_token_fs: None, replica: Some(number as u32), outcome };
+                Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
             let replica = &mut self.replicas[number];
             if replica.batch.waiting.is_empty() {

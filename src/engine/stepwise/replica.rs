@@ -114,7 +114,7 @@ impl Stepwise<'_> {
                 self.replicas[number].late = now_fs - first_fs > limit_fs * gaps;
             }
             let departure = Departure {
-                request: sequence.request,
+                request: &sequence.request,
                 first_token_fs: sequence.first_token_fs,
                 replica: Some(number as u32),
                 outcome: RequestOutcome::Completed,
@@ -169,7 +169,7 @@ impl Stepwise<'_> {
         let state = self.replicas[number].shape.power_state();
         let draw: Draw = pool.power.at_state(&pool.step, &state);
         let local = pool.local_clock(&draw);
-        let grant = self.setup.power.request(now_fs, number, draw, local);
+        let grant = self.setup.power.request(now_fs, number, &draw, &local);
         self.replicas[number].asked = Some(state);
         self.replicas[number].recheck_fs = None;
         match grant {
@@ -322,7 +322,7 @@ impl Stepwise<'_> {
         let batch = &self.replicas[number].batch;
         for sequence in batch.waiting.iter().chain(&batch.running) {
             let departure = Departure {
-                request: sequence.request,
+                request: &sequence.request,
                 first_token_fs: sequence.first_token_fs,
                 replica: Some(number as u32),
                 outcome: RequestOutcome::InFlight,

@@ -75,10 +75,8 @@ impl Building {
             .map(|(zone, spec)| Mechanical { device: spec.feed, zone })
             .collect();
         let count = pools.len();
-        let pools: Vec<(usize, Option<usize>)> = fleet.pools[pools]
-            .iter()
-            .map(|pool| (pool.feed.unwrap_or(facility.root), pool.zone))
-            .collect();
+        let pools: Vec<(usize, Option<usize>)> =
+            fleet.pools[pools].iter().map(|pool| (pool.feed.unwrap_or(facility.root), pool.zone)).collect();
         let mut building = Self {
             tree,
             mechanical,
@@ -241,7 +239,8 @@ impl Building {
         building.set_cap_nw(cap_nw);
         let shares = self.it_shares(shares);
         let limits: Vec<f64> = self.zones.iter().map(Zone::sustainable_w).collect();
-        let by_power = building.largest(&shares, &self.unlimited_w).map_or(0.0, |(it_w, _)| it_w.min(asked_w));
+        let by_power =
+            building.largest(&shares, &self.unlimited_w).map_or(0.0, |(it_w, _)| it_w.min(asked_w));
         // Without cap and ratings: the heat alone, at the losses that go with it.
         let mut by_cooling = asked_w;
         for _ in 0..4 {
@@ -256,12 +255,7 @@ impl Building {
 
     fn heat_at(&self, shares: &[ItShare], it_w: f64) -> Option<Vec<f64>> {
         let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
-        let plan = Plan {
-            shares,
-            mechanical: &self.mechanical,
-            cooling_w: &cooling_w,
-            heat_limits_w: &[],
-        };
+        let plan = Plan { shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w: &[] };
         self.tree.balance(it_w, &plan).map(|balance| balance.heat_w)
     }
 
@@ -279,8 +273,7 @@ impl Building {
 
     fn largest(&self, shares: &[ItShare], heat_limits_w: &[f64]) -> Option<(f64, Limit)> {
         let cooling_w = |zone: usize, heat_w: f64| self.plant_w(zone, heat_w);
-        let plan =
-            Plan { shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
+        let plan = Plan { shares, mechanical: &self.mechanical, cooling_w: &cooling_w, heat_limits_w };
         self.tree.largest_it(f64::MAX, &plan).map(|largest| (largest.balance.it_w, largest.limit))
     }
 

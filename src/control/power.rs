@@ -12,9 +12,9 @@ use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, GpuThermal, Site};
 use crate::physics::clock::Clock;
-use crate::physics::{fs_from_s, real};
 use crate::physics::step::{Draw, PowerLaw};
 use crate::physics::zone::ZoneChange;
+use crate::physics::{fs_from_s, real};
 
 /// The answer to a request for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,6 +71,12 @@ impl Key {
         (self.0 >> (RANK_BITS + NUMBER_BITS)) as i128
     }
 
+    /// Its instant without the lowest bits; keys with different ones are in the order of these.
+    #[inline]
+    fn coarse(self) -> u64 {
+        (self.0 >> (RANK_BITS + NUMBER_BITS + COARSE_BITS)).min(u128::from(u64::MAX)) as u64
+    }
+
     /// Rank.
     pub fn rank(self) -> Rank {
         Rank::ALL[((self.0 >> NUMBER_BITS) & ((1 << RANK_BITS) - 1)) as usize]
@@ -82,44 +88,59 @@ impl Key {
     }
 }
 
+/// Bits of an instant that coarse keys leave out: 4 ps remain told apart, and 64 bits reach 2.3 years.
+const COARSE_BITS: u32 = 12;
+
 /// A tournament of sources, each with at most one pending event whose key can be moved: a changed key is played
 /// against one other on each of log2(sources) levels.
 ///
 /// The event taken last leaves its path unplayed until the next call: as a rule its source sets its next event at
-/// once, which then costs one pass where taking and setting would need two.
+/// once, which then costs one pass where taking and setting would need two. Players are compared by coarse instants
+/// of 64 bits, and by their whole keys where those are equal.
 #[derive(Debug, Clone)]
 pub struct Queue {
     /// By source; [`Key::NEVER`] where nothing is pending.
     keys: Vec<Key>,
     /// Winners: node 1 is the root, leaf of source s is node `leaves + s`.
-    winners: Vec<u32>,
+    nodes: Vec<Player>,
     leaves: usize,
     /// The source whose event was taken last, while its path is unplayed.
     taken: Option<u32>,
+}
+
+/// A source and the coarse instant of its event.
+#[derive(Debug, Clone, Copy)]
+struct Player {
+    instant: u64,
+    source: u32,
 }
 
 impl Queue {
     /// A queue for sources 0..count, none pending.
     pub fn new(count: usize) -> Self {
         let leaves = count.next_power_of_two().max(2);
-        let mut winners: Vec<u32> = vec![0; 2 * leaves];
+        let mut nodes = vec![Player { instant: u64::MAX, source: 0 }; 2 * leaves];
         for node in (1..2 * leaves).rev() {
-            winners[node] = if node >= leaves { (node - leaves) as u32 } else { winners[2 * node] };
+            nodes[node].source = if node >= leaves { (node - leaves) as u32 } else { nodes[2 * node].source };
         }
-        Self { keys: vec![Key::NEVER; leaves], winners, leaves, taken: None }
+        Self { keys: vec![Key::NEVER; leaves], nodes, leaves, taken: None }
     }
 
     /// Key of the earliest event, or [`Key::NEVER`].
     #[inline]
     pub fn peek(&self) -> Key {
-        let Some(taken) = self.taken else { return self.keys[self.winners[1] as usize] };
-        let mut least = Key::NEVER;
+        let Some(taken) = self.taken else { return self.keys[self.nodes[1].source as usize] };
         let mut node = self.leaves + taken as usize;
+        let mut least = self.nodes[node ^ 1];
+        node /= 2;
         while node > 1 {
-            least = least.min(self.keys[self.winners[node ^ 1] as usize]);
+            let other = self.nodes[node ^ 1];
+            if self.beats(other, least) {
+                least = other;
+            }
             node /= 2;
         }
-        least
+        self.keys[least.source as usize]
     }
 
     /// Whether a source has a pending event.
@@ -133,19 +154,19 @@ impl Queue {
         if let Some(taken) = self.taken.take()
             && taken as usize != source
         {
-            self.play(taken as usize);
+            self.play(taken as usize, u64::MAX);
         }
         self.keys[source] = key;
-        self.play(source);
+        self.play(source, key.coarse());
     }
 
     /// Take the earliest event: its source and key.
     #[inline]
     pub fn pop(&mut self) -> Option<(usize, Key)> {
         if let Some(taken) = self.taken.take() {
-            self.play(taken as usize);
+            self.play(taken as usize, u64::MAX);
         }
-        let source = self.winners[1];
+        let source = self.nodes[1].source;
         let key = std::mem::replace(&mut self.keys[source as usize], Key::NEVER);
         if key == Key::NEVER {
             return None;
@@ -156,18 +177,28 @@ impl Queue {
 
     /// Play a source's key up to the root.
     #[inline]
-    fn play(&mut self, source: usize) {
-        let (mut winner, mut least) = (source as u32, self.keys[source]);
+    fn play(&mut self, source: usize, instant: u64) {
+        let mut winner = Player { instant, source: source as u32 };
         let mut node = self.leaves + source;
+        self.nodes[node] = winner;
         while node > 1 {
-            let other = self.winners[node ^ 1];
-            let key = self.keys[other as usize];
-            if key < least {
-                (winner, least) = (other, key);
+            let other = self.nodes[node ^ 1];
+            if self.beats(other, winner) {
+                winner = other;
             }
             node /= 2;
-            self.winners[node] = winner;
+            self.nodes[node] = winner;
         }
+    }
+
+    #[inline]
+    fn beats(&self, one: Player, other: Player) -> bool {
+        one.instant < other.instant || (one.instant == other.instant && self.beats_by_key(one, other))
+    }
+
+    #[cold]
+    fn beats_by_key(&self, one: Player, other: Player) -> bool {
+        self.keys[one.source as usize] < self.keys[other.source as usize]
     }
 }
 

@@ -234,16 +234,22 @@ impl Replicas {
         let ledger = &mut setup.ledger;
         ledger.post(&run_of(replica, &segment, now_fs, segment.iterations as i64, false));
         self.done.clear();
-        let plan = replica.plan;
-        replica.batch.end(&mut self.slots, pool, &plan, segment.iterations, &mut self.done, |slots, id| {
-            let slot = &mut slots[id];
-            if slot.first_token_fs < 0 {
-                slot.first_token_fs = now_fs;
-                ledger.first_token(now_fs, &slot.request);
-            } else {
-                ledger.resumed(now_fs, slot.last_token_fs);
-            }
-        });
+        replica.batch.end(
+            &mut self.slots,
+            pool,
+            replica.plan.partial_tok,
+            segment.iterations,
+            &mut self.done,
+            |slots, id| {
+                let slot = &mut slots[id];
+                if slot.first_token_fs < 0 {
+                    slot.first_token_fs = now_fs;
+                    ledger.first_token(now_fs, &slot.request);
+                } else {
+                    ledger.resumed(now_fs, slot.last_token_fs);
+                }
+            },
+        );
         for &id in &self.done {
             let slot = &self.slots[id];
             ledger.departed(
@@ -280,7 +286,7 @@ impl Replicas {
         let replica = &mut self.replicas[number];
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let running = replica.batch.running();
-        let plan = replica.batch.start(&mut self.slots, pool, &mut self.notes);
+        let works = replica.batch.start(&mut self.slots, pool, &mut self.notes, &mut replica.plan);
         self.running_total = self.running_total + u64::from(replica.batch.running()) - u64::from(running);
         replica.refused = self.notes.refused;
         for &(id, lost, was_decoding) in &self.notes.preempted {
@@ -300,14 +306,12 @@ impl Replicas {
         if replica.batch.waiting() == 0 {
             replica.backlogged = false;
         }
-        let full =
-            plan.is_some() && (replica.batch.running() == pool.max_seqs || replica.batch.waiting() > 0);
-        let Some(plan) = plan else {
+        if !works {
             self.go_idle(now_fs, number, setup);
             return;
-        };
-        replica.plan = plan;
-        let state = plan.state;
+        }
+        let full = replica.batch.running() == pool.max_seqs || replica.batch.waiting() > 0;
+        let state = replica.plan.state;
         let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs);
         if replica.asked != Some(state) || recheck {
             if replica.asked != Some(state) {
@@ -564,10 +568,8 @@ impl Replicas {
         for (number, replica) in self.replicas.iter().enumerate() {
             match &replica.state {
                 State::Running(segment) => {
-                    let over = segment
-                        .series
-                        .completed(end_fs - segment.start_fs)
-                        .min(segment.iterations as i64);
+                    let over =
+                        segment.series.completed(end_fs - segment.start_fs).min(segment.iterations as i64);
                     let run = run_of(replica, segment, end_fs, over, true);
                     ahead[number] = run.iterations as u64;
                     setup.ledger.post(&run);

@@ -377,14 +377,28 @@ impl Ledger {
             return;
         }
         account.gpu_active.add(i128::from(run.gpu_nw), duration);
-        let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
-        account.busy_fs += in_window;
-        account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
         self.iterations += i128::from(run.iterations);
         self.segments += 1;
         self.output_tokens += run.iterations as u64 * u64::from(run.emitted);
-        self.post_gaps(run);
-        self.post_tokens(run);
+        // As a rule a run lies in the window, and both its ends in the interval under way.
+        let inside = run.start_fs >= self.window_fs.max(self.mark_start_fs)
+            && run.until_fs < self.next_mark_fs
+            && !run.cut;
+        if inside && run.stall_fs == 0 {
+            account.busy_fs += duration;
+            account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * duration;
+            let tokens = (i128::from(run.iterations) * i128::from(run.emitted)) << TOKEN_BITS;
+            account.window_tokens += tokens;
+            self.itl.record_series(&run.series, 0, run.iterations, u64::from(run.decoding));
+            let index = self.marks.len();
+            self.interval_mut(index).tokens += tokens;
+        } else {
+            let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
+            account.busy_fs += in_window;
+            account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
+            self.post_gaps(run);
+            self.post_tokens(run);
+        }
     }
 
     /// Gaps between tokens of decoding sequences: each iteration is one, a stall before it included.
@@ -424,14 +438,11 @@ impl Ledger {
         self.pools[run.pool].window_tokens += window;
         let last = self.index_at(run.until_fs);
         let mut before = 0;
-        // As a rule both ends lie in the interval under way.
-        if run.start_fs < self.mark_start_fs || run.until_fs >= self.next_mark_fs {
-            for index in self.index_at(run.start_fs)..last {
-                let edge = (index as i128 + 1) * self.interval_fs;
-                let upto = tokens_after(run, edge);
-                self.interval_mut(index).tokens += upto - before;
-                before = upto;
-            }
+        for index in self.index_at(run.start_fs)..last {
+            let edge = (index as i128 + 1) * self.interval_fs;
+            let upto = tokens_after(run, edge);
+            self.interval_mut(index).tokens += upto - before;
+            before = upto;
         }
         if total > before {
             self.interval_mut(last).tokens += total - before;
@@ -453,8 +464,7 @@ impl Ledger {
                 power.meter(site).integrals()
             })
             .collect();
-        self.around_at_window =
-            (0..sites).map(|site| power.meter(site).around()).collect();
+        self.around_at_window = (0..sites).map(|site| power.meter(site).around()).collect();
     }
 
     /// Next instant at which [`Self::tick`] is due [fs].

@@ -54,7 +54,8 @@ impl Latency {
             let value = duration_fs / FS_PER_NS;
             // All iterations that fall into this cell at once.
             let cell_end_fs = (highest_equivalent(value) + 1) * FS_PER_NS - 1;
-            let alike = ((cell_end_fs - duration_fs) / series.increment_fs as u64 + 1).min((until - index) as u64);
+            let alike =
+                ((cell_end_fs - duration_fs) / series.increment_fs as u64 + 1).min((until - index) as u64);
             self.histogram.record_n(value, alike * count);
             index += alike as i64;
         }

@@ -104,7 +104,10 @@ mod tests {
         for quantile in [0.001, 0.25, 0.5, 0.9, 0.99, 1.0] {
             let exact = values[((quantile * 5_000.0_f64).ceil() as usize).max(1) - 1];
             let found = histogram.value_at_quantile(quantile);
-            assert!(found >= exact && found - exact <= exact >> PRECISION_BITS, "{quantile}: {found} {exact}");
+            assert!(
+                found >= exact && found - exact <= exact >> PRECISION_BITS,
+                "{quantile}: {found} {exact}"
+            );
         }
         histogram.reset();
         assert_eq!(histogram, Histogram::default());

@@ -330,15 +330,15 @@ impl StepLaw {
             + kv_tok * self.kv_tok_compute_fs as f64
             // Of one prompt that fills the cache, the last chunk.
             + tokens.min(kv_tok) * (kv_tok - 0.5 * tokens.min(kv_tok)) * self.pair_compute_fs as f64;
-        let memory = most(|c| c.memory_fs)
-            + seqs * self.seq_memory_fs as f64
-            + kv_tok * self.kv_tok_memory_fs as f64;
+        let memory =
+            most(|c| c.memory_fs) + seqs * self.seq_memory_fs as f64 + kv_tok * self.kv_tok_memory_fs as f64;
         let fixed = most(|c| c.link_fs)
             + self.host_step_fs as f64
             + seqs * self.host_seq_fs as f64
             + self.decode_fixed_fs as f64;
         let one = super::clock::ONE as f64;
-        (compute * (clock.slow_compute as f64 / one) + memory * (clock.slow_memory as f64 / one) + fixed) * 1e-15
+        (compute * (clock.slow_compute as f64 / one) + memory * (clock.slow_memory as f64 / one) + fixed)
+            * 1e-15
     }
 
     /// Real-valued step of `n` decoding sequences holding `kv_tok` tokens, with `p` prompt tokens in `chunks`

@@ -97,6 +97,8 @@ pub struct Batch {
     iter: u64,
     /// When decoding sequences end; entries of preempted ones are stale.
     finish: BinaryHeap<Reverse<Finish>>,
+    /// Iteration of the first of them; `u64::MAX` of none.
+    first_finish: u64,
     /// Decoding sequences by (context − iter) mod block size.
     residues: Vec<u32>,
     /// (−iter) mod block size: the sequences that need a block in the next iteration.
@@ -120,6 +122,7 @@ impl Batch {
             kv_tok: 0,
             iter: 0,
             finish: BinaryHeap::new(),
+            first_finish: u64::MAX,
             residues: vec![0; pool.block_tok as usize],
             growing: 0,
             free_blocks: pool.kv_blocks,
@@ -163,8 +166,8 @@ impl Batch {
         self.queues.iter().enumerate().find(|(_, q)| !q.is_empty()).map(|(priority, q)| (priority, q.head))
     }
 
-    /// Make room, admit, and plan the next iterations; `None` if there is nothing to do.
-    pub fn start(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) -> Option<Plan> {
+    /// Make room, admit, and plan the next iterations; false if there is nothing to do.
+    pub fn start(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         notes.clear();
         self.ending.clear();
         self.make_room(slots, pool, notes);
@@ -218,23 +221,24 @@ impl Batch {
             }
         }
         if shape.n == 0 && shape.p == 0 {
-            return None;
+            return false;
         }
         let ending = self.ending.len() as u32;
         let state = shape.power_state();
         let iterations = if ending > 0 || !notes.preempted.is_empty() {
             1
         } else {
-            self.like_iterations(slots, &shape, &state, partial_tok, remaining)
+            self.like_iterations(&shape, &state, partial_tok, remaining)
         };
-        Some(Plan { shape, state, partial_tok, iterations, ending })
+        *plan = Plan { shape, state, partial_tok, iterations, ending };
+        true
     }
 
     /// Preempt until the next token of every decoding sequence has a block.
     fn make_room(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) {
         while self.growth(0) > self.free_blocks {
             let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else {
-                return;
+                break;
             };
             debug_assert_ne!(id, NONE);
             let priority = usize::from(slots[id].priority);
@@ -262,6 +266,9 @@ impl Batch {
             self.waiting += 1;
             notes.preempted.push((id, lost, was_decoding));
         }
+        if !notes.preempted.is_empty() {
+            self.find_first_finish(slots);
+        }
     }
 
     /// Blocks that decoding sequences take with iteration `ahead` from now, `ahead` at most a block's tokens.
@@ -275,19 +282,21 @@ impl Batch {
     /// Blocks that decoding sequences take with the next `count` iterations.
     fn growth_over(&self, count: u64) -> u64 {
         let block = self.residues.len() as u64;
-        let rest = (0..(count % block) as usize).map(|ahead| self.growth(ahead)).sum::<u64>();
-        count / block * u64::from(self.decoding) + rest
+        let (wholes, rest) =
+            if count < block { (0, count as usize) } else { (count / block, (count % block) as usize) };
+        let sum = |residues: &[u32]| residues.iter().sum::<u32>();
+        // The places go down from the growing one, round and round.
+        let end = self.growing + 1;
+        let rest = if rest <= end {
+            sum(&self.residues[end - rest..end])
+        } else {
+            sum(&self.residues[..end]) + sum(&self.residues[self.residues.len() + end - rest..])
+        };
+        wholes * u64::from(self.decoding) + u64::from(rest)
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
-    fn like_iterations(
-        &mut self,
-        slots: &Slots,
-        shape: &Shape,
-        state: &PowerState,
-        partial_tok: u32,
-        remaining: u32,
-    ) -> u64 {
+    fn like_iterations(&self, shape: &Shape, state: &PowerState, partial_tok: u32, remaining: u32) -> u64 {
         let mut count = u64::MAX;
         if partial_tok > 0 {
             count = u64::from(remaining.div_ceil(partial_tok)) - 1;
@@ -298,9 +307,7 @@ impl Batch {
         if shape.n > 0 {
             let edge = bucket::upper_edge(state.kv_bucket);
             count = count.min(iterations_below(edge, shape.kv_tok, i64::from(shape.n)));
-            if let Some(first) = self.first_finish(slots) {
-                count = count.min(first - self.iter);
-            }
+            count = count.min(self.first_finish - self.iter);
             let block = self.residues.len() as u64;
             if (count.div_ceil(block) + 1).saturating_mul(u64::from(shape.n)) > self.free_blocks {
                 let mut fits = self.free_blocks / u64::from(shape.n) * block;
@@ -334,7 +341,8 @@ impl Batch {
         if at >= block { at - block } else { at }
     }
 
-    fn first_finish(&mut self, slots: &Slots) -> Option<u64> {
+    /// Find the first decoding sequence to end; drops the entries of preempted ones on the way.
+    fn find_first_finish(&mut self, slots: &Slots) {
         while let Some(&Reverse(finish)) = self.finish.peek() {
             let slot = &slots[finish.slot()];
             let iteration = finish.iteration();
@@ -342,20 +350,22 @@ impl Batch {
                 && slot.finish_iter == iteration
                 && slot.request.index == finish.index()
             {
-                return Some(iteration);
+                self.first_finish = iteration;
+                return;
             }
             self.finish.pop();
         }
-        None
+        self.first_finish = u64::MAX;
     }
 
-    /// `count` iterations of the plan are over. Prompts that ended decode from now on, or are done; pushes all
+    /// `count` iterations of the plan are over, in which the sequence that stays in prefill took `partial_tok` tokens
+    /// each. Prompts that ended decode from now on, or are done; pushes all
     /// sequences that are done, in order of request index, and calls `token` for each prompt that ended.
     pub fn end(
         &mut self,
         slots: &mut Slots,
         pool: &Pool,
-        plan: &Plan,
+        partial_tok: u32,
         count: u64,
         done: &mut Vec<u32>,
         mut token: impl FnMut(&mut Slots, u32),
@@ -364,9 +374,9 @@ impl Batch {
         self.advance(count);
         self.kv_tok += i64::from(self.decoding) * count as i64;
         if let Some((_, processed)) = &mut self.prefill {
-            *processed += plan.partial_tok * count as u32;
+            *processed += partial_tok * count as u32;
         }
-        while self.first_finish(slots) == Some(self.iter)
+        while self.first_finish == self.iter
             && let Some(Reverse(finish)) = self.finish.pop()
         {
             let id = finish.slot();
@@ -378,6 +388,7 @@ impl Batch {
             self.residues[residue] -= 1;
             self.leave(slots, pool, id, context);
             done.push(id);
+            self.find_first_finish(slots);
         }
         let sorted = self.ending.is_empty();
         let ending = std::mem::take(&mut self.ending);
@@ -393,6 +404,7 @@ impl Batch {
             }
             slot.stage = Stage::Decoding;
             slot.finish_iter = self.iter + u64::from(slot.request.output_tok - slot.emitted);
+            self.first_finish = self.first_finish.min(slot.finish_iter);
             self.finish.push(Reverse(Finish::new(slot.finish_iter, slot.request.index, id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);

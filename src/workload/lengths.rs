@@ -82,8 +82,9 @@ impl Sampler {
 /// A real draw as tokens: rounded up, within 1..=max.
 #[inline]
 fn round_up(x: f64, max: u32) -> u32 {
-    // The cast saturates; +inf becomes the limit.
-    (x.ceil() as u32).clamp(1, max)
+    // The cast saturates; +inf becomes the limit. A call of libm's ceil would cost as much as the draw.
+    let whole = x as u32;
+    whole.saturating_add(u32::from(f64::from(whole) < x)).clamp(1, max)
 }
 
 fn check_tok(tok: u32, field: &str) -> Result<u32, WorkloadError> {

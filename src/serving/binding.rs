@@ -36,7 +36,7 @@ pub fn cause_from(pool: &Pool, state: &PowerState, full: &Breakdown, clock: &Clo
         if step_s > SLOWDOWN * full_s {
             let label = match hold {
                 Hold::GpuCap => Label::PowerGpuCap,
-                Hold::GpuTemperature => Label::Cooling,
+                Hold::GpuTemperature => Label::GpuTemperature,
                 // Told apart from a zone by whoever knows what holds the site.
                 Hold::Site | Hold::Free => Label::PowerMeter,
             };

@@ -31,6 +31,8 @@ const TOP: f64 = 150.0;
 const HEIGHT: f64 = 470.0;
 const GAP: f64 = 46.0;
 const LABEL_HEIGHT: f64 = 84.0;
+/// Flows of a smaller share are left to the table: they would be a label without a band.
+const LEAST_SHARE: f64 = 1e-3;
 
 /// The ends of the flow; they sum to the facility's energy.
 fn flows(outcome: &Outcome) -> Vec<Flow> {
@@ -104,6 +106,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         }
         let leaving: Vec<&Flow> = flows.iter().filter(|f| f.stage == stage).collect();
         let rest = trunk - leaving.iter().map(|f| f.joules).sum::<f64>();
+        let leaving = leaving.into_iter().filter(|f| f.joules >= LEAST_SHARE * total);
         // What leaves hangs below what goes on; the last stage stands where the trunk was.
         let last = stage + 1 == SPLITS.len();
         let mut from = if last { TOP } else { TOP + height(rest) };

@@ -32,7 +32,7 @@ summary{cursor:pointer;font-weight:600}
 body{max-width:none;padding:0;font-size:10pt}.screen{display:none}h2{break-after:avoid;margin-top:1.6rem}
 .cards{grid-template-columns:repeat(3,1fr)}.cards div,.table,tr{break-inside:avoid}.table,pre{overflow:visible}
 details::details-content{display:block;content-visibility:visible;height:auto}
-summary{list-style:none}th,td{padding:.25rem .45rem}
+.table:has(.words){break-inside:auto}summary{list-style:none}th,td{padding:.25rem .45rem}
 pre{white-space:pre-wrap;columns:3;font-size:7.5pt;line-height:1.3;border:0;padding:0}}
 ";
 

@@ -32,6 +32,7 @@ pub mod catalog;
 pub mod control;
 pub mod engine;
 pub mod fleet;
+pub mod input;
 pub mod ledger;
 pub mod physics;
 pub mod report;

@@ -25,7 +25,13 @@ pub fn weakest(entry: &impl Serialize) -> (Quality, String) {
         return (Quality::Guess, "no number has a source".into());
     };
     let of_worst: Vec<_> = found.iter().filter(|(_, quality, _)| *quality == worst).collect();
-    let names: Vec<&str> = of_worst.iter().map(|(name, ..)| name.as_str()).collect();
+    // An entry may hold several parts with numbers of one name.
+    let mut names: Vec<&str> = Vec::new();
+    for (name, ..) in &of_worst {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
     (worst, format!("{}: {}", names.join(", "), of_worst[0].2))
 }
 

@@ -228,8 +228,23 @@ impl Building {
                 Allowance { it_nw: floor_nw(it_w), held: Held::Device(device) }
             }
             Some((it_w, Limit::Zone(zone))) => Allowance { it_nw: floor_nw(it_w), held: Held::Zone(zone) },
-            None => Allowance { it_nw: 0, held: Held::Device(self.tree.root()) },
+            // Not even the losses without IT power fit.
+            None => {
+                let zone = self.overheated(&shares, &heat_limits_w);
+                let held = zone.map_or(Held::Device(self.tree.root()), Held::Zone);
+                Allowance { it_nw: 0, held }
+            }
         }
+    }
+
+    /// Of the zones that losses without IT power already heat too much, the worst.
+    fn overheated(&self, shares: &[f64], limits_w: &[f64]) -> Option<usize> {
+        let heat_w = self.heat_at(shares, 0.0)?;
+        let excess = heat_w.iter().zip(limits_w).map(|(heat_w, limit_w)| heat_w - limit_w).enumerate();
+        excess
+            .filter(|(_, excess_w)| *excess_w > 0.0)
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(zone, _)| zone)
     }
 
     /// The largest IT power split by `shares` in this weather, at most `asked_w`: within cap and ratings, and

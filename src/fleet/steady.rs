@@ -11,13 +11,12 @@ use std::path::Path;
 
 use super::weather::{COLDEST_C, WARMEST_C, must_be};
 use super::{Facility, Fleet};
+use crate::input::{InputError, Table};
 use crate::physics::plant::PlantNow;
 use crate::physics::tree::{ItShare, Limit, Mechanical, Plan, Tree, TreeError};
 use crate::physics::weather::Air;
 use crate::physics::zone::Zone;
 use crate::scenario::suggestion;
-use crate::workload::WorkloadError;
-use crate::workload::table::Table;
 
 /// Watts in a megawatt.
 const W_PER_MW: f64 = 1e6;
@@ -45,7 +44,7 @@ pub struct Point {
 ///
 /// # Errors
 /// What is wrong, with file, line and column.
-pub fn read_points(path: &Path, field: &str) -> Result<Vec<Point>, WorkloadError> {
+pub fn read_points(path: &Path, field: &str) -> Result<Vec<Point>, InputError> {
     let mut table = Table::open(path, field)?;
     let (wet, it, dry) = (table.require(WET)?, table.require(IT)?, table.column(DRY));
     let known = [WET, IT, DRY];

@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::input::{InputError, Table, shorten};
 use crate::physics::weather::{Course, Weather, WeatherError};
 use crate::scenario::Problem;
 use crate::scenario::types::{self, TemperatureCourse};
-use crate::workload::table::{Table, shorten};
 
 /// Most hours of a file: eleven years.
 const MOST_HOURS: usize = 100_000;
@@ -89,9 +89,9 @@ fn csv(table: &types::TemperatureColumn, path: &str, base_dir: &Path) -> Result<
         }
         Ok(hours)
     };
-    hours().map_err(|error: crate::workload::WorkloadError| {
+    hours().map_err(|error: InputError| {
         // The field is the problem's path already.
-        let message = crate::workload::WorkloadError { field: String::new(), ..error }.to_string();
+        let message = InputError { field: String::new(), ..error }.to_string();
         Problem { path: field.clone(), message }
     })
 }

@@ -26,12 +26,14 @@ pub enum Label {
     PowerMeter,
     /// A limit set on the GPUs.
     PowerGpuCap,
-    /// A cooling zone, or the temperature of the GPUs in it.
+    /// A cooling zone.
     Cooling,
+    /// The temperature of the GPUs, in a zone that allows the heat; counts to cooling.
+    GpuTemperature,
 }
 
 /// Number of labels.
-const LABELS: usize = 9;
+const LABELS: usize = 10;
 
 impl Label {
     const ALL: [Self; LABELS] = [
@@ -44,6 +46,7 @@ impl Label {
         Self::PowerMeter,
         Self::PowerGpuCap,
         Self::Cooling,
+        Self::GpuTemperature,
     ];
 
     /// The constraint it belongs to.
@@ -54,7 +57,7 @@ impl Label {
             Self::MemoryBandwidth => Constraint::MemoryBandwidth,
             Self::KvCapacity => Constraint::KvCapacity,
             Self::PowerMeter | Self::PowerGpuCap => Constraint::Power,
-            Self::Cooling => Constraint::Cooling,
+            Self::Cooling | Self::GpuTemperature => Constraint::Cooling,
         }
     }
 }
@@ -352,6 +355,7 @@ fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
             .and_then(|(facility, zone)| facility.zones.get(zone))
             .map_or_else(|| name.into(), |zone| zone.name.clone()),
         Label::PowerGpuCap => format!("{name}.gpu_cap"),
+        Label::GpuTemperature => format!("{name}.gpu_temperature"),
         Label::Host => format!("{name}.host"),
         Label::Link => format!("{name}.link"),
         Label::Compute | Label::MemoryBandwidth | Label::KvCapacity => name.into(),

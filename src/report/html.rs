@@ -24,11 +24,16 @@ svg .tip:hover{fill:#1a1c20;fill-opacity:.18}
 .table{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 th:first-child,td:first-child,.words th,.words td{text-align:left}
-th{font-weight:600;color:var(--soft)}
+th{font-weight:600;color:var(--soft)}.words td:first-child{min-width:9rem}
 pre{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;font-size:.85rem}
 summary{cursor:pointer;font-weight:600}
+@page{margin:14mm}
 @media print{:root{color-scheme:light;--ink:#000;--soft:#333;--page:#fff;--card:#fff;--line:#bbb}
-body{max-width:none;padding:0;font-size:10pt}details:not([open]){display:none}}
+body{max-width:none;padding:0;font-size:10pt}.screen{display:none}h2{break-after:avoid;margin-top:1.6rem}
+.cards{grid-template-columns:repeat(3,1fr)}.cards div,.table,tr{break-inside:avoid}.table,pre{overflow:visible}
+details::details-content{display:block;content-visibility:visible;height:auto}
+.table:has(.words){break-inside:auto}summary{list-style:none}th,td{padding:.25rem .45rem}
+pre{white-space:pre-wrap;columns:3;font-size:7.5pt;line-height:1.3;border:0;padding:0}}
 ";
 
 /// The page with its figures inside; the same outcome gives the same bytes.
@@ -114,7 +119,7 @@ fn head(out: &mut String, summary: &Summary, name: &str) {
     for (value, what) in cards {
         let _ = writeln!(out, "<div><b>{}</b>{what}</div>", escape(&value));
     }
-    out.push_str("</div>\n<h2>Figures</h2>\n<p class=\"soft\">Rest the pointer on a figure to read its values; each is also in <code>figures/</code> as SVG, PNG and CSV.</p>\n");
+    out.push_str("</div>\n<h2>Figures</h2>\n<p class=\"soft screen\">Rest the pointer on a figure to read its values; each is also in <code>figures/</code> as SVG, PNG and CSV.</p>\n");
 }
 
 /// Name, joules of the whole run, and where its joules per token are.

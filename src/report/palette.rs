@@ -125,6 +125,15 @@ pub(crate) fn name(constraint: Constraint) -> &'static str {
     }
 }
 
+/// Name where the whole one has no room.
+pub(crate) fn short_name(constraint: Constraint) -> &'static str {
+    match constraint {
+        Constraint::MemoryBandwidth => "HBM",
+        Constraint::KvCapacity => "KV",
+        _ => name(constraint),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

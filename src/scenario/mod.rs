@@ -8,7 +8,6 @@ mod check;
 mod defaults;
 mod document;
 mod facility;
-mod facility_check;
 mod hash;
 mod inputs;
 mod lookup;

@@ -29,7 +29,7 @@ pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, hold: Hold) -> Caus
         if step_s > SLOWDOWN * full_s {
             let label = match hold {
                 Hold::GpuCap => Label::PowerGpuCap,
-                Hold::GpuTemperature => Label::Cooling,
+                Hold::GpuTemperature => Label::GpuTemperature,
                 // Told apart from a zone by whoever knows what holds the site.
                 Hold::Site | Hold::Free => Label::PowerMeter,
             };

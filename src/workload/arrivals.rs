@@ -12,12 +12,11 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand_distr::Exp1;
 
-use super::error::WorkloadError;
 use super::random::Key;
-use super::table::Table;
 use super::time::{
     DecimalError, FS_PER_DAY, FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_decimal, seconds_to_fs,
 };
+use crate::input::{InputError, Table};
 use crate::scenario::types::{Diurnal, RateCurve};
 
 /// Highest rate [arrivals/s].
@@ -130,17 +129,17 @@ pub(crate) struct Cosine {
 const OMEGA_PER_S: f64 = TAU / 86_400.0;
 
 impl Cosine {
-    pub(crate) fn open(d: &Diurnal, start_at_h: f64, field: &str) -> Result<Self, WorkloadError> {
+    pub(crate) fn open(d: &Diurnal, start_at_h: f64, field: &str) -> Result<Self, InputError> {
         check_rate(d.mean_per_s, &format!("{field}.mean_per_s"))?;
         if !(1.0..=2.0).contains(&d.peak_to_mean) {
-            return Err(WorkloadError::field(
+            return Err(InputError::field(
                 format!("{field}.peak_to_mean"),
                 format!("is {}; it must lie in 1..=2, so that the rate is never negative", d.peak_to_mean),
             ));
         }
         let hour = |h: f64, name: String| {
             if (0.0..=24.0).contains(&h) { seconds_to_fs(h).map(|fs| fs * 3600) } else { None }.ok_or_else(
-                || WorkloadError::field(name, format!("is {h}; it must be an hour of the day in 0..=24")),
+                || InputError::field(name, format!("is {h}; it must be an hour of the day in 0..=24")),
             )
         };
         let peak = hour(d.peak_at_h, format!("{field}.peak_at_h"))?;
@@ -246,7 +245,7 @@ pub(crate) struct Curve {
 
 impl Curve {
     /// Reads and checks a curve; `field` is the path of `rate_curve` in the scenario.
-    pub(crate) fn open(c: &RateCurve, field: &str, base_dir: &Path) -> Result<Self, WorkloadError> {
+    pub(crate) fn open(c: &RateCurve, field: &str, base_dir: &Path) -> Result<Self, InputError> {
         check_rate(c.scale, &format!("{field}.scale"))?;
         let mut table = Table::open(&base_dir.join(&c.path), &format!("{field}.path"))?;
         let (time, rate) = (table.require(&c.time_column)?, table.require(&c.rate_column)?);
@@ -363,17 +362,17 @@ impl Steps {
 }
 
 /// A rate or a factor of rates: finite, at least 0, at most [`MOST_PER_S`].
-pub(crate) fn check_rate(x: f64, field: &str) -> Result<(), WorkloadError> {
+pub(crate) fn check_rate(x: f64, field: &str) -> Result<(), InputError> {
     if (0.0..=MOST_PER_S).contains(&x) && (x == 0.0 || x >= 1e-15) {
         Ok(())
     } else {
-        Err(WorkloadError::field(field, format!("is {x}; it must be 0, or lie in 1e-15..=1e9")))
+        Err(InputError::field(field, format!("is {x}; it must be 0, or lie in 1e-15..=1e9")))
     }
 }
 
 /// Field `i` of the current row as seconds from the start of the run [fs].
 #[inline]
-pub(crate) fn parse_instant(table: &Table, i: usize) -> Result<i128, WorkloadError> {
+pub(crate) fn parse_instant(table: &Table, i: usize) -> Result<i128, InputError> {
     match parse_decimal(table.bytes(i), 15) {
         Ok(fs) if fs <= LATEST_S * FS_PER_S => Ok(fs),
         Ok(_) | Err(DecimalError::TooLarge) => Err(table

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand_distr::{Exp1, StandardNormal};
 
-use super::error::WorkloadError;
 use super::random::Key;
-use super::table::Table;
 use super::time::{DecimalError, parse_decimal};
+use crate::input::{InputError, Table};
 use crate::scenario::types::Length;
 
 /// Most tokens of one prompt or one answer; more is a mistake in the unit or the column.
@@ -29,7 +28,7 @@ pub(crate) enum Sampler {
 
 impl Sampler {
     /// Checks a distribution; `field` is its path in the scenario.
-    pub(crate) fn open(length: &Length, field: &str, base_dir: &Path) -> Result<Self, WorkloadError> {
+    pub(crate) fn open(length: &Length, field: &str, base_dir: &Path) -> Result<Self, InputError> {
         match length {
             Length::Constant(c) => Ok(Self::Constant(check_tok(c.tok, &format!("{field}.constant.tok"))?)),
             Length::Exponential(e) => Ok(Self::Exponential {
@@ -39,7 +38,7 @@ impl Sampler {
             Length::Lognormal(l) => {
                 let mean = check_mean(l.mean_tok, &format!("{field}.lognormal.mean_tok"))?;
                 if !(0.0..=10.0).contains(&l.sigma) {
-                    return Err(WorkloadError::field(
+                    return Err(InputError::field(
                         format!("{field}.lognormal.sigma"),
                         format!("is {}; it must lie in 0..=10 (chat: about 1.1)", l.sigma),
                     ));
@@ -87,28 +86,25 @@ fn round_up(x: f64, max: u32) -> u32 {
     whole.saturating_add(u32::from(f64::from(whole) < x)).clamp(1, max)
 }
 
-fn check_tok(tok: u32, field: &str) -> Result<u32, WorkloadError> {
+fn check_tok(tok: u32, field: &str) -> Result<u32, InputError> {
     if (1..=MOST_TOK).contains(&tok) {
         Ok(tok)
     } else {
-        Err(WorkloadError::field(field, format!("is {tok}; it must lie in 1..={MOST_TOK} tokens")))
+        Err(InputError::field(field, format!("is {tok}; it must lie in 1..={MOST_TOK} tokens")))
     }
 }
 
-fn check_mean(mean: f64, field: &str) -> Result<f64, WorkloadError> {
+fn check_mean(mean: f64, field: &str) -> Result<f64, InputError> {
     if mean > 0.0 && mean <= f64::from(MOST_TOK) {
         Ok(mean)
     } else {
-        Err(WorkloadError::field(
-            field,
-            format!("is {mean}; it must be above 0 and at most {MOST_TOK} tokens"),
-        ))
+        Err(InputError::field(field, format!("is {mean}; it must be above 0 and at most {MOST_TOK} tokens")))
     }
 }
 
 /// Field `i` of the current row as a token count; a fraction is refused, `374.0` is not.
 #[inline]
-pub(crate) fn parse_tok(table: &Table, i: usize) -> Result<u32, WorkloadError> {
+pub(crate) fn parse_tok(table: &Table, i: usize) -> Result<u32, InputError> {
     let text = table.bytes(i);
     if !text.is_empty() && text.len() <= 8 && text.iter().all(u8::is_ascii_digit) {
         let tok = text.iter().fold(0_u32, |n, b| n * 10 + u32::from(b - b'0'));
@@ -120,7 +116,7 @@ pub(crate) fn parse_tok(table: &Table, i: usize) -> Result<u32, WorkloadError> {
 }
 
 #[cold]
-fn slow_tok(table: &Table, i: usize, up: bool) -> Result<u32, WorkloadError> {
+fn slow_tok(table: &Table, i: usize, up: bool) -> Result<u32, InputError> {
     const PLACES: u32 = 9;
     let scaled = match parse_decimal(table.bytes(i), PLACES) {
         Ok(scaled) => scaled,
@@ -143,7 +139,7 @@ fn too_many() -> String {
     format!("is more than {MOST_TOK} tokens")
 }
 
-fn read_values(path: &Path, column: &str, field: &str) -> Result<Arc<[u32]>, WorkloadError> {
+fn read_values(path: &Path, column: &str, field: &str) -> Result<Arc<[u32]>, InputError> {
     let mut table = Table::open(path, field)?;
     let i = table.require(column)?;
     let mut values = Vec::new();

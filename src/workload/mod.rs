@@ -9,17 +9,14 @@
 //! a function of the seed, its class number and its number in the class alone: see [`random`].
 
 mod arrivals;
-mod error;
 mod lengths;
 pub mod random;
 mod reasoning;
 mod stream;
 pub mod synth;
-pub(crate) mod table;
 mod time;
 mod trace;
 
-pub use error::WorkloadError;
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;
 pub use stream::Stream;
@@ -29,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
+use crate::input::InputError;
 use crate::scenario::types::{self, Arrivals, ByDifficulty, Scenario};
 use arrivals::{Cosine, Curve, check_rate};
 use lengths::Sampler;
@@ -170,18 +168,18 @@ pub struct Workload {
 impl Workload {
     /// Opens and checks everything the workload of `scenario` names; its paths are relative to
     /// `base_dir`, its models and quality tiers are in `catalog`.
-    pub fn open(scenario: &Scenario, base_dir: &Path, catalog: &Catalog) -> Result<Self, WorkloadError> {
+    pub fn open(scenario: &Scenario, base_dir: &Path, catalog: &Catalog) -> Result<Self, InputError> {
         let given = &scenario.workload.classes;
         if given.is_empty() {
-            return Err(WorkloadError::field("workload.classes", "is empty; a run needs at least one class"));
+            return Err(InputError::field("workload.classes", "is empty; a run needs at least one class"));
         }
         if given.len() > usize::from(u16::MAX) {
-            return Err(WorkloadError::field("workload.classes", "has more than 65,535 classes"));
+            return Err(InputError::field("workload.classes", "has more than 65,535 classes"));
         }
         let duration_fs = match scenario.duration_s {
             None => None,
             Some(s) => Some(seconds_to_fs(s).filter(|&fs| fs > 0).ok_or_else(|| {
-                WorkloadError::field(
+                InputError::field(
                     "duration_s",
                     format!("is {s}; it must be above 0 and at most 1e12 seconds"),
                 )
@@ -279,7 +277,7 @@ impl Workload {
     }
 
     /// Starts the stream of requests from t = 0. Every stream of a workload is the same.
-    pub fn stream(&self) -> Result<Stream, WorkloadError> {
+    pub fn stream(&self) -> Result<Stream, InputError> {
         Stream::start(self)
     }
 
@@ -325,7 +323,7 @@ fn open_process(
     base_dir: &Path,
     duration_fs: Option<i128>,
     thinking: Option<&Thinking>,
-) -> Result<Process, WorkloadError> {
+) -> Result<Process, InputError> {
     let field = format!("{field}.arrivals");
     Ok(match &class.arrivals {
         Arrivals::Constant(c) => {
@@ -337,7 +335,7 @@ fn open_process(
             Process::Poisson(p.rate_per_s)
         }
         Arrivals::ClosedLoop(c) if c.in_flight > MOST_IN_FLIGHT => {
-            return Err(WorkloadError::field(
+            return Err(InputError::field(
                 format!("{field}.closed_loop.in_flight"),
                 format!("is {}; at most {MOST_IN_FLIGHT} requests can be in flight", c.in_flight),
             ));
@@ -362,11 +360,11 @@ fn open_lengths(
     class: &types::Class,
     field: &str,
     base_dir: &Path,
-) -> Result<Option<(Sampler, Sampler)>, WorkloadError> {
+) -> Result<Option<(Sampler, Sampler)>, InputError> {
     let field = format!("{field}.lengths");
     match (&class.arrivals, &class.lengths) {
         (Arrivals::Trace(_), Some(_)) => {
-            Err(WorkloadError::field(field, "must be absent: a trace brings its own lengths"))
+            Err(InputError::field(field, "must be absent: a trace brings its own lengths"))
         }
         (Arrivals::Trace(_), None) => Ok(None),
         (_, given) => {
@@ -381,18 +379,18 @@ fn open_lengths(
 }
 
 /// The length of a run that says none: as long as its traces.
-fn duration_of_traces(classes: &[OpenClass]) -> Result<i128, WorkloadError> {
+fn duration_of_traces(classes: &[OpenClass]) -> Result<i128, InputError> {
     const FS_PER_US: i128 = 1_000_000_000;
     let last = classes
         .iter()
         .filter_map(|c| if let Process::Trace(t) = &c.process { Some(t.last_fs) } else { None })
         .max();
     match last {
-        None => Err(WorkloadError::field(
+        None => Err(InputError::field(
             "duration_s",
             "is missing; it may be left out only when a class replays a trace (in seconds: `duration_s: 3600`)",
         )),
-        Some(0) => Err(WorkloadError::field(
+        Some(0) => Err(InputError::field(
             "duration_s",
             "is missing, and the last row of the trace arrives at 0 s: say how long the run is",
         )),

@@ -10,9 +10,9 @@
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::error::WorkloadError;
 use super::random::{Key, Purpose};
 use crate::catalog::{Catalog, Difficulty};
+use crate::input::InputError;
 use crate::scenario::quality::{self, Tiers};
 use crate::scenario::types::{ByDifficulty, Class, DifficultyMix, Scenario};
 
@@ -113,10 +113,10 @@ impl Thinking {
         catalog: &Catalog,
         number: u16,
         field: &str,
-    ) -> Result<Option<Self>, WorkloadError> {
+    ) -> Result<Option<Self>, InputError> {
         let Some(class) = scenario.workload.classes.get(usize::from(number)) else { return Ok(None) };
         let Some(mix) = &class.difficulty else { return Ok(None) };
-        let refuse = |name: &str, message: &str| WorkloadError::field(format!("{field}.{name}"), message);
+        let refuse = |name: &str, message: &str| InputError::field(format!("{field}.{name}"), message);
         let tiers: Tiers = quality::tiers_of_class(scenario, catalog, class)
             .map_err(|message| refuse("difficulty", &message))?;
         let below = mix.share.as_ref().map(|share| thresholds(share)).transpose();

@@ -5,12 +5,12 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use super::arrivals::{Constant, Day, Gaps, Poisson, Steps};
-use super::error::WorkloadError;
 use super::lengths::Sampler;
 use super::random::{Key, Purpose};
 use super::reasoning::{Attempt, Recorded, Thinking};
 use super::trace::Replay;
 use super::{Process, Request, Workload};
+use crate::input::InputError;
 
 /// Requests in order of (time, class number); see [`Workload::stream`].
 #[derive(Debug)]
@@ -50,7 +50,7 @@ enum Times {
 impl Times {
     /// The next instant of the class, or `None` when nothing more arrives.
     #[inline]
-    fn advance(&mut self) -> Result<Option<i128>, WorkloadError> {
+    fn advance(&mut self) -> Result<Option<i128>, InputError> {
         Ok(match self {
             Self::Never => None,
             Self::Constant(c) => c.advance(),
@@ -97,7 +97,7 @@ impl Source {
 }
 
 impl Stream {
-    pub(super) fn start(workload: &Workload) -> Result<Self, WorkloadError> {
+    pub(super) fn start(workload: &Workload) -> Result<Self, InputError> {
         let mut stream = Self {
             duration_fs: workload.duration_fs,
             heads: BinaryHeap::with_capacity(workload.classes.len()),
@@ -149,7 +149,7 @@ impl Stream {
     // Not an `Iterator`: that would hide the error inside an item, and `for` would forbid `replace`.
     #[allow(clippy::should_implement_trait)]
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Request>, WorkloadError> {
+    pub fn next(&mut self) -> Result<Option<Request>, InputError> {
         let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
         let Reverse((now, class)) = *head;
         let source = &mut self.sources[usize::from(class)];

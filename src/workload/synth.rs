@@ -12,9 +12,9 @@ use std::str::FromStr;
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
 
-use super::error::WorkloadError;
 use super::random::{Key, Purpose};
 use super::trace::OWN;
+use crate::input::InputError;
 
 /// Most requests of one generated trace.
 const MOST_REQUESTS: u64 = 100_000_000;
@@ -234,9 +234,9 @@ fn generate<E>(options: &SynthOptions, mut row: impl FnMut(u64, u32, u32) -> Res
 ///
 /// # Errors
 /// Zero or too many requests; a file that cannot be written.
-pub fn write_trace(path: &Path, options: &SynthOptions) -> Result<(), WorkloadError> {
+pub fn write_trace(path: &Path, options: &SynthOptions) -> Result<(), InputError> {
     if options.requests == 0 || options.requests > MOST_REQUESTS {
-        return Err(WorkloadError::field(
+        return Err(InputError::field(
             "requests",
             format!("is {}; it must lie in 1..={MOST_REQUESTS}", options.requests),
         ));
@@ -247,7 +247,7 @@ pub fn write_trace(path: &Path, options: &SynthOptions) -> Result<(), WorkloadEr
     result.map_err(|e| {
         // The reason is reported; whether the remains could be removed does not matter then.
         let _ = std::fs::remove_file(&temporary);
-        WorkloadError::file("", &path.display().to_string(), format!("cannot be written: {e}"))
+        InputError::file("", &path.display().to_string(), format!("cannot be written: {e}"))
     })
 }
 

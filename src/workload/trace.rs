@@ -14,13 +14,12 @@ use std::path::{Path, PathBuf};
 
 use super::Moments;
 use super::arrivals::parse_instant;
-use super::error::WorkloadError;
 use super::lengths::parse_tok;
 use super::random::Key;
 use super::reasoning::{Attempt, Recorded, Thinking};
-use super::table::{Table, shorten};
 use super::time::{FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_stamp};
 use crate::catalog::Difficulty;
+use crate::input::{InputError, Table, shorten};
 use crate::scenario::suggestion;
 use crate::scenario::types::{ByDifficulty, TraceFormat, TraceReplay};
 
@@ -63,7 +62,7 @@ impl Rows {
         format: TraceFormat,
         field: &str,
         thinks: bool,
-    ) -> Result<Self, WorkloadError> {
+    ) -> Result<Self, InputError> {
         let table = Table::open(path, field)?;
         let format = match format {
             TraceFormat::Auto if table.column(AZURE[0]).is_some() => TraceFormat::Azure,
@@ -118,7 +117,7 @@ impl Rows {
 
     /// The next row.
     #[inline]
-    pub(crate) fn advance(&mut self) -> Result<Option<Row>, WorkloadError> {
+    pub(crate) fn advance(&mut self) -> Result<Option<Row>, InputError> {
         if !self.table.advance()? {
             return Ok(None);
         }
@@ -163,7 +162,7 @@ impl Rows {
         Ok(Some(Row { at_fs, prompt_tok, answer_tok, recorded }))
     }
 
-    fn difficulty(&self, column: usize) -> Result<Difficulty, WorkloadError> {
+    fn difficulty(&self, column: usize) -> Result<Difficulty, InputError> {
         let bytes = self.table.bytes(column);
         Difficulty::ALL.into_iter().find(|d| d.name().as_bytes() == bytes).ok_or_else(|| {
             let text = String::from_utf8_lossy(bytes);
@@ -173,7 +172,7 @@ impl Rows {
     }
 
     /// Recorded thought; it leaves at least one token of `output_tok` for the answer.
-    fn thinking(&self, column: usize, output_tok: u32) -> Result<u32, WorkloadError> {
+    fn thinking(&self, column: usize, output_tok: u32) -> Result<u32, InputError> {
         let bytes = self.table.bytes(column);
         let zero = bytes.first() == Some(&b'0') && bytes.iter().all(|b| matches!(b, b'0' | b'.'));
         let thinking_tok = if zero { 0 } else { parse_tok(&self.table, column)? };
@@ -225,9 +224,9 @@ impl Trace {
         base_dir: &Path,
         duration_fs: Option<i128>,
         thinking: Option<&Thinking>,
-    ) -> Result<Self, WorkloadError> {
+    ) -> Result<Self, InputError> {
         if !(0.0..=1e6).contains(&replay.scale) {
-            return Err(WorkloadError::field(
+            return Err(InputError::field(
                 format!("{field}.scale"),
                 format!("is {}; it must lie in 0..=1e6 requests per row", replay.scale),
             ));
@@ -236,7 +235,7 @@ impl Trace {
             .filter(|s| (1e-6..=1e6).contains(s))
             .and_then(Ratio::from_f64)
             .ok_or_else(|| {
-            WorkloadError::field(
+            InputError::field(
                 format!("{field}.speed_up"),
                 format!("is {}; it must lie in 1e-6..=1e6 (2 replays in half the time)", replay.speed_up),
             )
@@ -248,13 +247,13 @@ impl Trace {
             let class_field = field.strip_suffix(".arrivals.trace").unwrap_or(field);
             match (thinking.draws_difficulty(), rows.difficulty_column.is_some()) {
                 (true, true) => {
-                    return Err(WorkloadError::field(
+                    return Err(InputError::field(
                         format!("{class_field}.difficulty.share"),
                         "must be left out: the trace brings its own `difficulty` column",
                     ));
                 }
                 (false, false) => {
-                    return Err(WorkloadError::field(
+                    return Err(InputError::field(
                         format!("{class_field}.difficulty"),
                         "share is missing, and the trace has no `difficulty` column",
                     ));
@@ -356,7 +355,7 @@ impl Trace {
     }
 
     #[inline]
-    fn replayed_at(&self, row: &Row, rows: &Rows) -> Result<i128, WorkloadError> {
+    fn replayed_at(&self, row: &Row, rows: &Rows) -> Result<i128, InputError> {
         self.speed_up.divide(row.at_fs).filter(|&t| t <= LATEST_S * FS_PER_S).ok_or_else(|| {
             rows.table
                 .bad_value(rows.columns[0], &format!("is replayed beyond {LATEST_S} s with this speed_up"))
@@ -364,7 +363,7 @@ impl Trace {
     }
 
     /// Opens the trace again for replay.
-    pub(crate) fn replay(&self, thin: Key) -> Result<Replay, WorkloadError> {
+    pub(crate) fn replay(&self, thin: Key) -> Result<Replay, InputError> {
         Ok(Replay {
             rows: Rows::open(&self.path, self.format, &self.field, self.thinks)?,
             trace: self.clone(),
@@ -390,7 +389,7 @@ pub(crate) struct Replay {
 impl Replay {
     /// Goes to the next request: its instant [fs], or `None` at the end.
     #[inline]
-    pub(crate) fn advance(&mut self) -> Result<Option<i128>, WorkloadError> {
+    pub(crate) fn advance(&mut self) -> Result<Option<i128>, InputError> {
         while self.left == 0 {
             let Some(row) = self.rows.advance()? else { return Ok(None) };
             if !self.rows.is_of(&self.trace.class) {

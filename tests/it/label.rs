@@ -1,9 +1,9 @@
 //! The label is true (PHYSICS D5): under common random numbers every limit is raised by a small step, and the
 //! constraint that a run blames is the one whose step yields the most tokens.
 //!
-//! Limits: demand, the offered rate or the requests in flight; power, the cap; compute, peak FLOP rates, host and
+//! Limits: demand, the offered rate or the requests in flight; power, the cap; cooling, the plant; compute, peak FLOP rates, host and
 //! links; memory bandwidth, HBM and the pace of attention calls that goes with it; KV capacity, slots and blocks.
-//! An envelope label (demand, power) must have the largest envelope elasticity; a device label the largest device
+//! An envelope label (demand, power, cooling) must have the largest envelope elasticity; a device label the largest device
 //! elasticity, with every envelope elasticity below 0.05.
 
 use std::fmt::Write as _;
@@ -36,14 +36,16 @@ const ENGINES: &str = include_str!("../../configs/catalog/engines.yaml");
 enum Limit {
     Demand,
     Power,
+    Cooling,
     Compute,
     MemoryBandwidth,
     KvCapacity,
 }
 
 impl Limit {
-    const ALL: [Self; 5] =
-        [Self::Demand, Self::Power, Self::Compute, Self::MemoryBandwidth, Self::KvCapacity];
+    const ALL: [Self; 6] =
+        [Self::Demand, Self::Power, Self::Cooling, Self::Compute, Self::MemoryBandwidth, Self::KvCapacity];
+    const ENVELOPE: [Self; 3] = [Self::Demand, Self::Power, Self::Cooling];
     const DEVICE: [Self; 3] = [Self::Compute, Self::MemoryBandwidth, Self::KvCapacity];
 
     fn of(label: Constraint) -> Self {
@@ -53,9 +55,8 @@ impl Limit {
             Constraint::Compute => Self::Compute,
             Constraint::MemoryBandwidth => Self::MemoryBandwidth,
             Constraint::KvCapacity => Self::KvCapacity,
-            Constraint::Cooling | Constraint::Operations => {
-                panic!("nothing is cooled and nothing fails here")
-            }
+            Constraint::Cooling => Self::Cooling,
+            Constraint::Operations => panic!("nothing fails here"),
         }
     }
 
@@ -63,6 +64,7 @@ impl Limit {
         match self {
             Self::Demand => "demand",
             Self::Power => "power",
+            Self::Cooling => "cooling",
             Self::Compute => "compute",
             Self::MemoryBandwidth => "memory",
             Self::KvCapacity => "kv",
@@ -76,6 +78,15 @@ enum Load {
     Closed(f64),
     /// Offered rate over what the pool can do.
     Open(f64),
+}
+
+/// A building instead of a static PUE: a power tree, and a hall with a plant.
+#[derive(Debug, Clone, Copy)]
+enum Building {
+    /// A dry cooler that caps heat at its set point.
+    Instantaneous,
+    /// A tower with a chiller beyond its design weather, and a hall that warms up to where it holds.
+    Buffered,
 }
 
 /// A scenario; counts are multiples of 20, so that a step of 5 % is a whole number.
@@ -96,6 +107,8 @@ struct Case {
     /// Cap over the natural draw.
     cap: Option<f64>,
     pue: f64,
+    /// Building, and the heat its plant carries for good over the natural heat.
+    cooled: Option<(Building, f64)>,
 }
 
 /// Scenarios of one family; what they turn out to be bound by is for the runs to say.
@@ -128,6 +141,7 @@ fn draw(family: usize, draw: &mut Draw) -> Case {
         load: full,
         cap: None,
         pue: draw.between(1.0, 1.4),
+        cooled: None,
     };
     match family {
         // Little work: slots, KV and watts to spare.
@@ -165,10 +179,19 @@ fn draw(family: usize, draw: &mut Draw) -> Case {
             case.answer_tok = draw.between(30.0, 120.0);
         }
         // A law of one's own: growing with the batch, or hardly.
-        _ => {
+        6 => {
             case.affine = Some((draw.between(5e3, 3e4), draw.of(&[10.0, 500.0])));
             case.cap = draw.of(&[None, Some(0.7)]);
         }
+        // A cap and a plant, of which one is small.
+        7 => {
+            let (small, ample) = (draw.between(0.65, 0.9), draw.between(1.2, 1.5));
+            let (cap, plant) = draw.of(&[(small, ample), (ample, small)]);
+            case.cap = Some(cap);
+            case.cooled = Some((Building::Instantaneous, plant));
+        }
+        // Weather too hot for the plant.
+        _ => case.cooled = Some((Building::Buffered, draw.between(0.65, 0.9))),
     }
     case
 }
@@ -231,16 +254,25 @@ routing: least_loaded
 report: {{ interval_s: 100000 }}
 fleet:
   sites:
-    - static_pue: {}
+    - name: here
 ",
             warm_up_s + window_s,
             self.prompt_tok,
             self.answer_tok,
-            self.pue
         );
-        if let (Some(cap), Some(scale)) = (self.cap, scale) {
-            let cap_mw = cap * scale.it_w * self.pue * 1e-6 * by(Limit::Power);
-            let _ = writeln!(text, "      power: {{ cap_mw: {cap_mw} }}");
+        let building = self.cooled.zip(scale);
+        match building {
+            Some(((building, plant), scale)) => {
+                let cap = self.cap.map(|cap| cap * by(Limit::Power));
+                text += &building_text(building, scale.it_w, cap, plant, by(Limit::Cooling));
+            }
+            None => {
+                let _ = writeln!(text, "      static_pue: {}", self.pue);
+                if let (Some(cap), Some(scale)) = (self.cap, scale) {
+                    let cap_mw = cap * scale.it_w * self.pue * 1e-6 * by(Limit::Power);
+                    let _ = writeln!(text, "      power: {{ cap_mw: {cap_mw} }}");
+                }
+            }
         }
         let max_seqs = (f64::from(self.max_seqs) * by(Limit::KvCapacity)).round();
         let _ = write!(
@@ -251,10 +283,14 @@ fleet:
           nodes: 1
           engine: {}
           parallel: {{ tensor: {} }}
-          batching:
+{}          batching:
             max_seqs: {max_seqs}
 ",
-            self.model, self.gpu, self.engine, self.tensor
+            self.model,
+            self.gpu,
+            self.engine,
+            self.tensor,
+            if building.is_some() { "          feed: row\n          zone: hall\n" } else { "" }
         );
         if let Some(scale) = scale {
             let blocks = self.kv_blocks(scale.kv_blocks) as f64 * by(Limit::KvCapacity);
@@ -275,6 +311,55 @@ fleet:
         }
         text
     }
+}
+
+/// Power tree, weather and cooling of a site of `it_w` [W]. The cap is over what it would draw (9 % over IT: losses,
+/// fans, pumps), the plant over its heat (5 % over IT: losses of the UPS).
+fn building_text(building: Building, it_w: f64, cap: Option<f64>, plant: f64, plant_scale: f64) -> String {
+    let mw = it_w * 1e-6;
+    let heat_mw = 1.05 * mw;
+    let cap = cap.map(|cap| format!("        cap_mw: {}\n", cap * 1.09 * mw)).unwrap_or_default();
+    let zone = match building {
+        // 18 °C out of 15 °C: 0.7 of its capacity at 25 °C.
+        Building::Instantaneous => format!(
+            "            plant: {{ dry_cooler: {{ capacity_mw: {}, design_dry_bulb_c: 15, fan_share: 0.02, pump_share: 0.01 }} }}
+            mode: instantaneous
+",
+            plant * heat_mw / 0.7
+        ),
+        // At 27 °C and a wet bulb of 20 °C the tower carries 0.6 of its capacity, the chiller 0.39.
+        Building::Buffered => format!(
+            "            plant: {{ tower_with_chiller: {{ capacity_mw: {}, chiller_share: 0.4, design_wet_bulb_c: 18, free_cooling_below_wet_bulb_c: 16, approach_k: 4, fan_share: 0.02, pump_share: 0.015, chilled_water_c: 22, chiller_derate_per_k: 0.012, carnot_share: 0.55, cycles_of_concentration: 5 }} }}
+            thermal_mass_mj_per_k: {}
+            ladder: {{ warn_c: 26, hold_c: 27, critical_c: 30, trip_c: 33, hysteresis_k: 0.5 }}
+",
+            plant * heat_mw / 0.99,
+            // A tenth too much heat warms it by 2 K in 20 s.
+            heat_mw
+        ),
+    };
+    format!(
+        "      power:
+{cap}        tree:
+          - {{ name: meter, device: {{ utility: {{ rated_mw: {} }} }} }}
+          - {{ name: ups, parent: meter, zone: hall, device: {{ ups: {{ rated_mw: {} }} }} }}
+          - {{ name: row, parent: ups, zone: hall, device: {{ pdu: {{ rated_mw: {} }} }} }}
+          - {{ name: bus, parent: meter, device: {{ mechanical_bus: {{ rated_mw: {} }} }} }}
+      weather: {{ wet_bulb_c: {{ constant: {} }}, dry_bulb_c: {{ constant: {} }} }}
+      cooling:
+        zones:
+          - name: hall
+            feed: bus
+            set_c: 25
+            capacity_scale: {plant_scale}
+{zone}",
+        3.0 * mw,
+        1.5 * mw,
+        1.5 * mw,
+        mw,
+        if matches!(building, Building::Buffered) { 20 } else { 10 },
+        if matches!(building, Building::Buffered) { 30 } else { 18 },
+    )
 }
 
 /// The catalog with a device limit raised.
@@ -336,6 +421,7 @@ fn dominant(shares: &[Shares]) -> (Constraint, f64) {
     [
         (Constraint::Demand, mean(|s| s.demand)),
         (Constraint::Power, mean(|s| s.power)),
+        (Constraint::Cooling, mean(|s| s.cooling)),
         (Constraint::Compute, mean(|s| s.compute)),
         (Constraint::MemoryBandwidth, mean(|s| s.memory_bandwidth)),
         (Constraint::KvCapacity, mean(|s| s.kv_capacity)),
@@ -358,11 +444,11 @@ struct Result {
     case: Case,
     label: Limit,
     share: f64,
-    elasticities: [(f64, f64); 5],
+    elasticities: [(f64, f64); 6],
     verdict: Verdict,
 }
 
-fn judge(label: Limit, share: f64, elasticities: &[(f64, f64); 5]) -> Verdict {
+fn judge(label: Limit, share: f64, elasticities: &[(f64, f64); 6]) -> Verdict {
     let of = |limit: Limit| elasticities[limit as usize].0;
     // Two standard errors may be noise.
     let slack = |limit: Limit| of(limit) - 2.0 * elasticities[limit as usize].1 < SLACK;
@@ -371,8 +457,8 @@ fn judge(label: Limit, share: f64, elasticities: &[(f64, f64); 5]) -> Verdict {
         limits.iter().filter(|limit| **limit != label).map(|limit| of(*limit)).fold(f64::MIN, f64::max)
     };
     let (allowed, best) = match label {
-        Limit::Demand | Limit::Power => (own >= SLACK, rivals(&[Limit::Demand, Limit::Power])),
-        _ => (slack(Limit::Demand) && slack(Limit::Power), rivals(&Limit::DEVICE)),
+        Limit::Demand | Limit::Power | Limit::Cooling => (own >= SLACK, rivals(&Limit::ENVELOPE)),
+        _ => (Limit::ENVELOPE.into_iter().all(slack), rivals(&Limit::DEVICE)),
     };
     if allowed && own > best {
         Verdict::Agree
@@ -397,7 +483,7 @@ fn examine(case: &Case, plain: &Arc<Catalog>, compute: &Arc<Catalog>, memory: &A
         stay_s,
     };
     // The draw and the rate at the case's own KV capacity, in the long run.
-    let settled = Case { load: Load::Closed(1.5), cap: None, ..case.clone() };
+    let settled = Case { load: Load::Closed(1.5), cap: None, cooled: None, ..case.clone() };
     let settled = runs(&settled.text(Some(&scale), None), plain);
     let rate = settled[0].throughput.output_tok_per_s;
     let scale = Scale {
@@ -410,7 +496,12 @@ fn examine(case: &Case, plain: &Arc<Catalog>, compute: &Arc<Catalog>, memory: &A
     let shares: Vec<Shares> = base.iter().map(|s| s.binding.share).collect();
     let (label, share) = dominant(&shares);
     let elasticities = Limit::ALL.map(|limit| {
-        if limit == Limit::Power && case.cap.is_none() {
+        let absent = match limit {
+            Limit::Power => case.cap.is_none(),
+            Limit::Cooling => case.cooled.is_none(),
+            _ => false,
+        };
+        if absent {
             return (0.0, 0.0);
         }
         let catalog = match limit {
@@ -427,19 +518,22 @@ fn examine(case: &Case, plain: &Arc<Catalog>, compute: &Arc<Catalog>, memory: &A
 #[test]
 fn what_is_blamed_is_what_pays() {
     let mut random = Draw::new(GENERATOR);
-    let cases: Vec<Case> = (0..35).map(|number| draw(number % 7, &mut random)).collect();
+    // Five of each family without a building, then four of each with one.
+    let families = (0..35).map(|number| number % 7).chain((0..8).map(|number| 7 + number % 2));
+    let cases: Vec<Case> = families.map(|family| draw(family, &mut random)).collect();
     let (plain, compute, memory) =
         (catalog(), raised_catalog(Limit::Compute), raised_catalog(Limit::MemoryBandwidth));
     let results: Vec<Result> =
         cases.par_iter().map(|case| examine(case, &plain, &compute, &memory)).collect();
-    let mut table =
-        String::from("label    share   demand   power compute  memory      kv  verdict    scenario\n");
+    let mut table = String::from(
+        "label    share   demand   power cooling compute  memory      kv  verdict    scenario\n",
+    );
     for result in &results {
-        let [demand, power, compute, memory, kv] = result.elasticities.map(|(mean, _)| mean);
+        let [demand, power, cooling, compute, memory, kv] = result.elasticities.map(|(mean, _)| mean);
         let case = &result.case;
         let _ = writeln!(
             table,
-            "{:<8} {:>5.2} {demand:>8.3} {power:>7.3} {compute:>7.3} {memory:>7.3} {kv:>7.3}  {:<9}  {} on {}x{} {}{} slots {}{} {}+{:.0} tok, {}{}",
+            "{:<8} {:>5.2} {demand:>8.3} {power:>7.3} {cooling:>7.3} {compute:>7.3} {memory:>7.3} {kv:>7.3}  {:<9}  {} on {}x{} {}{} slots {}{} {}+{:.0} tok, {}{}{}",
             result.label.short(),
             result.share,
             format!("{:?}", result.verdict).to_lowercase(),
@@ -457,6 +551,7 @@ fn what_is_blamed_is_what_pays() {
                 Load::Open(load) => format!("open {load:.2}"),
             },
             case.cap.map(|cap| format!(", cap {cap:.2}")).unwrap_or_default(),
+            case.cooled.map(|(how, plant)| format!(", plant {plant:.2} {how:?}")).unwrap_or_default(),
         );
     }
     println!("{table}");

@@ -5,6 +5,7 @@ mod broken;
 mod engines;
 mod facility_command;
 mod facility_scenario;
+mod heat;
 mod hot_day;
 mod label;
 mod ledger;

@@ -60,6 +60,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         right: PAGE.0 - frame::label_room(label_texts.iter().map(String::as_str).chain(site_names)),
         top: if strip { 170.0 } else { 134.0 },
         bottom: RIBBON_BOTTOM - ribbon_height(rows.len()) - RIBBON_GAP,
+        start_s: 0.0,
         end_s,
         floor: 0.0,
         limit,
@@ -379,15 +380,22 @@ fn draw_piece_label(
 ) {
     let color = palette::on_fill(constraint);
     let place_style = Style { size: 28.0, bold: false, color };
-    let name = palette::name(constraint);
     let (x, middle) = ((x0 + x1) / 2.0, (top + bottom) / 2.0);
     let fits = |style: Style, text: &str| style.width(text) + 14.0 <= x1 - x0;
     let sizes = [LABEL.size, 28.0, 24.0].map(|size| Style { size, color, ..LABEL });
-    let Some(name_style) = sizes.into_iter().find(|s| fits(*s, name)) else { return };
-    let two_lines = bottom - top > 80.0 && !piece.place.is_empty() && fits(place_style, &piece.place);
-    if two_lines {
+    let names = [palette::name(constraint), palette::short_name(constraint)];
+    let named = names.into_iter().find_map(|name| {
+        let style = sizes.into_iter().find(|s| fits(*s, name))?;
+        Some((name, style))
+    });
+    let Some((name, name_style)) = named else { return };
+    // A place is said without its site where the whole has no room.
+    let within_site = piece.place.split_once('.').map_or("", |(_, within)| within);
+    let places = [piece.place.as_str(), within_site];
+    let place = places.into_iter().find(|place| !place.is_empty() && fits(place_style, place));
+    if let Some(place) = place.filter(|_| bottom - top > 80.0) {
         picture.text((x, middle - 6.0), Align::Middle, name_style, name);
-        picture.text((x, middle + 30.0), Align::Middle, place_style, &piece.place);
+        picture.text((x, middle + 30.0), Align::Middle, place_style, place);
         return;
     }
     let whole = format!("{name}: {}", piece.place);

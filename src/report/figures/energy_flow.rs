@@ -27,10 +27,14 @@ const SPLITS: [f64; 4] = [190.0, 470.0, 740.0, 1050.0];
 const BEND: f64 = 90.0;
 const BAR: f64 = 14.0;
 const TOP: f64 = 150.0;
-/// Height of all energy, gap between trunk and what leaves it, and least height for a label [px].
-const HEIGHT: f64 = 470.0;
+/// Largest height of all energy, and the lowest that anything may reach [px].
+const MOST_HEIGHT: f64 = 600.0;
+const BOTTOM: f64 = 835.0;
+/// Gap between trunk and what leaves it, and least height for a label [px].
 const GAP: f64 = 46.0;
 const LABEL_HEIGHT: f64 = 84.0;
+/// Flows of a smaller share are left to the table: they would be a label without a band.
+const LEAST_SHARE: f64 = 1e-3;
 
 /// The ends of the flow; they sum to the facility's energy.
 fn flows(outcome: &Outcome) -> Vec<Flow> {
@@ -91,7 +95,8 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
     picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[axis], room));
 
-    let height = |joules: f64| HEIGHT * joules / total;
+    let all = height_of_all(&flows, total);
+    let height = |joules: f64| all * joules / total;
     let mut left = MARGIN;
     let mut trunk = total;
     for (stage, split) in SPLITS.into_iter().enumerate() {
@@ -104,6 +109,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         }
         let leaving: Vec<&Flow> = flows.iter().filter(|f| f.stage == stage).collect();
         let rest = trunk - leaving.iter().map(|f| f.joules).sum::<f64>();
+        let leaving = leaving.into_iter().filter(|f| f.joules >= LEAST_SHARE * total);
         // What leaves hangs below what goes on; the last stage stands where the trunk was.
         let last = stage + 1 == SPLITS.len();
         let mut from = if last { TOP } else { TOP + height(rest) };
@@ -129,6 +135,27 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     frame::draw_footer_with(&mut picture, summary, " · tokens: GPU active energy by count");
     let table = Table { name: "energy_flow", csv: csv(&flows, total) };
     Some(Figure { name: "energy_flow", picture, tables: vec![table] })
+}
+
+/// The height of all energy at which what leaves the trunk has room below it [px].
+fn height_of_all(flows: &[Flow], total: f64) -> f64 {
+    let lowest = |height: f64| {
+        let mut trunk = total;
+        let mut lowest = 0.0_f64;
+        for stage in 0..SPLITS.len() - 1 {
+            let leaving = flows.iter().filter(|f| f.stage == stage);
+            trunk -= leaving.clone().map(|f| f.joules).sum::<f64>();
+            let shown = leaving.filter(|f| f.joules >= LEAST_SHARE * total);
+            let ends: f64 = shown.map(|f| (height * f.joules / total).max(LABEL_HEIGHT) + 6.0).sum();
+            lowest = lowest.max(TOP + height * trunk / total + GAP + ends);
+        }
+        lowest
+    };
+    let mut height = MOST_HEIGHT;
+    while height > 100.0 && lowest(height) > BOTTOM {
+        height -= 10.0;
+    }
+    height
 }
 
 /// A band of constant height that goes smoothly from one level to another.

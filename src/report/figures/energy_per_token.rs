@@ -67,6 +67,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         right: PAGE.0 - frame::label_room(NAMES.into_iter()),
         top: 140.0,
         bottom: 740.0,
+        start_s: 0.0,
         end_s: load * 1.03,
         floor: 0.0,
         limit,

@@ -17,14 +17,15 @@ pub(super) const TICK: Style = Style { size: 32.0, bold: false, color: SOFT_INK 
 pub(super) const LABEL: Style = Style { size: 33.0, bold: true, color: INK };
 pub(super) const FOOTER: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
 
-/// The area of a plot [px] and the data ranges on its axes; the horizontal one starts at 0.
+/// The area of a plot [px] and the data ranges on its axes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) left: f64,
     pub(super) right: f64,
     pub(super) top: f64,
     pub(super) bottom: f64,
-    /// End of the time axis [s], or of another horizontal axis in its units.
+    /// Start and end of the time axis [s], or of another horizontal axis in its units.
+    pub(super) start_s: f64,
     pub(super) end_s: f64,
     /// Lower end of the value axis.
     pub(super) floor: f64,
@@ -34,7 +35,8 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn x(&self, time_s: f64) -> f64 {
-        self.left + (self.right - self.left) * (time_s / self.end_s).clamp(0.0, 1.0)
+        let share = (time_s - self.start_s) / (self.end_s - self.start_s);
+        self.left + (self.right - self.left) * share.clamp(0.0, 1.0)
     }
 
     /// Not clamped: values above the limit lie above the frame.
@@ -95,11 +97,11 @@ pub(super) fn draw_time_axis(picture: &mut Picture, frame: &Frame, y: f64, start
     picture.text(((frame.left + frame.right) / 2.0, y + 18.0 + 2.0 * TICK.size), Align::Middle, TICK, &title);
 }
 
-/// Marks, labels and title of a horizontal axis of values from 0 to the frame's end, in units of `factor`.
+/// Marks, labels and title of a horizontal axis of values, in units of `factor`.
 pub(super) fn draw_load_axis(picture: &mut Picture, frame: &Frame, factor: f64, title: &str) {
     let y = frame.bottom;
     picture.path(vec![(frame.left, y), (frame.right, y)], 2.5, INK);
-    for (value, label) in value_ticks(0.0, frame.end_s, factor) {
+    for (value, label) in value_ticks(frame.start_s, frame.end_s, factor) {
         let x = frame.x(value);
         picture.path(vec![(x, y), (x, y + 10.0)], 2.5, INK);
         picture.text((x, y + 12.0 + TICK.size), Align::Middle, TICK, &label);

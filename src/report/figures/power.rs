@@ -10,6 +10,8 @@ use crate::ledger::outcome::{Constraint, Outcome};
 use crate::report::numbers::significant;
 use crate::report::palette::{self, INK, POWER_PARTS, SOFT_INK};
 
+/// Layers that never reach this share of the axis are not labelled: nothing of them would be seen.
+const LEAST_SHARE: f64 = 2e-3;
 const PARTS: [&str; 6] = ["GPU active", "GPU idle", "node overhead", "losses, cooling", "losses", "cooling"];
 
 /// Draws the figure.
@@ -68,6 +70,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         right: PAGE.0 - frame::label_room(labels.iter().map(|l| l.1.as_str())),
         top: if strip { 176.0 } else { 140.0 },
         bottom: 740.0,
+        start_s: 0.0,
         end_s,
         floor: 0.0,
         limit,
@@ -138,7 +141,7 @@ fn end_labels(
     let Some(last) = intervals.last() else { return labels };
     let mut floor = 0.0;
     for (k, name) in PARTS.into_iter().enumerate() {
-        if intervals.iter().any(|i| i.parts_w[k] > 0.0) {
+        if intervals.iter().any(|i| i.parts_w[k] > LEAST_SHARE * limit) {
             labels.push((floor + last.parts_w[k] / 2.0, name.to_string(), INK));
         }
         floor += last.parts_w[k];

@@ -47,13 +47,18 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let subtitles = [format!("{axis}{colour}"), axis];
     picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&subtitles, room));
 
-    let load_limit = shown.iter().map(|i| i.it_w()).fold(0.0, f64::max) * 1.06;
+    let loads = || shown.iter().map(|i| i.it_w());
+    let (least, most) = (loads().fold(f64::INFINITY, f64::min), loads().fold(0.0, f64::max));
+    // Where all loads are high, the axis shows their range.
+    let load_start = if least > 0.5 * most { (2.0 * least - most).clamp(0.0, 0.9 * most) } else { 0.0 };
+    let load_limit = most + 0.06 * (most - load_start);
     let (prefix, factor) = frame::axis_prefix(load_limit);
     let frame = Frame {
         left: 138.0,
         right: PAGE.0 - if has_weather { 190.0 } else { MARGIN },
         top: 140.0,
         bottom: 740.0,
+        start_s: load_start,
         end_s: load_limit,
         floor: (low - margin).max(0.0),
         limit: high + margin,

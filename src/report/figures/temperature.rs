@@ -50,6 +50,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         right: PAGE.0 - frame::label_room(names),
         top: 134.0,
         bottom: binding::RIBBON_BOTTOM - binding::ribbon_height(rows.len()) - binding::RIBBON_GAP,
+        start_s: 0.0,
         end_s: frame::end_of_time(summary, &intervals),
         floor,
         limit,

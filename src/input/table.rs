@@ -10,7 +10,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::error::WorkloadError;
+use super::error::InputError;
 
 /// Longest line [bytes]; a longer one means that the file is not a table.
 const LONGEST_LINE: usize = 65_536;
@@ -42,9 +42,9 @@ impl std::fmt::Debug for Table {
 impl Table {
     /// Opens `path`, named by the scenario's `field`, and reads its header. Gzip is recognised by
     /// its first two bytes, whatever the file's name.
-    pub(crate) fn open(path: &Path, field: &str) -> Result<Self, WorkloadError> {
+    pub(crate) fn open(path: &Path, field: &str) -> Result<Self, InputError> {
         let file = path.display().to_string();
-        let fail = |message: String| WorkloadError::file(field, &file, message);
+        let fail = |message: String| InputError::file(field, &file, message);
         let metadata = std::fs::metadata(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
         if !metadata.is_file() {
             // A pipe could not be read twice, which validation before the run needs.
@@ -74,13 +74,9 @@ impl Table {
         Ok(table)
     }
 
-    fn read_header(&mut self) -> Result<(), WorkloadError> {
+    fn read_header(&mut self) -> Result<(), InputError> {
         if !self.next_line()? {
-            return Err(WorkloadError::file(
-                &self.field,
-                &self.file,
-                "is empty; a CSV with a header is needed",
-            ));
+            return Err(InputError::file(&self.field, &self.file, "is empty; a CSV with a header is needed"));
         }
         if self.current().starts_with(b"\xef\xbb\xbf") {
             self.line.0 += 3;
@@ -112,7 +108,7 @@ impl Table {
     }
 
     /// Number of the column `name`, or an error that shows the header.
-    pub(crate) fn require(&self, name: &str) -> Result<usize, WorkloadError> {
+    pub(crate) fn require(&self, name: &str) -> Result<usize, InputError> {
         self.column(name).ok_or_else(|| {
             self.bad_header(format!("there is no column `{name}`; the header is `{}`", self.shown_header()))
         })
@@ -125,7 +121,7 @@ impl Table {
 
     /// Goes to the next row; `false` at the end. Blank lines are skipped.
     #[inline]
-    pub(crate) fn advance(&mut self) -> Result<bool, WorkloadError> {
+    pub(crate) fn advance(&mut self) -> Result<bool, InputError> {
         loop {
             if !self.next_line()? {
                 return Ok(false);
@@ -162,16 +158,16 @@ impl Table {
     }
 
     /// An error about field `i` of the current row.
-    pub(crate) fn bad(&self, i: usize, message: String) -> WorkloadError {
+    pub(crate) fn bad(&self, i: usize, message: String) -> InputError {
         let start = self.fields.get(i).map_or(0, |f| f.0 as usize);
         let before = &self.current()[..start.min(self.current().len())];
         // Characters, not bytes: continuation bytes of UTF-8 do not count.
         let column = before.iter().filter(|&&b| b & 0xc0 != 0x80).count() as u64 + 1;
-        WorkloadError { column: Some(column), ..self.bad_line(message) }
+        InputError { column: Some(column), ..self.bad_line(message) }
     }
 
     /// An error about field `i` of the current row, which it shows.
-    pub(crate) fn bad_value(&self, i: usize, problem: &str) -> WorkloadError {
+    pub(crate) fn bad_value(&self, i: usize, problem: &str) -> InputError {
         let value = shorten(&self.text(i), 40);
         let name = &self.header[i];
         self.bad(
@@ -185,22 +181,22 @@ impl Table {
     }
 
     /// An error about the current line.
-    pub(crate) fn bad_line(&self, message: String) -> WorkloadError {
-        WorkloadError {
+    pub(crate) fn bad_line(&self, message: String) -> InputError {
+        InputError {
             line: Some(self.number),
             column: Some(1),
-            ..WorkloadError::file(&self.field, &self.file, message)
+            ..InputError::file(&self.field, &self.file, message)
         }
     }
 
     /// An error about the header.
-    pub(crate) fn bad_header(&self, message: String) -> WorkloadError {
-        WorkloadError { line: Some(1), ..self.bad_line(message) }
+    pub(crate) fn bad_header(&self, message: String) -> InputError {
+        InputError { line: Some(1), ..self.bad_line(message) }
     }
 
     /// An error about the file as a whole.
-    pub(crate) fn bad_file(&self, message: String) -> WorkloadError {
-        WorkloadError::file(&self.field, &self.file, message)
+    pub(crate) fn bad_file(&self, message: String) -> InputError {
+        InputError::file(&self.field, &self.file, message)
     }
 
     #[inline]
@@ -210,7 +206,7 @@ impl Table {
 
     /// Reads one line into the buffer; `false` at the end of the file.
     #[inline]
-    fn next_line(&mut self) -> Result<bool, WorkloadError> {
+    fn next_line(&mut self) -> Result<bool, InputError> {
         let mut searched = 0;
         loop {
             let unread = &self.buffer[self.next..self.filled];
@@ -242,18 +238,18 @@ impl Table {
     }
 
     #[inline]
-    fn set_line(&mut self, start: usize, end: usize) -> Result<(), WorkloadError> {
+    fn set_line(&mut self, start: usize, end: usize) -> Result<(), InputError> {
         let end = if end > start && self.buffer[end - 1] == b'\r' { end - 1 } else { end };
         self.line = (start, end);
         if end - start > LONGEST_LINE { Err(self.too_long()) } else { Ok(()) }
     }
 
-    fn too_long(&self) -> WorkloadError {
+    fn too_long(&self) -> InputError {
         self.bad_line(format!("the line is longer than {LONGEST_LINE} bytes; this is not a table of numbers"))
     }
 
     #[cold]
-    fn fill(&mut self) -> Result<(), WorkloadError> {
+    fn fill(&mut self) -> Result<(), InputError> {
         self.buffer.copy_within(self.next..self.filled, 0);
         self.filled -= self.next;
         self.next = 0;
@@ -274,7 +270,7 @@ impl Table {
 
     /// Splits the current line at its commas.
     #[inline]
-    fn split(&mut self) -> Result<(), WorkloadError> {
+    fn split(&mut self) -> Result<(), InputError> {
         self.fields.clear();
         let line = &self.buffer[self.line.0..self.line.1];
         let mut start = 0;

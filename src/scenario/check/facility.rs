@@ -1,11 +1,11 @@
 //! What must hold in a site's power tree, weather and cooling zones.
 
-use super::check::Check;
-use super::nearest::suggestion;
-use super::types::{
+use super::super::nearest::suggestion;
+use super::super::types::{
     Cooling, Device, DryCooler, Ladder, Plant, PowerDevice, Site, TemperatureCourse, TowerWithChiller,
     Weather, Zone, ZoneMode,
 };
+use super::Check;
 
 /// Largest device or plant [MW]; more than all the world's power stations would be a slip of a unit.
 const MAX_MW: f64 = 1e6;

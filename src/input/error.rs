@@ -1,13 +1,13 @@
-//! What can be wrong with a workload and its files.
+//! What can be wrong with an input file, or with the field that names it.
 
 use std::fmt;
 
-/// Something wrong with the workload of a scenario: one of its fields, or a file that it names.
+/// Something wrong with what a run reads: a field of the scenario, or a file that it names.
 ///
 /// Shown as `file:line:column: message` when a place in a file is to blame, else as
 /// `field: [file: ]message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkloadError {
+pub struct InputError {
     /// Path of the scenario field that is wrong or that names the file, e.g.
     /// `workload.classes.0.arrivals.trace.path`; empty where no scenario is involved.
     pub field: String,
@@ -21,7 +21,7 @@ pub struct WorkloadError {
     pub message: String,
 }
 
-impl WorkloadError {
+impl InputError {
     /// A scenario field is wrong.
     pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), file: None, line: None, column: None, message: message.into() }
@@ -39,7 +39,7 @@ impl WorkloadError {
     }
 }
 
-impl fmt::Display for WorkloadError {
+impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.file, self.line) {
             (Some(file), Some(line)) => {
@@ -62,4 +62,4 @@ impl fmt::Display for WorkloadError {
     }
 }
 
-impl std::error::Error for WorkloadError {}
+impl std::error::Error for InputError {}

@@ -1,0 +1,8 @@
+//! Tables that a scenario names: CSV, plain or gzip, and what can be wrong with them and with the fields that name
+//! them.
+
+mod error;
+mod table;
+
+pub use error::InputError;
+pub(crate) use table::{Table, shorten};

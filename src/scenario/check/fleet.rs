@@ -1,0 +1,203 @@
+//! What must hold in sites and pools, but for the building around them.
+
+use super::super::lookup::{self, Kind};
+use super::super::types::{Affine, Batching, CapFraction, Energy, Policy, Pool, Scenario, Site, StepLaw};
+use super::{Check, MAX_DURATION_S, MAX_TOK};
+use crate::catalog::Catalog;
+
+/// Most nodes of a pool; each replica costs memory.
+const MAX_NODES: u32 = 1_000_000;
+/// Shortest step of an own step law [µs]; a step without duration would never let time pass.
+const MIN_STEP_US: f64 = 1e-3;
+/// Longest step of an own step law [µs]: eleven days.
+const MAX_STEP_US: f64 = 1e12;
+
+impl Check {
+    pub(super) fn fleet(&mut self, scenario: &Scenario, catalog: &Catalog) {
+        let sites = &scenario.fleet.sites;
+        if sites.is_empty() {
+            self.refuse("fleet.sites", "is empty; a fleet needs at least one site");
+        }
+        self.unique(
+            sites.iter().enumerate().map(|(i, site)| (format!("fleet.sites.{i}.name"), site.name.as_str())),
+            "site",
+        );
+        for (i, site) in sites.iter().enumerate() {
+            let path = format!("fleet.sites.{i}");
+            self.site(&path, site);
+            self.facility(&path, site);
+            for (k, pool) in site.pools.iter().enumerate() {
+                self.pool(&format!("{path}.pools.{k}"), pool, scenario, catalog);
+            }
+        }
+    }
+
+    fn site(&mut self, path: &str, site: &Site) {
+        self.name(&format!("{path}.name"), &site.name);
+        if let Some(static_pue) = site.static_pue {
+            self.require(
+                &format!("{path}.static_pue"),
+                static_pue,
+                (1.0..=10.0).contains(&static_pue),
+                "at least 1 (all facility power over IT power) and at most 10",
+            );
+        }
+        let power = &site.power;
+        if let Some(cap_mw) = power.cap_mw {
+            self.positive(&format!("{path}.power.cap_mw"), cap_mw, 1e6);
+        }
+        let fraction_path = format!("{path}.power.cap_fraction");
+        match &power.cap_fraction {
+            CapFraction::Constant(value) => self.positive(&format!("{fraction_path}.constant"), *value, 10.0),
+            CapFraction::Steps(steps) => {
+                let path = format!("{fraction_path}.steps");
+                if steps.is_empty() {
+                    self.refuse(&path, "is empty; leave cap_fraction out for a constant cap");
+                }
+                for (i, step) in steps.iter().enumerate() {
+                    self.not_negative(&format!("{path}.{i}.at_h"), step.at_h, MAX_DURATION_S / 3600.0);
+                    self.positive(&format!("{path}.{i}.value"), step.value, 10.0);
+                    if let Some(before) = i.checked_sub(1).and_then(|k| steps.get(k)) {
+                        self.require(
+                            &format!("{path}.{i}.at_h"),
+                            step.at_h,
+                            step.at_h > before.at_h,
+                            &format!("later than the step before ({})", before.at_h),
+                        );
+                    }
+                }
+            }
+        }
+        if power.cap_mw.is_none() && power.cap_fraction != CapFraction::default() {
+            self.refuse(&fraction_path, "is a share of cap_mw, which is missing; add power.cap_mw");
+        }
+        let Policy::UniformClock(clock) = &power.policy;
+        let policy_path = format!("{path}.power.policy.uniform_clock");
+        self.require(
+            &format!("{policy_path}.clock_step"),
+            clock.clock_step,
+            (0.0..=0.5).contains(&clock.clock_step),
+            "between 0 (any clock) and 0.5 of the full clock",
+        );
+        self.require(
+            &format!("{policy_path}.release_below"),
+            clock.release_below,
+            clock.release_below > 0.0 && clock.release_below <= 1.0,
+            "above 0 and at most 1",
+        );
+        self.not_negative(&format!("{policy_path}.dwell_s"), clock.dwell_s, MAX_DURATION_S);
+        if site.pools.is_empty() {
+            self.refuse(format!("{path}.pools"), "is empty; a site needs at least one pool");
+        }
+        self.unique(
+            site.pools
+                .iter()
+                .enumerate()
+                .map(|(i, pool)| (format!("{path}.pools.{i}.name"), pool.name.as_str())),
+            "pool",
+        );
+    }
+
+    fn pool(&mut self, path: &str, pool: &Pool, scenario: &Scenario, catalog: &Catalog) {
+        self.name(&format!("{path}.name"), &pool.name);
+        self.model(&format!("{path}.model"), &pool.model, scenario, catalog);
+        let gpu_known = self.known(&format!("{path}.gpu"), &pool.gpu, Kind::Gpu, catalog);
+        if let Some(node) = &pool.node {
+            self.known(&format!("{path}.node"), node, Kind::Node, catalog);
+        }
+        self.known(&format!("{path}.engine"), &pool.engine, Kind::Engine, catalog);
+        self.count(&format!("{path}.nodes"), pool.nodes.into(), MAX_NODES.into());
+        for (name, parts) in [("pipeline", pool.parallel.pipeline), ("expert", pool.parallel.expert)] {
+            self.require(
+                &format!("{path}.parallel.{name}"),
+                parts,
+                parts == 1,
+                "1: only tensor parallelism can be simulated yet",
+            );
+        }
+        let tensor = pool.parallel.tensor;
+        let tensor_path = format!("{path}.parallel.tensor");
+        self.require(&tensor_path, tensor, tensor >= 1, "at least 1");
+        if gpu_known
+            && tensor >= 1
+            && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu, pool.node.as_deref())
+            && gpus % tensor != 0
+        {
+            let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
+            self.refuse(
+                tensor_path,
+                format!("is {tensor}; must divide the {gpus} GPUs of a node: {}", fitting.join(", ")),
+            );
+        }
+        if let Some(gpu_cap_w) = pool.gpu_cap_w {
+            self.positive(&format!("{path}.gpu_cap_w"), gpu_cap_w, 1e6);
+        }
+        if let StepLaw::Affine(affine) = &pool.step_law {
+            self.affine(&format!("{path}.step_law.affine"), affine);
+        }
+        self.batching(&format!("{path}.batching"), &pool.batching);
+    }
+
+    fn affine(&mut self, path: &str, affine: &Affine) {
+        let times = [
+            ("base_us", affine.base_us),
+            ("prefill_us", affine.prefill_us),
+            ("per_prompt_tok_us", affine.per_prompt_tok_us),
+            ("per_seq_us", affine.per_seq_us),
+            ("per_kv_tok_us", affine.per_kv_tok_us),
+        ];
+        for (name, time_us) in times {
+            self.not_negative(&format!("{path}.{name}"), time_us, MAX_STEP_US);
+        }
+        if times.iter().all(|(_, time_us)| *time_us >= 0.0) {
+            let decode_us = affine.base_us + affine.per_seq_us;
+            let prefill_us = affine.base_us + affine.prefill_us + affine.per_prompt_tok_us;
+            for (kind, field, step_us) in
+                [("decoding", "per_seq_us", decode_us), ("prompt", "per_prompt_tok_us", prefill_us)]
+            {
+                if step_us < MIN_STEP_US {
+                    self.refuse(
+                        format!("{path}.base_us"),
+                        format!("a {kind} step takes no time; raise base_us or {field} (sum at least {MIN_STEP_US})"),
+                    );
+                }
+            }
+        }
+        let (name, joules_or_watts) = match &affine.energy {
+            Energy::PerToken(per_token) => ("per_token", vec![("it_j_per_tok", per_token.it_j_per_tok)]),
+            Energy::PerState(per_state) => (
+                "per_state",
+                vec![
+                    ("idle_w", per_state.idle_w),
+                    ("base_w", per_state.base_w),
+                    ("per_seq_w", per_state.per_seq_w),
+                ],
+            ),
+        };
+        for (field, value) in joules_or_watts {
+            self.not_negative(&format!("{path}.energy.{name}.{field}"), value, 1e9);
+        }
+    }
+
+    fn batching(&mut self, path: &str, batching: &Batching) {
+        let most_seqs = batching.max_step_tok;
+        self.count(&format!("{path}.max_seqs"), batching.max_seqs.into(), u32::MAX.into());
+        self.count(&format!("{path}.max_step_tok"), batching.max_step_tok.into(), MAX_TOK.into());
+        self.require(
+            &format!("{path}.max_seqs"),
+            batching.max_seqs,
+            batching.max_seqs <= most_seqs,
+            &format!("at most max_step_tok ({most_seqs}): each decoding sequence takes one token of a step"),
+        );
+        self.count(&format!("{path}.kv_block_tok"), batching.kv_block_tok.into(), 65_536);
+        self.require(
+            &format!("{path}.hbm_fraction"),
+            batching.hbm_fraction,
+            batching.hbm_fraction > 0.0 && batching.hbm_fraction <= 1.0,
+            "above 0 and at most 1",
+        );
+        if let Some(kv_blocks) = batching.kv_blocks {
+            self.count(&format!("{path}.kv_blocks"), kv_blocks, 1 << 40);
+        }
+    }
+}

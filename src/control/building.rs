@@ -174,7 +174,7 @@ impl Building {
 
     /// Whether a pool of the site may draw `more_nw` [nW] on top of what it draws now: by every device above it,
     /// and by its zone. [`Building::room_nw`] answers how much more, at several times the cost.
-    pub fn fits(&self, pool: usize, more_nw: i128) -> bool {
+    pub fn fits(&mut self, pool: usize, more_nw: i128) -> bool {
         let (feed, zone) = self.pools[pool];
         let in_zone = zone.and_then(|zone| self.zone_room_nw(zone)).is_none_or(|room| more_nw <= room);
         in_zone && self.tree.fits(feed, more_nw)
@@ -230,7 +230,7 @@ impl Building {
             Some((it_w, Limit::Zone(zone))) => Allowance { it_nw: floor_nw(it_w), held: Held::Zone(zone) },
             // Not even the losses without IT power fit.
             None => {
-                let zone = self.overheated(&shares, &heat_limits_w);
+                let zone = self.overheated(&self.solved, &self.heat_limits_w);
                 let held = zone.map_or(Held::Device(self.tree.root()), Held::Zone);
                 Allowance { it_nw: 0, held }
             }
@@ -238,7 +238,7 @@ impl Building {
     }
 
     /// Of the zones that losses without IT power already heat too much, the worst.
-    fn overheated(&self, shares: &[f64], limits_w: &[f64]) -> Option<usize> {
+    fn overheated(&self, shares: &[ItShare], limits_w: &[f64]) -> Option<usize> {
         let heat_w = self.heat_at(shares, 0.0)?;
         let excess = heat_w.iter().zip(limits_w).map(|(heat_w, limit_w)| heat_w - limit_w).enumerate();
         excess

@@ -464,7 +464,9 @@ impl PowerControl {
         if before != uncapped_nw {
             let pool = usize::from(domain.members[number].pool) - domain.first_pool;
             let change = building.uncapped(now_fs, pool, i128::from(uncapped_nw - before));
-            self.building_changed(now_fs, site, change);
+            if change != ZoneChange::default() {
+                self.building_changed(now_fs, site, change);
+            }
         }
     }
 
@@ -577,7 +579,7 @@ impl PowerControl {
         let domain = &mut self.domains[site];
         let (Some(&head), Some(budget)) = (domain.waiters.front(), domain.budget_nw) else { return };
         let state = &self.replicas[head];
-        let member = &domain.members[head - domain.first];
+        let member = domain.members[head - domain.first];
         let lowest = domain.policy.lowest_nw(member.pool, &member.draw);
         if domain.fits(member.pool, i128::from(lowest - state.reading.it_nw), budget) {
             domain.waiters.pop_front();
@@ -685,8 +687,8 @@ impl Domain {
     }
 
     /// Whether a replica of a pool may draw this much more now [nW].
-    fn fits(&self, pool: u16, more_nw: i128, budget_nw: i128) -> bool {
-        match &self.building {
+    fn fits(&mut self, pool: u16, more_nw: i128, budget_nw: i128) -> bool {
+        match &mut self.building {
             Some(building) => building.fits(usize::from(pool) - self.first_pool, more_nw),
             None => self.drawn_nw + more_nw <= budget_nw,
         }

@@ -41,14 +41,27 @@ pub fn s_from_fs(fs: i128) -> f64 {
 pub(crate) fn real(value: i128) -> f64 {
     match i64::try_from(value) {
         Ok(short) => short as f64,
-        Err(_) => value as f64,
+        Err(_) => real_of_long(value),
     }
+}
+
+// Apart, or the compiler sees that both ways give the same number, and takes the slow one for all.
+#[cold]
+#[inline(never)]
+fn real_of_long(value: i128) -> f64 {
+    value as f64
 }
 
 /// A real number without its fraction; by way of 64 bits where it fits.
 #[inline]
 pub(crate) fn truncated(value: f64) -> i128 {
-    if value.abs() < 9e18 { i128::from(value as i64) } else { value as i128 }
+    if value.abs() < 9e18 { i128::from(value as i64) } else { truncated_long(value) }
+}
+
+#[cold]
+#[inline(never)]
+fn truncated_long(value: f64) -> i128 {
+    value as i128
 }
 
 /// A real number ≥ 0, rounded up to a whole one.
@@ -58,6 +71,6 @@ pub(crate) fn rounded_up(value: f64) -> i128 {
         let whole = value as i64;
         i128::from(whole) + i128::from(whole as f64 != value)
     } else {
-        value as i128
+        truncated_long(value)
     }
 }

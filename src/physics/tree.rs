@@ -74,7 +74,21 @@ pub struct Tree {
     out_nw: Vec<i128>,
     in_nw: Vec<i128>,
     zone_loss_nw: Vec<i128>,
+    trial: Trial,
 }
+
+/// What [`Tree::fits`] worked out last, while it stands: inputs of the devices from `device` up to the root if the
+/// load there changes so.
+#[derive(Debug, Clone, PartialEq)]
+struct Trial {
+    /// [`NONE`] if nothing stands.
+    device: usize,
+    change_nw: i128,
+    in_nw: Vec<i128>,
+}
+
+/// No device.
+const NONE: usize = usize::MAX;
 
 impl Tree {
     /// A tree without load. Devices may come in any order; exactly one has no parent.
@@ -97,6 +111,7 @@ impl Tree {
             out_nw: none.clone(),
             in_nw: none,
             zone_loss_nw: vec![0; zones],
+            trial: Trial { device: NONE, change_nw: 0, in_nw: Vec::with_capacity(MAX_DEPTH + 1) },
         };
         tree.flow();
         Ok(tree)
@@ -138,31 +153,45 @@ impl Tree {
     /// Change the load that hangs directly from one device [nW]: work along its path to the root only.
     pub fn set_load_nw(&mut self, device: usize, load_nw: i128) {
         let load_nw = load_nw.clamp(0, CEILING_NW);
-        let change = load_nw - self.load_nw[device];
+        let mut change = load_nw - self.load_nw[device];
         self.load_nw[device] = load_nw;
-        self.pass_up(device, change);
-    }
-
-    /// Add to the load that hangs directly from one device [nW].
-    pub fn add_load_nw(&mut self, device: usize, change_nw: i128) {
-        self.set_load_nw(device, self.load_nw[device] + change_nw);
-    }
-
-    fn pass_up(&mut self, device: usize, mut change: i128) {
+        self.trial.device = NONE;
         let mut at = Some(device);
         while let Some(d) = at
             && change != 0
         {
-            self.out_nw[d] += change;
-            let in_nw = self.out_nw[d] + loss_nw(&self.devices[d].stage, self.out_nw[d]);
-            let more_in = in_nw - self.in_nw[d];
-            self.in_nw[d] = in_nw;
-            if let Some(zone) = self.devices[d].zone {
-                self.zone_loss_nw[zone] += more_in - change;
-            }
-            change = more_in;
+            let in_nw = self.out_nw[d] + change + loss_nw(&self.devices[d].stage, self.out_nw[d] + change);
+            change = self.carry(d, change, in_nw);
             at = self.devices[d].parent;
         }
+    }
+
+    /// Add to the load that hangs directly from one device [nW]. What [`Tree::fits`] was just asked is not worked
+    /// out again.
+    pub fn add_load_nw(&mut self, device: usize, change_nw: i128) {
+        let load_nw = self.load_nw[device] + change_nw;
+        if (self.trial.device, self.trial.change_nw) != (device, change_nw) || load_nw < 0 {
+            return self.set_load_nw(device, load_nw);
+        }
+        self.load_nw[device] = load_nw;
+        self.trial.device = NONE;
+        let (mut change, mut d) = (change_nw, device);
+        for place in 0..self.trial.in_nw.len() {
+            change = self.carry(d, change, self.trial.in_nw[place]);
+            d = self.devices[d].parent.unwrap_or(d);
+        }
+    }
+
+    /// A device puts out `change` more and draws `in_nw` now [nW]; returns how much more it draws.
+    #[inline]
+    fn carry(&mut self, d: usize, change: i128, in_nw: i128) -> i128 {
+        self.out_nw[d] += change;
+        let more_in = in_nw - self.in_nw[d];
+        self.in_nw[d] = in_nw;
+        if let Some(zone) = self.devices[d].zone {
+            self.zone_loss_nw[zone] += more_in - change;
+        }
+        more_in
     }
 
     /// The device that feeds a device; none feeds the root.
@@ -172,21 +201,27 @@ impl Tree {
 
     /// Whether every device from `device` to the root stays within its limit if the load at `device` grows by
     /// `more_nw` [nW], losses included.
-    pub fn fits(&self, device: usize, more_nw: i128) -> bool {
+    pub fn fits(&mut self, device: usize, more_nw: i128) -> bool {
+        self.trial.device = NONE;
+        self.trial.in_nw.clear();
         let (mut change, mut at) = (more_nw, Some(device));
         while let Some(d) = at {
             let out_nw = self.out_nw[d] + change;
             if out_nw > self.limit_nw[d] {
                 return false;
             }
-            change = out_nw + loss_nw(&self.devices[d].stage, out_nw) - self.in_nw[d];
+            let in_nw = out_nw + loss_nw(&self.devices[d].stage, out_nw);
+            self.trial.in_nw.push(in_nw);
+            change = in_nw - self.in_nw[d];
             at = self.devices[d].parent;
         }
+        (self.trial.device, self.trial.change_nw) = (device, more_nw);
         true
     }
 
     /// Every device from its loads and its children's inputs, leaves first.
     fn flow(&mut self) {
+        self.trial.device = NONE;
         self.out_nw.copy_from_slice(&self.load_nw);
         self.zone_loss_nw.fill(0);
         for &d in self.order.iter().rev() {

@@ -17,6 +17,7 @@ use super::time::{
     DecimalError, FS_PER_DAY, FS_PER_S, LATEST_S, Ratio, fs_to_seconds, parse_decimal, seconds_to_fs,
 };
 use crate::input::{InputError, Table};
+use crate::physics::real;
 use crate::scenario::types::{Diurnal, RateCurve};
 
 /// Highest rate [arrivals/s].
@@ -41,7 +42,7 @@ fn gap_fs(seconds: f64) -> Option<i128> {
 /// A span as seconds: one conversion, a last digit less exact than [`fs_to_seconds`], ten times as fast.
 #[inline]
 fn span_s(fs: i128) -> f64 {
-    fs as f64 * 1e-15
+    real(fs) * 1e-15
 }
 
 /// Equally spaced arrivals: the k-th at k / rate.

@@ -7,6 +7,7 @@ mod facility_command;
 mod facility_scenario;
 mod faults;
 mod fleet_case;
+mod fleet_yaml;
 mod hot_day;
 mod label;
 mod ledger;

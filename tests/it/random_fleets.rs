@@ -5,6 +5,7 @@
 //! alone, so the same ones come at any number of threads, and the first that fails is always the same.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,13 +13,14 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use rayon::prelude::*;
 use tempfile::TempDir;
-use wattmill::engine::{PlantedFault, simulate_with_fault};
-use wattmill::ledger::outcome::Outcome;
+use wattmill::engine::{PlantedFault, SimError, simulate_with_fault};
+use wattmill::ledger::outcome::{Outcome, SiteSummary};
 use wattmill::scenario::{self, LoadOptions, Resolved};
 use wattmill::{EngineKind, SimOptions, simulate};
 
 use crate::engines::{Tally, difference};
-use crate::fleet_case::{FleetCase, Peak, fleets};
+use crate::fleet_case::{FleetCase, fleets};
+use crate::fleet_yaml::Peak;
 use crate::support::catalog;
 
 /// Cases of a usual run.
@@ -45,10 +47,11 @@ pub enum Verdict {
 
 /// A case on which the engines differ, and what became of it.
 pub struct Counterexample {
-    /// The smallest found.
-    pub case: FleetCase,
-    /// Its scenario and the first request and instant that differ.
+    /// The scenario of the smallest found, and the first request and instant that differ.
     pub told: String,
+    /// Replicas of the smallest found, and requests that come in it.
+    pub replicas: u64,
+    pub requests: u64,
     /// Runs it took to make it small.
     pub shrinks: u32,
 }
@@ -64,10 +67,7 @@ fn peaks(case: &FleetCase, dir: &Path) -> Result<Option<Vec<Peak>>, String> {
     }
     case.write(dir, None);
     let free = simulate(&load(dir)?, &SimOptions::default()).map_err(|error| error.to_string())?;
-    let of = |site: &wattmill::ledger::outcome::SiteSummary| Peak {
-        it_w: site.power_w.it.max,
-        facility_w: site.power_w.facility.max,
-    };
+    let of = |site: &SiteSummary| Peak { it_w: site.power_w.it.max, facility_w: site.power_w.facility.max };
     Ok(Some(free.summary.per_site.iter().map(of).collect()))
 }
 
@@ -83,9 +83,7 @@ pub fn compare(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Ver
     };
     // An engine that never ends is a difference, too; it looks up every so many events.
     let looks = AtomicU32::new(0);
-    let goes_on = |_: f64, _: u64| {
-        looks.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS
-    };
+    let goes_on = |_: f64, _: u64| looks.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS;
     let options = |engine| SimOptions { engine, keep_requests: true, progress: Some(&goes_on) };
     let segments = simulate(&resolved, &options(EngineKind::Segments));
     let stepwise = match fault {
@@ -98,7 +96,7 @@ pub fn compare(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Ver
             Some(difference) => Verdict::Different(difference),
         },
         (segments, stepwise) => {
-            let said = |result: Result<Outcome, wattmill::engine::SimError>| {
+            let said = |result: Result<Outcome, SimError>| {
                 result.map_or_else(|error| error.to_string(), |_| "fine".into())
             };
             Verdict::Different(format!("segments / stepwise\n  {}\n  {}\n", said(segments), said(stepwise)))
@@ -141,15 +139,21 @@ pub fn shrink(seed: u64, number: u64, fault: Option<PlantedFault>) -> Option<Cou
         }
     });
     let Err(TestError::Fail(reason, case)) = result else { return None };
-    let peaks = peaks(&case, dir.path()).unwrap_or_default();
-    let told = format!("{}\n{reason}", case.shown(peaks.as_deref()));
-    Some(Counterexample { case, told, shrinks: shrinks.get() })
+    let peaks = peaks(&case, dir.path()).ok()?;
+    case.write(dir.path(), peaks.as_deref());
+    let summary =
+        simulate(&load(dir.path()).ok()?, &SimOptions::default()).ok().map(|outcome| outcome.summary);
+    Some(Counterexample {
+        told: format!("{}\n{reason}", case.shown(peaks.as_deref())),
+        replicas: summary.iter().flat_map(|summary| &summary.per_pool).map(|pool| pool.replicas).sum(),
+        requests: summary.map_or(0, |summary| summary.requests.arrived),
+        shrinks: shrinks.get(),
+    })
 }
 
-/// The first case from number `from` on at which the engines differ.
-pub fn first_different(seed: u64, numbers: std::ops::Range<u64>, fault: Option<PlantedFault>) -> Option<u64> {
+/// The first of these cases on which the engines differ.
+pub fn first_different(seed: u64, mut numbers: Range<u64>, fault: Option<PlantedFault>) -> Option<u64> {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let mut numbers = numbers;
     numbers.find(|&number| {
         let compared = compare(&case(seed, number).1.current(), dir.path(), fault);
         matches!(compared, Verdict::Different(_))
@@ -159,11 +163,9 @@ pub fn first_different(seed: u64, numbers: std::ops::Range<u64>, fault: Option<P
 /// Compare one case; a panic of an engine is a difference, too, and to be shrunk.
 fn compared(seed: u64, number: u64, dir: &TempDir, tally: &mut Tally) -> Result<(), String> {
     let case = case(seed, number).1.current();
-    if std::env::var("TRACE_CASES").is_ok() { eprintln!("start {number}"); }
     let verdict = std::panic::catch_unwind(|| compare(&case, dir.path(), None));
     match verdict {
         Ok(Verdict::Equal(outcome)) => {
-    if std::env::var("TRACE_CASES").is_ok() { eprintln!("end {number} {} it {} seg {}", outcome.summary.requests.arrived, outcome.counters.iterations, outcome.summary.engine.segments); }
             tally.add(&outcome);
             Ok(())
         }

@@ -179,6 +179,56 @@ pub struct Buffer {
     pub hysteresis_pct: u32,
 }
 
+impl FleetCase {
+    /// The same with one part less. Shrinking goes over each field once, from the outside in; what only became
+    /// superfluous on the way is left for these.
+    pub fn with_less(&self) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut with = |change: &dyn Fn(&mut Self)| {
+            let mut less = self.clone();
+            change(&mut less);
+            all.push(less);
+        };
+        for i in (0..self.sites.len()).filter(|_| self.sites.len() > 1) {
+            with(&|less| drop(less.sites.remove(i)));
+        }
+        for (i, site) in self.sites.iter().enumerate() {
+            for k in 0..site.pools.len() {
+                if site.pools.len() > 1 {
+                    with(&|less| drop(less.sites[i].pools.remove(k)));
+                }
+                if site.pools[k].tensor < 8 {
+                    with(&|less| less.sites[i].pools[k].tensor = 8);
+                }
+            }
+        }
+        for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
+            with(&|less| drop(less.classes.remove(i)));
+        }
+        if self.run.duration_ms > 20 {
+            with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
+        }
+        for (i, class) in self.classes.iter().enumerate() {
+            let Arrivals::Trace(bursts) = &class.arrivals else { continue };
+            for (k, burst) in bursts.iter().enumerate() {
+                let mut without = |requests: std::ops::Range<usize>| {
+                    with(&|less| {
+                        let Arrivals::Trace(bursts) = &mut less.classes[i].arrivals else { return };
+                        bursts[k].requests.drain(requests.clone());
+                    });
+                };
+                let count = burst.requests.len();
+                if count > 3 {
+                    without(0..count / 2);
+                    without(count / 2..count);
+                }
+                (0..count).for_each(|request| without(request..request + 1));
+            }
+        }
+        all
+    }
+}
+
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
     (run(), vec(class(), 1..=3), prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)])

@@ -138,13 +138,26 @@ pub fn shrink(seed: u64, number: u64, fault: Option<PlantedFault>) -> Option<Cou
             Verdict::Refused(error) => Err(TestCaseError::reject(error)),
         }
     });
-    let Err(TestError::Fail(reason, case)) = result else { return None };
+    let Err(TestError::Fail(reason, mut case)) = result else { return None };
+    let mut told = reason.to_string();
+    let differs = |less: FleetCase| {
+        shrinks.set(shrinks.get() + 1);
+        match compare(&less, dir.path(), fault) {
+            Verdict::Different(difference) => Some((less, difference)),
+            Verdict::Equal(_) | Verdict::Refused(_) => None,
+        }
+    };
+    while shrinks.get() < MOST_SHRINKS
+        && let Some((less, difference)) = case.with_less().into_iter().find_map(differs)
+    {
+        (case, told) = (less, difference);
+    }
     let peaks = peaks(&case, dir.path()).ok()?;
     case.write(dir.path(), peaks.as_deref());
     let summary =
         simulate(&load(dir.path()).ok()?, &SimOptions::default()).ok().map(|outcome| outcome.summary);
     Some(Counterexample {
-        told: format!("{}\n{reason}", case.shown(peaks.as_deref())),
+        told: format!("{}\n{told}", case.shown(peaks.as_deref())),
         replicas: summary.iter().flat_map(|summary| &summary.per_pool).map(|pool| pool.replicas).sum(),
         requests: summary.map_or(0, |summary| summary.requests.arrived),
         shrinks: shrinks.get(),

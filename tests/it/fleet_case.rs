@@ -190,12 +190,12 @@ impl FleetCase {
             all.push(less);
         };
         for i in (0..self.sites.len()).filter(|_| self.sites.len() > 1) {
-            with(&|less| drop(less.sites.remove(i)));
+            with(&|less| _ = less.sites.remove(i));
         }
         for (i, site) in self.sites.iter().enumerate() {
             for k in 0..site.pools.len() {
                 if site.pools.len() > 1 {
-                    with(&|less| drop(less.sites[i].pools.remove(k)));
+                    with(&|less| _ = less.sites[i].pools.remove(k));
                 }
                 if site.pools[k].tensor < 8 {
                     with(&|less| less.sites[i].pools[k].tensor = 8);
@@ -203,7 +203,7 @@ impl FleetCase {
             }
         }
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
-            with(&|less| drop(less.classes.remove(i)));
+            with(&|less| _ = less.classes.remove(i));
         }
         if self.run.duration_ms > 20 {
             with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);

@@ -8,4 +8,4 @@ mod power;
 pub use building::{Building, Held, PLANT_PARTS};
 pub use capping::{CappingPolicy, Member, UniformClockPolicy};
 pub use meter::{Integrals, Meter, Reading};
-pub use power::{Effect, Grant, Hold, PowerControl};
+pub use power::{Effect, Grant, Hold, PowerControl, Throttles};

@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use serde::Serialize;
+
 use super::building::{Building, Held, PLANT_PARTS};
 use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
@@ -124,7 +126,19 @@ pub struct PowerControl {
     effects: Vec<Effect>,
     moved: Vec<usize>,
     waits: u64,
+    throttles: Throttles,
     pools: Vec<PoolLaws>,
+}
+
+/// How often cooling acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Throttles {
+    /// A zone's ladder went to another stage.
+    pub stages: u64,
+    /// Starts at a clock that a zone keeps from being full.
+    pub by_zone: u64,
+    /// Starts at a clock that the GPUs' temperature keeps from being full.
+    pub by_gpu: u64,
 }
 
 /// What control needs to know of a pool.
@@ -167,7 +181,15 @@ impl PowerControl {
                 thermal: pool.thermal,
             })
             .collect();
-        let mut control = Self { replicas, domains, effects: Vec::new(), moved: Vec::new(), waits: 0, pools };
+        let mut control = Self {
+            replicas,
+            domains,
+            effects: Vec::new(),
+            moved: Vec::new(),
+            waits: 0,
+            throttles: Throttles::default(),
+            pools,
+        };
         for site in 0..fleet.sites.len() {
             control.open_building(site);
         }
@@ -393,6 +415,11 @@ impl PowerControl {
         self.waits
     }
 
+    /// How often cooling acted so far.
+    pub fn throttles(&self) -> Throttles {
+        self.throttles
+    }
+
     /// (∫ Σ clock dt, ∫ working replicas dt) of a site up to now [replica·s].
     pub fn clock_integrals(&mut self, now_fs: i128, site: usize) -> (f64, f64) {
         let domain = &mut self.domains[site];
@@ -404,6 +431,14 @@ impl PowerControl {
     fn run(&mut self, now_fs: i128, replica: usize, draw: &Draw, clock: &Clock, hold: Hold) -> Grant {
         let (it_nw, gpu_nw) = (draw.it_nw(clock), draw.gpu_nw(clock));
         let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
+        if hold != Hold::Free {
+            let held = self.domains[usize::from(self.replicas[replica].site)].held;
+            match hold {
+                Hold::GpuTemperature => self.throttles.by_gpu += 1,
+                Hold::Site if matches!(held, Held::Zone(_)) => self.throttles.by_zone += 1,
+                _ => {}
+            }
+        }
         self.replicas[replica].mode = Mode::Running;
         self.set_reading(now_fs, replica, reading, clock.share);
         Grant::Run { clock: *clock, it_nw, gpu_nw, hold }
@@ -486,6 +521,7 @@ impl PowerControl {
 
     /// Act on what changed in the zones.
     fn building_changed(&mut self, now_fs: i128, site: usize, change: ZoneChange) {
+        self.throttles.stages += u64::from(change.stage);
         if change.power {
             self.meter_building(now_fs, site);
         }

@@ -227,7 +227,10 @@ impl<'a> Engine<'a> {
         }
         // The start follows at this instant, after all that comes first; if nothing does, at once.
         let start = Key::new(now_fs, Rank::IterationStart, replica);
-        let nothing_before = self.queue.peek() > start
+        // A draining run that this leaves without requests ends before the replica goes idle.
+        let last = self.setup.drain && now_fs >= self.setup.end_fs && self.in_flight == 0;
+        let nothing_before = !last
+            && self.queue.peek() > start
             && self.replaced.is_empty()
             && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
         if nothing_before {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::control::Throttles;
 use crate::workload::Attempt;
 
 /// Version of `summary.json`.
@@ -572,6 +573,8 @@ pub struct Counters {
     pub clock_changes: u64,
     /// Starts refused for lack of watts.
     pub power_waits: u64,
+    /// What cooling did.
+    pub throttles: Throttles,
     pub admissions: u64,
     pub iterations: u64,
     /// Σ IT energy [nW·fs], exact: whole joules and remainder.

@@ -36,7 +36,7 @@ struct Budget {
 impl Ledger {
     /// The outcome of the run; the books must be closed.
     pub fn outcome(&mut self, fleet: &Fleet, power: &mut PowerControl, mut frame: Frame) -> Outcome {
-        let counters = self.counters(power.waits());
+        let counters = self.counters(power);
         let end_fs = frame.end_fs;
         let window_s = seconds((end_fs - self.window_fs).max(0));
         let per_s = |count: f64| if window_s > 0.0 { count / window_s } else { 0.0 };
@@ -136,7 +136,7 @@ impl Ledger {
     }
 
     /// Counts that both engines must agree on.
-    pub fn counters(&self, power_waits: u64) -> Counters {
+    pub fn counters(&self, power: &PowerControl) -> Counters {
         let mut it = energy::Energy::default();
         let mut gpu = energy::Energy::default();
         for account in &self.pools {
@@ -147,7 +147,8 @@ impl Ledger {
         Counters {
             preemptions: self.preemptions,
             clock_changes: self.clock_changes,
-            power_waits,
+            power_waits: power.waits(),
+            throttles: power.throttles(),
             admissions: self.admissions,
             iterations: self.iterations as u64,
             it_energy_j: it.parts().0,

@@ -100,6 +100,7 @@ impl<'a> Stepwise<'a> {
         progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>,
     ) -> Result<Ended, SimError> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
+        self.apply_effects(0);
         let mut notes = Vec::new();
         let end_fs = loop {
             events += 1;

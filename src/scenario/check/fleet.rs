@@ -6,6 +6,8 @@ use super::{Check, MAX_DURATION_S, MAX_TOK};
 use crate::catalog::Catalog;
 
 /// Most nodes of a pool; each replica costs memory.
+/// Shortest dwell: below it a run would be events of the capping policy and little else [s].
+const LEAST_DWELL_S: f64 = 0.001;
 const MAX_NODES: u32 = 1_000_000;
 /// Shortest step of an own step law [µs]; a step without duration would never let time pass.
 const MIN_STEP_US: f64 = 1e-3;
@@ -85,7 +87,13 @@ impl Check {
             clock.release_below > 0.0 && clock.release_below <= 1.0,
             "above 0 and at most 1",
         );
-        self.not_negative(&format!("{policy_path}.dwell_s"), clock.dwell_s, MAX_DURATION_S);
+        // Ceilings are looked at once a dwell: without one, again and again at the same instant.
+        self.require(
+            &format!("{policy_path}.dwell_s"),
+            clock.dwell_s,
+            (LEAST_DWELL_S..=MAX_DURATION_S).contains(&clock.dwell_s),
+            &format!("at least {LEAST_DWELL_S} and at most {MAX_DURATION_S}"),
+        );
         if site.pools.is_empty() {
             self.refuse(format!("{path}.pools"), "is empty; a site needs at least one pool");
         }

@@ -1,0 +1,443 @@
+//! A random small fleet: plain fields, and a strategy that shrinks them towards few requests at one replica.
+//!
+//! Whatever the fields, `fleet_yaml` makes a valid scenario of them, so each may shrink on its own.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Most replicas of a fleet.
+pub const MOST_REPLICAS: u32 = 50;
+
+/// A fleet, what arrives at it, and for how long.
+#[derive(Debug, Clone)]
+pub struct FleetCase {
+    pub run: Run,
+    pub classes: Vec<Class>,
+    pub sites: Vec<Site>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub seed: u16,
+    pub duration_ms: u32,
+    pub warm_up_pct: u32,
+    pub drain: bool,
+    pub router: &'static str,
+    pub by_difficulty: bool,
+    pub interval_ms: u32,
+    /// Every step takes a multiple of 5 ms, so that replicas, bursts and constant arrivals meet at one instant.
+    pub ticking: bool,
+    pub weather_turns_ms: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Class {
+    pub priority: &'static str,
+    /// Asks for the model of this pool.
+    pub model_of_pool: Option<usize>,
+    pub arrivals: Arrivals,
+    pub ttft_ms: Option<u32>,
+    pub tpot_ms: Option<u32>,
+    pub patience_ms: Option<u32>,
+    pub problems: Option<Problems>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Arrivals {
+    Trace(Vec<Burst>),
+    Constant { per_s: u32, lengths: Lengths },
+    ClosedLoop { in_flight: u32, lengths: Lengths },
+    Poisson { per_s: u32, lengths: Lengths },
+}
+
+/// Requests of one instant, by prompt and output tokens.
+#[derive(Debug, Clone)]
+pub struct Burst {
+    pub gap_ms: u32,
+    pub requests: Vec<(u32, u32)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lengths {
+    pub prompt: Length,
+    pub answer: Length,
+}
+
+#[derive(Debug, Clone)]
+pub enum Length {
+    Constant(u32),
+    Exponential(u32),
+    Lognormal(u32),
+}
+
+/// Problems of all difficulties, and how long they may be thought about.
+#[derive(Debug, Clone)]
+pub struct Problems {
+    pub hard_pct: u32,
+    pub flagged_pct: u32,
+    pub reasoning: Reasoning,
+}
+
+#[derive(Debug, Clone)]
+pub enum Reasoning {
+    None,
+    Fixed(u32),
+    Adaptive(u32, u32),
+    Oracle(u32, u32, u32),
+}
+
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub pools: Vec<Pool>,
+    pub pue_pct: u32,
+    pub cap: Option<Cap>,
+    pub policy: Policy,
+    pub building: Option<Building>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub model: &'static str,
+    pub replicas: u32,
+    pub tensor: u32,
+    pub law: Law,
+    /// Step of a fleet that ticks [ms].
+    pub tick_ms: u32,
+    pub energy: &'static str,
+    pub ideal_node: bool,
+    pub max_seqs: u32,
+    pub max_step_tok: u32,
+    pub kv_block_tok: u32,
+    pub kv_tok: u32,
+    pub max_queue: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Law {
+    /// In microseconds: base, with a prompt; in nanoseconds: per prompt token, sequence and resident token.
+    Affine {
+        base: u32,
+        prefill: u32,
+        prompt_tok: u32,
+        seq: u32,
+        kv_tok: u32,
+    },
+    Roofline {
+        gpu_cap_w: Option<u32>,
+    },
+}
+
+/// A cap in percent of what the site draws without one.
+#[derive(Debug, Clone)]
+pub struct Cap {
+    pub pct: u32,
+    /// Milliseconds since the step before, and percent of the cap.
+    pub steps: Vec<(u32, u32)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub clock_step_pct: u32,
+    pub dwell_ms: u32,
+    pub release_below_pct: u32,
+}
+
+/// A power tree, rated in percent of what the site draws without it, and cooling.
+#[derive(Debug, Clone)]
+pub struct Building {
+    pub utility_pct: u32,
+    pub ups_pct: Option<u32>,
+    /// Of each pool's own distribution unit; without them pools hang from the device above.
+    pub pdu_pct: Option<u32>,
+    pub losses_in_zone: bool,
+    pub zones: Vec<Zone>,
+    /// How far the outdoor air is from what the plants are made for, in percent of the way to where they reject
+    /// nothing: in the first hour, and after the weather turned.
+    pub warm_pct: i32,
+    pub warm_later_pct: i32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Zone {
+    pub set_c: u32,
+    /// Capacity in percent of what the site draws without a building.
+    pub capacity_pct: u32,
+    pub tower: bool,
+    pub chiller_pct: u32,
+    pub buffer: Option<Buffer>,
+}
+
+/// A zone with mass, so light that it passes its thresholds within seconds.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    /// Time in which the heat of the whole site would warm it by a kelvin.
+    pub ms_per_k: u32,
+    /// Distance of its thresholds.
+    pub step_dk: u32,
+    pub hysteresis_pct: u32,
+}
+
+impl FleetCase {
+    /// The same with one part less. Shrinking goes over each field once, from the outside in; what only became
+    /// superfluous on the way is left for these.
+    pub fn with_less(&self) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut with = |change: &dyn Fn(&mut Self)| {
+            let mut less = self.clone();
+            change(&mut less);
+            all.push(less);
+        };
+        for i in (0..self.sites.len()).filter(|_| self.sites.len() > 1) {
+            with(&|less| _ = less.sites.remove(i));
+        }
+        for (i, site) in self.sites.iter().enumerate() {
+            for k in 0..site.pools.len() {
+                if site.pools.len() > 1 {
+                    with(&|less| _ = less.sites[i].pools.remove(k));
+                }
+                if site.pools[k].tensor < 8 {
+                    with(&|less| less.sites[i].pools[k].tensor = 8);
+                }
+            }
+        }
+        for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
+            with(&|less| _ = less.classes.remove(i));
+        }
+        if self.run.duration_ms > 20 {
+            with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
+        }
+        for (i, class) in self.classes.iter().enumerate() {
+            let Arrivals::Trace(bursts) = &class.arrivals else { continue };
+            for (k, burst) in bursts.iter().enumerate() {
+                let mut without = |requests: std::ops::Range<usize>| {
+                    with(&|less| {
+                        let Arrivals::Trace(bursts) = &mut less.classes[i].arrivals else { return };
+                        bursts[k].requests.drain(requests.clone());
+                    });
+                };
+                let count = burst.requests.len();
+                if count > 3 {
+                    without(0..count / 2);
+                    without(count / 2..count);
+                }
+                (0..count).for_each(|request| without(request..request + 1));
+            }
+        }
+        all
+    }
+}
+
+/// Any fleet.
+pub fn fleets() -> impl Strategy<Value = FleetCase> {
+    (run(), vec(class(), 1..=3), prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)])
+        .prop_map(|(run, classes, sites)| FleetCase { run, classes, sites })
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let routers = select(vec![
+        "round_robin",
+        "least_loaded",
+        "{ least_loaded: { probe: 2 } }",
+        "power_of_two",
+        "random",
+    ]);
+    (
+        (0_u16..1000, 50_u32..=3000, select(vec![0_u32, 0, 25, 50]), any::<bool>()),
+        (routers, any::<bool>(), select(vec![60_000_u32, 500, 370])),
+        (any::<bool>(), option::of(10_u32..1500)),
+    )
+        .prop_map(
+            |(
+                (seed, duration_ms, warm_up_pct, drain),
+                (router, by_difficulty, interval_ms),
+                (ticking, weather_turns_ms),
+            )| Run {
+                seed,
+                duration_ms,
+                warm_up_pct,
+                drain,
+                router,
+                by_difficulty,
+                interval_ms,
+                ticking,
+                weather_turns_ms,
+            },
+        )
+}
+
+fn class() -> impl Strategy<Value = Class> {
+    (
+        select(vec!["normal", "high", "low"]),
+        option::weighted(0.25, 0..4_usize),
+        arrivals(),
+        option::of(select(vec![200_u32, 20, 1000])),
+        option::of(select(vec![20_u32, 5, 2])),
+        option::of(select(vec![1000_u32, 300, 50, 10])),
+        option::weighted(0.3, problems()),
+    )
+        .prop_map(|(priority, model_of_pool, arrivals, ttft_ms, tpot_ms, patience_ms, problems)| Class {
+            priority,
+            model_of_pool,
+            arrivals,
+            ttft_ms,
+            tpot_ms,
+            patience_ms,
+            problems,
+        })
+}
+
+/// Traces first: whatever fails on another process is tried on them too, and they shrink request by request.
+fn arrivals() -> impl Strategy<Value = Arrivals> {
+    let burst = (prop_oneof![1 => Just(0_u32), 4 => 0_u32..400], vec((1_u32..=90, 1_u32..=60), 1..=20))
+        .prop_map(|(gap_ms, requests)| Burst { gap_ms, requests });
+    prop_oneof![
+        2 => vec(burst, 1..=8).prop_map(Arrivals::Trace),
+        2 => (select(vec![10_u32, 50, 100, 200]), lengths())
+            .prop_map(|(per_s, lengths)| Arrivals::Constant { per_s, lengths }),
+        1 => (1_u32..=30, lengths())
+            .prop_map(|(in_flight, lengths)| Arrivals::ClosedLoop { in_flight, lengths }),
+        1 => (select(vec![5_u32, 40, 150]), lengths())
+            .prop_map(|(per_s, lengths)| Arrivals::Poisson { per_s, lengths }),
+    ]
+}
+
+fn lengths() -> impl Strategy<Value = Lengths> {
+    (length(100), length(60)).prop_map(|(prompt, answer)| Lengths { prompt, answer })
+}
+
+fn length(most: u32) -> impl Strategy<Value = Length> {
+    prop_oneof![
+        (1..=most).prop_map(Length::Constant),
+        (1..=most).prop_map(Length::Exponential),
+        (1..=most).prop_map(Length::Lognormal),
+    ]
+}
+
+fn problems() -> impl Strategy<Value = Problems> {
+    let budget = || prop_oneof![1 => Just(0_u32), 3 => 1_u32..=80];
+    let reasoning = prop_oneof![
+        Just(Reasoning::None),
+        budget().prop_map(Reasoning::Fixed),
+        (budget(), budget()).prop_map(|(easy, hard)| Reasoning::Adaptive(easy, hard)),
+        (budget(), budget(), budget()).prop_map(|(easy, medium, hard)| Reasoning::Oracle(easy, medium, hard)),
+    ];
+    (0_u32..=100, 0_u32..=100, reasoning).prop_map(|(hard_pct, flagged_pct, reasoning)| Problems {
+        hard_pct,
+        flagged_pct,
+        reasoning,
+    })
+}
+
+fn site() -> impl Strategy<Value = Site> {
+    (
+        prop_oneof![2 => vec(pool(), 1), 1 => vec(pool(), 2)],
+        select(vec![100_u32, 125]),
+        option::weighted(0.7, cap()),
+        policy(),
+        option::weighted(0.5, building()),
+    )
+        .prop_map(|(pools, pue_pct, cap, policy, building)| Site {
+            pools,
+            pue_pct,
+            cap,
+            policy,
+            building,
+        })
+}
+
+fn pool() -> impl Strategy<Value = Pool> {
+    // Windows of attention only show in a roofline of a model that has them.
+    let models = select(vec!["Llama-3.1-8B", "Llama-3.1-8B", "Qwen3-8B", "gpt-oss-20b"]);
+    let energies = select(vec![
+        "{ per_state: { idle_w: 500, base_w: 1500, per_seq_w: 100 } }",
+        "{ per_state: { idle_w: 1600, base_w: 4000, per_seq_w: 60 } }",
+        "{ per_token: { it_j_per_tok: 0.5 } }",
+    ]);
+    (
+        (models, prop_oneof![14 => 1_u32..=3, 1 => 4_u32..=MOST_REPLICAS], select(vec![8_u32, 4, 2, 1])),
+        (law(), select(vec![10_u32, 5]), energies, any::<bool>()),
+        (
+            select(vec![1_u32, 2, 4, 8, 32]),
+            select(vec![256_u32, 64, 16, 4]),
+            select(vec![1_u32, 2, 7, 16]),
+            40_u32..540,
+            option::weighted(0.25, 0_u32..8),
+        ),
+    )
+        .prop_map(
+            |(
+                (model, replicas, tensor),
+                (law, tick_ms, energy, ideal_node),
+                (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue),
+            )| Pool {
+                model,
+                replicas,
+                tensor,
+                law,
+                tick_ms,
+                energy,
+                ideal_node,
+                max_seqs,
+                max_step_tok,
+                kv_block_tok,
+                kv_tok,
+                max_queue,
+            },
+        )
+}
+
+fn law() -> impl Strategy<Value = Law> {
+    prop_oneof![
+        (500_u32..8000, 0_u32..500, 0_u32..20_000, 0_u32..50_000, 0_u32..1000).prop_map(
+            |(base, prefill, prompt_tok, seq, kv_tok)| Law::Affine { base, prefill, prompt_tok, seq, kv_tok }
+        ),
+        option::weighted(0.3, 150_u32..600).prop_map(|gpu_cap_w| Law::Roofline { gpu_cap_w }),
+    ]
+}
+
+fn cap() -> impl Strategy<Value = Cap> {
+    (40_u32..=105, vec((1_u32..1000, 20_u32..130), 0..=4)).prop_map(|(pct, steps)| Cap { pct, steps })
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    (select(vec![5_u32, 1, 0]), select(vec![20_u32, 300, 10_000, 5]), select(vec![98_u32, 90, 100])).prop_map(
+        |(clock_step_pct, dwell_ms, release_below_pct)| Policy {
+            clock_step_pct,
+            dwell_ms,
+            release_below_pct,
+        },
+    )
+}
+
+fn building() -> impl Strategy<Value = Building> {
+    (
+        60_u32..200,
+        option::of(50_u32..150),
+        option::of(30_u32..150),
+        any::<bool>(),
+        prop_oneof![1 => vec(zone(), 0), 4 => vec(zone(), 1), 1 => vec(zone(), 2)],
+        -40_i32..90,
+        -40_i32..90,
+    )
+        .prop_map(|(utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct)| {
+            Building { utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct }
+        })
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    // GPUs throttle at 87 °C: in the warm ones by a watt or by all of them.
+    let set_c = prop_oneof![1 => Just(25_u32), 3 => 40_u32..80];
+    let buffer = (2_u32..400, 1_u32..15, 5_u32..=100)
+        .prop_map(|(ms_per_k, step_dk, hysteresis_pct)| Buffer { ms_per_k, step_dk, hysteresis_pct });
+    (set_c, 20_u32..130, any::<bool>(), select(vec![0_u32, 40]), option::weighted(0.75, buffer)).prop_map(
+        |(set_c, capacity_pct, tower, chiller_pct, buffer)| Zone {
+            set_c,
+            capacity_pct,
+            tower,
+            chiller_pct,
+            buffer,
+        },
+    )
+}

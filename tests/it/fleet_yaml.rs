@@ -1,0 +1,399 @@
+//! The scenario that a random fleet stands for, with the files beside it.
+//!
+//! What depends on other fields is put in here: models that pools serve, limits in watts by what the fleet draws
+//! without them, traces and weather.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::fleet_case::{
+    Arrivals, Building, Burst, Class, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Pool, Reasoning, Site,
+    Zone,
+};
+
+/// Local time of day at which the weather may turn: it changes with the hour only [h].
+const TURN_AT_H: f64 = 12.0;
+/// Watts by which a site without any is sized.
+const LEAST_W: f64 = 100.0;
+/// Warmest outdoor air that a scenario may have [°C].
+const WARMEST_C: f64 = 60.0;
+
+/// What a site draws without a cap or a building [W].
+#[derive(Debug, Clone, Copy)]
+pub struct Peak {
+    pub it_w: f64,
+    pub facility_w: f64,
+}
+
+impl FleetCase {
+    /// Whether anything limits its watts.
+    pub fn is_limited(&self) -> bool {
+        self.sites.iter().any(|site| site.cap.is_some() || site.building.is_some())
+    }
+
+    /// The scenario and the files beside it, as (name, content); without `peaks` nothing limits its watts.
+    pub fn files(&self, peaks: Option<&[Peak]>) -> Vec<(String, String)> {
+        let mut files = vec![("case.yaml".to_string(), self.yaml(peaks))];
+        for (number, class) in self.classes.iter().enumerate() {
+            if let Arrivals::Trace(bursts) = &class.arrivals {
+                files.push((format!("c{number}.csv"), trace(bursts)));
+            }
+        }
+        for (number, site) in self.sites.iter().enumerate() {
+            if let (Some(building), Some(_), Some(_)) = (&site.building, peaks, self.run.weather_turns_ms)
+                && !building.zones.is_empty()
+            {
+                // Row 0 is for even hours, and the turn is at one.
+                let hours = [building.warm_later_pct, building.warm_pct].map(|warm| building.air_c(warm));
+                let rows = hours.map(|(wet_c, dry_c)| format!("{wet_c},{dry_c}\n"));
+                files.push((format!("s{number}.csv"), format!("wet_c,dry_c\n{}", rows.concat())));
+            }
+        }
+        files
+    }
+
+    /// Write the files into `dir`; the first is the scenario.
+    pub fn write(&self, dir: &Path, peaks: Option<&[Peak]>) {
+        for (name, content) in self.files(peaks) {
+            fs::write(dir.join(name), content).expect("a file of the case");
+        }
+    }
+
+    /// All that is needed to run it by hand.
+    pub fn shown(&self, peaks: Option<&[Peak]>) -> String {
+        let mut text = String::new();
+        for (name, content) in self.files(peaks) {
+            let _ = writeln!(text, "--- {name}\n{content}");
+        }
+        text
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.sites.iter().flat_map(|site| &site.pools)
+    }
+
+    /// Whether the router goes by difficulty: there must be a class for which it decides.
+    fn by_difficulty(&self) -> bool {
+        let decides = |class: &Class| class.problems.is_some() && class.model_of_pool.is_none();
+        self.run.by_difficulty && self.classes.iter().any(decides)
+    }
+
+    fn yaml(&self, peaks: Option<&[Peak]>) -> String {
+        let run = &self.run;
+        let turns_s = run.weather_turns_ms.map(|ms| f64::from(ms) / 1e3);
+        let start_at_h = turns_s.map_or(0.0, |s| TURN_AT_H - s / 3600.0);
+        let mut text = format!(
+            "name: case\nseed: {}\nduration_s: {}\nwarm_up_s: {}\nstart_at_h: {start_at_h}\nat_end: {}\nrouting: {}\n\
+             report: {{ interval_s: {} }}\nworkload:\n  classes:\n",
+            run.seed,
+            f64::from(run.duration_ms) / 1e3,
+            f64::from(run.duration_ms * run.warm_up_pct) * 1e-5,
+            if run.drain { "drain" } else { "cut" },
+            self.routing(),
+            f64::from(run.interval_ms) / 1e3,
+        );
+        for (number, class) in self.classes.iter().enumerate() {
+            self.class(&mut text, number, class);
+        }
+        text.push_str("fleet:\n  sites:\n");
+        for (number, site) in self.sites.iter().enumerate() {
+            self.site(&mut text, number, site, peaks.map(|peaks| peaks[number]), start_at_h);
+        }
+        text
+    }
+
+    fn routing(&self) -> String {
+        if !self.by_difficulty() {
+            return self.run.router.into();
+        }
+        let easy = self.pools().next().map_or("", |pool| pool.model);
+        let hard = self.pools().last().map_or("", |pool| pool.model);
+        format!("{{ difficulty_aware: {{ easy: {easy}, hard: {hard}, within: {} }} }}", self.run.router)
+    }
+
+    fn class(&self, text: &mut String, number: usize, class: &Class) {
+        let _ = writeln!(text, "    - name: c{number}\n      priority: {}", class.priority);
+        let models: Vec<&str> = self.pools().map(|pool| pool.model).collect();
+        let mut model = class.model_of_pool.map(|pool| models[pool % models.len()]);
+        if class.problems.is_some() && !self.by_difficulty() && models.iter().any(|m| *m != models[0]) {
+            // How long a request thinks must not hang on where it lands.
+            model = model.or(Some(models[0]));
+        }
+        if let Some(model) = model {
+            let _ = writeln!(text, "      model: {model}");
+        }
+        let (arrivals, lengths) = match &class.arrivals {
+            Arrivals::Trace(_) => (format!("trace: {{ path: c{number}.csv }}"), None),
+            Arrivals::Constant { per_s, lengths } => {
+                (format!("constant: {{ rate_per_s: {per_s} }}"), Some(lengths))
+            }
+            Arrivals::ClosedLoop { in_flight, lengths } => {
+                (format!("closed_loop: {{ in_flight: {in_flight} }}"), Some(lengths))
+            }
+            Arrivals::Poisson { per_s, lengths } => {
+                (format!("poisson: {{ rate_per_s: {per_s} }}"), Some(lengths))
+            }
+        };
+        let _ = writeln!(text, "      arrivals: {{ {arrivals} }}");
+        if let Some(Lengths { prompt, answer }) = lengths {
+            let _ =
+                writeln!(text, "      lengths: {{ prompt: {}, answer: {} }}", prompt.yaml(), answer.yaml());
+        }
+        let limits: Vec<String> = [("ttft_ms", class.ttft_ms), ("tpot_ms", class.tpot_ms)]
+            .iter()
+            .filter_map(|(name, limit)| limit.map(|ms| format!("{name}: {ms}")))
+            .collect();
+        if !limits.is_empty() {
+            let _ = writeln!(text, "      slo: {{ {} }}", limits.join(", "));
+        }
+        if let Some(ms) = class.patience_ms {
+            let _ = writeln!(text, "      patience_s: {}", f64::from(ms) / 1e3);
+        }
+        if let Some(problems) = &class.problems {
+            let (hard, flagged) = (f64::from(problems.hard_pct) / 1e2, f64::from(problems.flagged_pct) / 1e2);
+            let _ = writeln!(
+                text,
+                "      difficulty: {{ share: {{ easy: {0}, medium: {0}, hard: {hard} }}, flagged_hard: {{ easy: {1}, \
+                 medium: {flagged}, hard: {flagged} }} }}\n      reasoning: {2}",
+                (1.0 - hard) / 2.0,
+                flagged / 2.0,
+                problems.reasoning.yaml()
+            );
+        }
+    }
+
+    fn site(&self, text: &mut String, number: usize, site: &Site, peak: Option<Peak>, start_at_h: f64) {
+        let _ = writeln!(text, "    - name: s{number}");
+        let building = site.building.as_ref().zip(peak);
+        if building.is_none() {
+            let _ = writeln!(text, "      static_pue: {}", f64::from(site.pue_pct) / 1e2);
+        }
+        text.push_str("      power:\n");
+        let policy = &site.policy;
+        let _ = writeln!(
+            text,
+            "        policy: {{ uniform_clock: {{ clock_step: {}, dwell_s: {}, release_below: {} }} }}",
+            f64::from(policy.clock_step_pct) / 1e2,
+            f64::from(policy.dwell_ms) / 1e3,
+            f64::from(policy.release_below_pct) / 1e2
+        );
+        if let (Some(cap), Some(peak)) = (&site.cap, peak) {
+            let cap_mw = mw(peak.facility_w, cap.pct);
+            let _ = writeln!(text, "        cap_mw: {cap_mw}");
+            let mut at_ms = 0;
+            let steps: Vec<String> = cap
+                .steps
+                .iter()
+                .map(|(gap_ms, pct)| {
+                    at_ms += gap_ms;
+                    let at_h = start_at_h + f64::from(at_ms) / 3.6e6;
+                    format!("{{ at_h: {at_h}, value: {} }}", f64::from(*pct) / 1e2)
+                })
+                .collect();
+            if !steps.is_empty() {
+                let _ = writeln!(text, "        cap_fraction: {{ steps: [{}] }}", steps.join(", "));
+            }
+        }
+        if let Some((building, peak)) = building {
+            building.yaml(text, number, site.pools.len(), peak, self.run.weather_turns_ms.is_some());
+        }
+        text.push_str("      pools:\n");
+        let most = MOST_REPLICAS / self.pools().count() as u32;
+        for (place, pool) in site.pools.iter().enumerate() {
+            pool.yaml(text, place, most, self.run.ticking);
+            if let Some((building, _)) = building {
+                let _ = writeln!(text, "          feed: {}", building.feed(place));
+                if !building.zones.is_empty() {
+                    let _ = writeln!(text, "          zone: z{}", place % building.zones.len());
+                }
+            }
+        }
+    }
+}
+
+impl Length {
+    fn yaml(&self) -> String {
+        match self {
+            Self::Constant(tok) => format!("{{ constant: {{ tok: {tok} }} }}"),
+            Self::Exponential(mean) => {
+                format!("{{ exponential: {{ mean_tok: {mean}, max_tok: {} }} }}", 3 * mean.max(&20))
+            }
+            Self::Lognormal(mean) => {
+                format!("{{ lognormal: {{ mean_tok: {mean}, sigma: 1, max_tok: {} }} }}", 3 * mean.max(&20))
+            }
+        }
+    }
+}
+
+impl Reasoning {
+    fn yaml(&self) -> String {
+        match self {
+            Self::None => "none".into(),
+            Self::Fixed(tok) => format!("{{ fixed: {{ budget_tok: {tok} }} }}"),
+            Self::Adaptive(easy, hard) => {
+                format!("{{ adaptive: {{ budget_tok: {{ easy: {easy}, hard: {hard} }} }} }}")
+            }
+            Self::Oracle(easy, medium, hard) => {
+                format!("{{ oracle: {{ budget_tok: {{ easy: {easy}, medium: {medium}, hard: {hard} }} }} }}")
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool) {
+        let per_node = 8 / self.tensor;
+        let nodes = (self.replicas.min(most) / per_node).max(1);
+        let max_step_tok = self.max_step_tok.max(self.max_seqs);
+        let kv_blocks = self.kv_tok.div_ceil(self.kv_block_tok).max(2);
+        let queue = self.max_queue.map_or(String::new(), |most| format!(", max_queue: {most}"));
+        let _ = writeln!(
+            text,
+            "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
+             parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
+             kv_blocks: {kv_blocks}{queue} }}",
+            self.model, self.tensor, self.max_seqs, self.kv_block_tok
+        );
+        let us = |ns: u32| f64::from(ns) / 1e3;
+        let law = match &self.law {
+            _ if ticking => format!("base_us: {}", self.tick_ms * 1000),
+            Law::Affine { base, prefill, prompt_tok, seq, kv_tok } => format!(
+                "base_us: {base}, prefill_us: {prefill}, per_prompt_tok_us: {}, per_seq_us: {}, per_kv_tok_us: {}",
+                us(*prompt_tok),
+                us(*seq),
+                us(*kv_tok)
+            ),
+            Law::Roofline { gpu_cap_w } => {
+                if let Some(watts) = gpu_cap_w {
+                    let _ = writeln!(text, "          gpu_cap_w: {watts}");
+                }
+                return;
+            }
+        };
+        if self.ideal_node {
+            text.push_str("          node: ideal_linear\n");
+        }
+        let _ = writeln!(text, "          step_law: {{ affine: {{ {law}, energy: {} }} }}", self.energy);
+    }
+}
+
+impl Building {
+    /// Outdoor air, so and so far from what the plant of the first zone is made for: (wet bulb, dry bulb) [°C].
+    fn air_c(&self, warm_pct: i32) -> (f64, f64) {
+        let zone = &self.zones[0];
+        let (design_c, set_c) = (zone.design_c(), f64::from(zone.set_c));
+        let dry_c = (design_c + (set_c - design_c) * f64::from(warm_pct) / 1e2).min(WARMEST_C);
+        (dry_c - 5.0, dry_c)
+    }
+
+    fn feed(&self, pool: usize) -> String {
+        match (self.pdu_pct, self.ups_pct) {
+            (Some(_), _) => format!("pdu{pool}"),
+            (None, Some(_)) => "ups".into(),
+            (None, None) => "trafo".into(),
+        }
+    }
+
+    fn yaml(&self, text: &mut String, site: usize, pools: usize, peak: Peak, turns: bool) {
+        let hall = if self.losses_in_zone && !self.zones.is_empty() { ", zone: z0" } else { "" };
+        let rated = |pct: u32| format!("{{ rated_mw: {} }}", mw(peak.it_w, pct));
+        text.push_str("        tree:\n");
+        let mut device = |name: &str, place: &str, kind: &str, pct: u32| {
+            let _ =
+                writeln!(text, "          - {{ name: {name}{place}, device: {{ {kind}: {} }} }}", rated(pct));
+        };
+        device("meter", "", "utility", self.utility_pct);
+        device("trafo", ", parent: meter", "transformer", 250);
+        device("plant", ", parent: trafo", "mechanical_bus", 250);
+        if let Some(pct) = self.ups_pct {
+            device("ups", &format!(", parent: trafo{hall}"), "ups", pct);
+        }
+        if let Some(pct) = self.pdu_pct {
+            let parent = if self.ups_pct.is_some() { "ups" } else { "trafo" };
+            for pool in 0..pools {
+                device(&format!("pdu{pool}"), &format!(", parent: {parent}{hall}"), "pdu", pct);
+            }
+        }
+        if self.zones.is_empty() {
+            return;
+        }
+        let (wet_c, dry_c) = self.air_c(self.warm_pct);
+        let course = |constant: f64, column: &str| match turns {
+            true => format!("{{ csv: {{ path: s{site}.csv, column: {column} }} }}"),
+            false => format!("{{ constant: {constant} }}"),
+        };
+        let _ = writeln!(
+            text,
+            "      weather: {{ wet_bulb_c: {}, dry_bulb_c: {} }}\n      cooling:\n        zones:",
+            course(wet_c, "wet_c"),
+            course(dry_c, "dry_c")
+        );
+        for (number, zone) in self.zones.iter().enumerate() {
+            zone.yaml(text, number, peak);
+        }
+    }
+}
+
+impl Zone {
+    /// Outdoor air at which the plant has its capacity [°C].
+    fn design_c(&self) -> f64 {
+        (f64::from(self.set_c) - 15.0).min(50.0)
+    }
+
+    fn yaml(&self, text: &mut String, number: usize, peak: Peak) {
+        let capacity = mw(peak.it_w, self.capacity_pct);
+        let (set_c, design_c) = (f64::from(self.set_c), self.design_c());
+        let sizes = format!("capacity_mw: {capacity}, fan_share: 0.02, pump_share: 0.015");
+        let plant = if self.tower {
+            format!(
+                "tower_with_chiller: {{ {sizes}, chiller_share: {}, design_wet_bulb_c: {design_c}, \
+                 free_cooling_below_wet_bulb_c: {}, approach_k: 4, chilled_water_c: {}, chiller_derate_per_k: 0.012, \
+                 carnot_share: 0.55, cycles_of_concentration: 5 }}",
+                f64::from(self.chiller_pct) / 1e2,
+                design_c - 5.0,
+                set_c - 3.0
+            )
+        } else {
+            format!("dry_cooler: {{ {sizes}, design_dry_bulb_c: {design_c} }}")
+        };
+        let _ = writeln!(
+            text,
+            "          - name: z{number}\n            feed: plant\n            plant: {{ {plant} }}\n            set_c: {set_c}"
+        );
+        match &self.buffer {
+            None => text.push_str("            mode: instantaneous\n"),
+            Some(buffer) => {
+                let step_k = f64::from(buffer.step_dk) * 0.1;
+                let mass = peak.it_w.max(LEAST_W) * f64::from(buffer.ms_per_k) / 1e3 * 1e-6;
+                let _ = writeln!(
+                    text,
+                    "            thermal_mass_mj_per_k: {mass}\n            ladder: {{ warn_c: {}, hold_c: {}, critical_c: {}, \
+                     trip_c: {}, hysteresis_k: {} }}",
+                    set_c + step_k,
+                    set_c + 2.0 * step_k,
+                    set_c + 4.0 * step_k,
+                    set_c + 8.0 * step_k,
+                    // Not quite all of the way down to the set point, so that rounding cannot put it below.
+                    step_k * f64::from(buffer.hysteresis_pct) * 0.99e-2
+                );
+            }
+        }
+    }
+}
+
+fn mw(watts: f64, pct: u32) -> f64 {
+    watts.max(LEAST_W) * f64::from(pct) * 1e-8
+}
+
+fn trace(bursts: &[Burst]) -> String {
+    let mut rows = String::from("arrival_s,prompt_tok,output_tok\n");
+    let mut at_ms = 0;
+    for burst in bursts {
+        at_ms += burst.gap_ms;
+        for (prompt, output) in &burst.requests {
+            let _ = writeln!(rows, "{},{prompt},{output}", f64::from(at_ms) / 1e3);
+        }
+    }
+    rows
+}

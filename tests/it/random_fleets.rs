@@ -1,0 +1,239 @@
+//! The property: on any small fleet the segment engine and the stepwise oracle come to the same, to the last bit. A
+//! fleet on which they do not is shrunk to a small one.
+//!
+//! `WATTMILL_CASES` and `WATTMILL_SEED` choose how many and which fleets. A case hangs on the seed and its number
+//! alone, so the same ones come at any number of threads, and the first that fails is always the same.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use rayon::prelude::*;
+use tempfile::TempDir;
+use wattmill::engine::{PlantedFault, SimError, simulate_with_fault};
+use wattmill::ledger::outcome::{Outcome, SiteSummary};
+use wattmill::scenario::{self, LoadOptions, Resolved};
+use wattmill::{EngineKind, SimOptions, simulate};
+
+use crate::engines::{Tally, difference};
+use crate::fleet_case::{FleetCase, fleets};
+use crate::fleet_yaml::Peak;
+use crate::support::catalog;
+
+/// Cases of a usual run.
+const CASES: u64 = 2000;
+/// Cases between two looks whether one has failed.
+const BLOCK: u64 = 64;
+/// Cases between two lines on how far a long run is.
+const TELL_EVERY: u64 = 10_000;
+/// Most runs spent on making a failing case small.
+const MOST_SHRINKS: u32 = 10_000;
+
+/// Looks of both engines at the outside world, one every 65,536 events, after which a case is too long.
+const MOST_LOOKS: u32 = 16;
+
+/// What comparing the engines on a case says.
+pub enum Verdict {
+    /// Nothing differs; the segment engine's outcome.
+    Equal(Box<Outcome>),
+    /// What differs, the earliest first.
+    Different(String),
+    /// It is no scenario: a mistake of the generator.
+    Refused(String),
+}
+
+/// A case on which the engines differ, and what became of it.
+pub struct Counterexample {
+    /// The scenario of the smallest found, and the first request and instant that differ.
+    pub told: String,
+    /// Replicas of the smallest found, and requests that come in it.
+    pub replicas: u64,
+    pub requests: u64,
+    /// Runs it took to make it small.
+    pub shrinks: u32,
+}
+
+fn load(dir: &Path) -> Result<Resolved, String> {
+    scenario::load(&dir.join("case.yaml"), &LoadOptions::new(catalog())).map_err(|error| error.to_string())
+}
+
+/// What the sites draw without limits; `None` if nothing would be limited.
+fn peaks(case: &FleetCase, dir: &Path) -> Result<Option<Vec<Peak>>, String> {
+    if !case.is_limited() {
+        return Ok(None);
+    }
+    case.write(dir, None);
+    let free = simulate(&load(dir)?, &SimOptions::default()).map_err(|error| error.to_string())?;
+    let of = |site: &SiteSummary| Peak { it_w: site.power_w.it.max, facility_w: site.power_w.facility.max };
+    Ok(Some(free.summary.per_site.iter().map(of).collect()))
+}
+
+/// Run both engines on a case, the oracle with a mistake if there is to be one.
+pub fn compare(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Verdict {
+    let loaded = peaks(case, dir).and_then(|peaks| {
+        case.write(dir, peaks.as_deref());
+        load(dir)
+    });
+    let resolved = match loaded {
+        Ok(resolved) => resolved,
+        Err(error) => return Verdict::Refused(error),
+    };
+    // An engine that never ends is a difference, too; it looks up every so many events.
+    let looks = AtomicU32::new(0);
+    let goes_on = |_: f64, _: u64| looks.fetch_add(1, Ordering::Relaxed) < MOST_LOOKS;
+    let options = |engine| SimOptions { engine, keep_requests: true, progress: Some(&goes_on) };
+    let segments = simulate(&resolved, &options(EngineKind::Segments));
+    let stepwise = match fault {
+        Some(fault) => simulate_with_fault(&resolved, &options(EngineKind::Stepwise), fault),
+        None => simulate(&resolved, &options(EngineKind::Stepwise)),
+    };
+    match (segments, stepwise) {
+        (Ok(segments), Ok(stepwise)) => match difference(&segments, &stepwise) {
+            None => Verdict::Equal(Box::new(segments)),
+            Some(difference) => Verdict::Different(difference),
+        },
+        (segments, stepwise) => {
+            let said = |result: Result<Outcome, SimError>| {
+                result.map_or_else(|error| error.to_string(), |_| "fine".into())
+            };
+            Verdict::Different(format!("segments / stepwise\n  {}\n  {}\n", said(segments), said(stepwise)))
+        }
+    }
+}
+
+/// The generator of one case of a run.
+fn runner(seed: u64, number: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&number.to_le_bytes());
+    // No file of failures, no clock: the same cases and the same steps everywhere.
+    let config = Config {
+        failure_persistence: None,
+        max_shrink_iters: MOST_SHRINKS,
+        max_shrink_time: 0,
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+fn case(seed: u64, number: u64) -> (TestRunner, impl ValueTree<Value = FleetCase>) {
+    let mut runner = runner(seed, number);
+    let tree = fleets().new_tree(&mut runner).expect("a strategy without filters");
+    (runner, tree)
+}
+
+/// Shrink the case of a run on which the engines differ; `None` if they do not.
+pub fn shrink(seed: u64, number: u64, fault: Option<PlantedFault>) -> Option<Counterexample> {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let shrinks = Cell::new(0);
+    let (mut runner, tree) = case(seed, number);
+    let result = runner.run_one(tree, |case| {
+        shrinks.set(shrinks.get() + 1);
+        match compare(&case, dir.path(), fault) {
+            Verdict::Equal(_) => Ok(()),
+            Verdict::Different(difference) => Err(TestCaseError::fail(difference)),
+            Verdict::Refused(error) => Err(TestCaseError::reject(error)),
+        }
+    });
+    let Err(TestError::Fail(reason, mut case)) = result else { return None };
+    let mut told = reason.to_string();
+    let differs = |less: FleetCase| {
+        shrinks.set(shrinks.get() + 1);
+        match compare(&less, dir.path(), fault) {
+            Verdict::Different(difference) => Some((less, difference)),
+            Verdict::Equal(_) | Verdict::Refused(_) => None,
+        }
+    };
+    while shrinks.get() < MOST_SHRINKS
+        && let Some((less, difference)) = case.with_less().into_iter().find_map(differs)
+    {
+        (case, told) = (less, difference);
+    }
+    let peaks = peaks(&case, dir.path()).ok()?;
+    case.write(dir.path(), peaks.as_deref());
+    let summary =
+        simulate(&load(dir.path()).ok()?, &SimOptions::default()).ok().map(|outcome| outcome.summary);
+    Some(Counterexample {
+        told: format!("{}\n{told}", case.shown(peaks.as_deref())),
+        replicas: summary.iter().flat_map(|summary| &summary.per_pool).map(|pool| pool.replicas).sum(),
+        requests: summary.map_or(0, |summary| summary.requests.arrived),
+        shrinks: shrinks.get(),
+    })
+}
+
+/// The first of these cases on which the engines differ.
+pub fn first_different(seed: u64, mut numbers: Range<u64>, fault: Option<PlantedFault>) -> Option<u64> {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    numbers.find(|&number| {
+        let compared = compare(&case(seed, number).1.current(), dir.path(), fault);
+        matches!(compared, Verdict::Different(_))
+    })
+}
+
+/// Compare one case; a panic of an engine is a difference, too, and to be shrunk.
+fn compared(seed: u64, number: u64, dir: &TempDir, tally: &mut Tally) -> Result<(), String> {
+    let case = case(seed, number).1.current();
+    let verdict = std::panic::catch_unwind(|| compare(&case, dir.path(), None));
+    match verdict {
+        Ok(Verdict::Equal(outcome)) => {
+            tally.add(&outcome);
+            Ok(())
+        }
+        Ok(Verdict::Different(difference)) => Err(difference),
+        Ok(Verdict::Refused(error)) => Err(format!("no scenario: {error}\n{}", case.shown(None))),
+        Err(_) => Err("an engine panicked".into()),
+    }
+}
+
+fn number_from_env(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is '{text}'; expected a number")),
+        Err(_) => default,
+    }
+}
+
+#[test]
+fn random_fleets_are_equal() {
+    let (cases, seed) = (number_from_env("WATTMILL_CASES", CASES), number_from_env("WATTMILL_SEED", 1));
+    let mut tally = Tally::default();
+    for from in (0..cases).step_by(BLOCK as usize) {
+        let block: Vec<(Tally, Result<(), String>)> = (from..cases.min(from + BLOCK))
+            .into_par_iter()
+            .map_init(
+                || tempfile::tempdir().expect("temporary folder"),
+                |dir, number| {
+                    let mut tally = Tally::default();
+                    let result = compared(seed, number, dir, &mut tally);
+                    (tally, result)
+                },
+            )
+            .collect();
+        for (number, (one, result)) in (from..).zip(block) {
+            tally.join(&one);
+            if let Err(difference) = result {
+                let told = match shrink(seed, number, None) {
+                    Some(small) => format!("shrunk in {} runs:\n{}", small.shrinks, small.told),
+                    None => format!("cannot be shrunk:\n{difference}"),
+                };
+                panic!(
+                    "the engines differ in case {number} of WATTMILL_SEED={seed}: {}\n{told}",
+                    difference.lines().nth(1).unwrap_or_default()
+                );
+            }
+        }
+        if from / TELL_EVERY != (from + BLOCK) / TELL_EVERY {
+            println!("{} of {cases} cases: {tally:?}", from + BLOCK);
+        }
+    }
+    println!("seed {seed}: {tally:?}");
+    // Of the usual number of cases: what is compared must not become tame.
+    if cases >= CASES {
+        let floors = [("requests", tally.requests, 0)];
+        for (what, count, floor) in floors {
+            assert!(count > floor * (cases / CASES), "{what}: {tally:?}");
+        }
+    }
+}

@@ -88,59 +88,91 @@ impl Key {
     }
 }
 
-/// Bits of an instant that coarse keys leave out: 4 ps remain told apart, and 64 bits reach 2.3 years.
+/// Bits of an instant that coarse ones leave out: 4 ps remain told apart, and 64 bits reach 2.3 years.
 const COARSE_BITS: u32 = 12;
+/// Slots of the wheel per source: a source's next event is rarely further ahead than that many mean gaps.
+const SLOTS_PER_SOURCE: usize = 4;
+const LEAST_SLOTS: usize = 256;
+const MOST_SLOTS: usize = 1 << 17;
+/// Events between two looks at the width of slots.
+const REVIEW_EVERY: u32 = 1024;
+/// Width of slots at first, in coarse instants as a power of two: a millisecond.
+const FIRST_SHIFT: u32 = 28;
 
-/// A tournament of sources, each with at most one pending event whose key can be moved: a changed key is played
-/// against one other on each of log2(sources) levels.
+/// No source, no slot.
+const NONE: u32 = u32::MAX;
+/// The slot of events beyond the wheel.
+const FAR: u32 = u32::MAX - 1;
+
+/// A calendar of sources, each with at most one pending event whose key can be moved.
 ///
-/// The event taken last leaves its path unplayed until the next call: as a rule its source sets its next event at
-/// once, which then costs one pass where taking and setting would need two. Players are compared by coarse instants
-/// of 64 bits, and by their whole keys where those are equal.
+/// A wheel of time slots, each a list in order of keys; what lies a turn or more ahead waits in a list of its own.
+/// The width of a slot follows the mean gap between events, so that slots hold about one: setting, moving and taking
+/// an event cost the same whatever the number of sources. Order never depends on the width.
 #[derive(Debug, Clone)]
 pub struct Queue {
     /// By source; [`Key::NEVER`] where nothing is pending.
     keys: Vec<Key>,
-    /// Winners: node 1 is the root, leaf of source s is node `leaves + s`.
-    nodes: Vec<Player>,
-    leaves: usize,
-    /// The source whose event was taken last, while its path is unplayed.
-    taken: Option<u32>,
+    links: Vec<Link>,
+    /// First and last source by slot.
+    slots: Vec<Ends>,
+    /// A bit for each slot with events.
+    occupied: Vec<u64>,
+    far: Ends,
+    /// Not later than the first of `far`, in slots.
+    far_from: u64,
+    /// Slot of the event taken last: nothing is pending before it.
+    cursor: u64,
+    shift: u32,
+    /// The source with the earliest event, if known.
+    first: u32,
+    until_review: u32,
+    reviewed: u64,
 }
 
-/// A source and the coarse instant of its event.
+/// Where a source stands: its slot in the wheel, [`FAR`], or [`NONE`]; and its neighbours there.
 #[derive(Debug, Clone, Copy)]
-struct Player {
-    instant: u64,
-    source: u32,
+struct Link {
+    slot: u32,
+    before: u32,
+    after: u32,
 }
+
+/// Ends of a list.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    head: u32,
+    tail: u32,
+}
+
+const EMPTY: Ends = Ends { head: NONE, tail: NONE };
 
 impl Queue {
     /// A queue for sources 0..count, none pending.
     pub fn new(count: usize) -> Self {
-        let leaves = count.next_power_of_two().max(2);
-        let mut nodes = vec![Player { instant: u64::MAX, source: 0 }; 2 * leaves];
-        for node in (1..2 * leaves).rev() {
-            nodes[node].source = if node >= leaves { (node - leaves) as u32 } else { nodes[2 * node].source };
+        let slots = (SLOTS_PER_SOURCE * count).next_power_of_two().clamp(LEAST_SLOTS, MOST_SLOTS);
+        Self {
+            keys: vec![Key::NEVER; count],
+            links: vec![Link { slot: NONE, before: NONE, after: NONE }; count],
+            slots: vec![EMPTY; slots],
+            occupied: vec![0; slots / 64],
+            far: EMPTY,
+            far_from: u64::MAX,
+            cursor: 0,
+            shift: FIRST_SHIFT,
+            first: NONE,
+            until_review: REVIEW_EVERY,
+            reviewed: 0,
         }
-        Self { keys: vec![Key::NEVER; leaves], nodes, leaves, taken: None }
     }
 
     /// Key of the earliest event, or [`Key::NEVER`].
     #[inline]
-    pub fn peek(&self) -> Key {
-        let Some(taken) = self.taken else { return self.keys[self.nodes[1].source as usize] };
-        let mut node = self.leaves + taken as usize;
-        let mut least = self.nodes[node ^ 1];
-        node /= 2;
-        while node > 1 {
-            let other = self.nodes[node ^ 1];
-            if self.beats(other, least) {
-                least = other;
-            }
-            node /= 2;
+    pub fn peek(&mut self) -> Key {
+        if self.first == NONE {
+            self.find_first();
         }
-        self.keys[least.source as usize]
+        self.keys.get(self.first as usize).copied().unwrap_or(Key::NEVER)
     }
 
     /// Whether a source has a pending event.
@@ -148,57 +180,167 @@ impl Queue {
         self.keys[source] != Key::NEVER
     }
 
-    /// Set or move a source's event.
+    /// Set or move a source's event, not to before the event taken last.
     #[inline]
     pub fn set(&mut self, source: usize, key: Key) {
-        if let Some(taken) = self.taken.take()
-            && taken as usize != source
-        {
-            self.play(taken as usize, u64::MAX);
+        if self.links[source].slot != NONE {
+            self.unlink(source as u32);
         }
         self.keys[source] = key;
-        self.play(source, key.coarse());
+        self.link(source as u32, key);
+        if self.first != NONE && key < self.keys[self.first as usize] {
+            self.first = source as u32;
+        }
     }
 
     /// Take the earliest event: its source and key.
     #[inline]
     pub fn pop(&mut self) -> Option<(usize, Key)> {
-        if let Some(taken) = self.taken.take() {
-            self.play(taken as usize, u64::MAX);
-        }
-        let source = self.nodes[1].source;
-        let key = std::mem::replace(&mut self.keys[source as usize], Key::NEVER);
+        let key = self.peek();
         if key == Key::NEVER {
             return None;
         }
-        self.taken = Some(source);
+        let source = self.first;
+        self.unlink(source);
+        self.keys[source as usize] = Key::NEVER;
+        self.links[source as usize].slot = NONE;
+        self.cursor = self.cursor.max(key.coarse() >> self.shift);
+        self.until_review -= 1;
+        if self.until_review == 0 {
+            self.review(key.coarse());
+        }
         Some((source as usize, key))
     }
 
-    /// Play a source's key up to the root.
-    #[inline]
-    fn play(&mut self, source: usize, instant: u64) {
-        let mut winner = Player { instant, source: source as u32 };
-        let mut node = self.leaves + source;
-        self.nodes[node] = winner;
-        while node > 1 {
-            let other = self.nodes[node ^ 1];
-            if self.beats(other, winner) {
-                winner = other;
+    /// Find the earliest event.
+    fn find_first(&mut self) {
+        let mut ahead = self.first_slot();
+        let reaches_far = ahead.is_none_or(|ahead| self.cursor + ahead as u64 >= self.far_from);
+        if reaches_far && self.far.head != NONE {
+            self.fetch_far();
+            ahead = self.first_slot();
+        }
+        self.first = match ahead {
+            Some(ahead) => self.slots[(self.cursor as usize + ahead) & (self.slots.len() - 1)].head,
+            None => self.first_of_far(),
+        };
+    }
+
+    /// The earliest event where all are a turn or more ahead. The cursor stays: others may come before it.
+    #[cold]
+    fn first_of_far(&self) -> u32 {
+        let (mut first, mut at) = (self.far.head, self.far.head);
+        while at != NONE {
+            if self.keys[at as usize] < self.keys[first as usize] {
+                first = at;
             }
-            node /= 2;
-            self.nodes[node] = winner;
+            at = self.links[at as usize].after;
+        }
+        first
+    }
+
+    /// Slots from the cursor to the first one with events.
+    #[inline]
+    fn first_slot(&self) -> Option<usize> {
+        let start = self.cursor as usize & (self.slots.len() - 1);
+        let words = self.occupied.len();
+        let (word, bit) = (start / 64, start % 64);
+        let here = self.occupied[word] >> bit;
+        if here != 0 {
+            return Some(here.trailing_zeros() as usize);
+        }
+        for turn in 1..=words {
+            let bits = self.occupied[(word + turn) & (words - 1)];
+            if bits != 0 {
+                return Some(64 * turn - bit + bits.trailing_zeros() as usize);
+            }
+        }
+        None
+    }
+
+    /// Take what has come within a turn into the wheel.
+    fn fetch_far(&mut self) {
+        let mut at = std::mem::replace(&mut self.far, EMPTY).head;
+        self.far_from = u64::MAX;
+        while at != NONE {
+            let next = self.links[at as usize].after;
+            self.link(at, self.keys[at as usize]);
+            at = next;
         }
     }
 
-    #[inline]
-    fn beats(&self, one: Player, other: Player) -> bool {
-        one.instant < other.instant || (one.instant == other.instant && self.beats_by_key(one, other))
+    fn link(&mut self, source: u32, key: Key) {
+        let slot = (key.coarse() >> self.shift).max(self.cursor);
+        if slot - self.cursor >= self.slots.len() as u64 {
+            self.far_from = self.far_from.min(slot);
+            let tail = self.far.tail;
+            self.links[source as usize] = Link { slot: FAR, before: tail, after: NONE };
+            self.far.tail = source;
+            match self.links.get_mut(tail as usize) {
+                Some(last) => last.after = source,
+                None => self.far.head = source,
+            }
+            return;
+        }
+        let place = slot as usize & (self.slots.len() - 1);
+        let ends = &mut self.slots[place];
+        // From the end: most are last, those of one instant as they come in order of their numbers.
+        let (mut before, mut after) = (ends.tail, NONE);
+        while before != NONE && self.keys[before as usize] > key {
+            after = before;
+            before = self.links[before as usize].before;
+        }
+        self.links[source as usize] = Link { slot: place as u32, before, after };
+        match self.links.get_mut(before as usize) {
+            Some(neighbour) => neighbour.after = source,
+            None => ends.head = source,
+        }
+        match self.links.get_mut(after as usize) {
+            Some(neighbour) => neighbour.before = source,
+            None => ends.tail = source,
+        }
+        self.occupied[place / 64] |= 1 << (place % 64);
     }
 
+    fn unlink(&mut self, source: u32) {
+        let Link { slot, before, after } = self.links[source as usize];
+        let ends = if slot == FAR { &mut self.far } else { &mut self.slots[slot as usize] };
+        match self.links.get_mut(before as usize) {
+            Some(neighbour) => neighbour.after = after,
+            None => ends.head = after,
+        }
+        match self.links.get_mut(after as usize) {
+            Some(neighbour) => neighbour.before = before,
+            None => ends.tail = before,
+        }
+        if ends.head == NONE && slot != FAR {
+            self.occupied[slot as usize / 64] &= !(1 << (slot % 64));
+        }
+        if self.first == source {
+            self.first = NONE;
+        }
+    }
+
+    /// Fit the width of slots to the mean gap between the last events.
     #[cold]
-    fn beats_by_key(&self, one: Player, other: Player) -> bool {
-        self.keys[one.source as usize] < self.keys[other.source as usize]
+    fn review(&mut self, now: u64) {
+        let gap = (now - self.reviewed) / u64::from(REVIEW_EVERY);
+        (self.until_review, self.reviewed) = (REVIEW_EVERY, now);
+        let wanted = gap.max(1).ilog2();
+        if wanted.abs_diff(self.shift) < 2 {
+            return;
+        }
+        self.shift = wanted;
+        self.cursor = now >> wanted;
+        self.first = NONE;
+        self.slots.fill(EMPTY);
+        self.occupied.fill(0);
+        (self.far, self.far_from) = (EMPTY, u64::MAX);
+        for source in 0..self.keys.len() {
+            if self.keys[source] != Key::NEVER {
+                self.link(source as u32, self.keys[source]);
+            }
+        }
     }
 }
 
@@ -264,6 +406,55 @@ mod tests {
                 pending.insert(source, key);
             }
             assert!((0..40).all(|source| queue.is_pending(source) == pending.contains_key(&source)));
+        }
+    }
+
+    /// As the engine uses it, with gaps from femtoseconds to days, many ties, and events far ahead.
+    #[test]
+    fn time_runs_forward_at_any_pace() {
+        let mut queue = Queue::new(300);
+        let mut pending = std::collections::BTreeMap::new();
+        let mut state = 11_u64;
+        let mut dice = |n: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % n
+        };
+        let mut now_fs = 0;
+        for round in 0..60_000_u64 {
+            let scale = 10_i128.pow((round / 6_000) as u32 * 2);
+            for _ in 0..1 + dice(2) {
+                let source = dice(300) as usize;
+                let far = if dice(20) == 0 { 1_000_000 } else { 1 };
+                let key = Key::new(now_fs + i128::from(dice(50)) * scale * far, Rank::Retry, source);
+                queue.set(source, key);
+                pending.insert(source, key);
+            }
+            let earliest = pending.iter().map(|(&source, &key)| (key, source)).min();
+            assert_eq!(queue.peek(), earliest.map_or(Key::NEVER, |(key, _)| key), "round {round}");
+            if dice(3) > 0 {
+                assert_eq!(queue.pop(), earliest.map(|(key, source)| (source, key)), "round {round}");
+                if let Some((key, source)) = earliest {
+                    pending.remove(&source);
+                    now_fs = key.at_fs();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_may_come_before_one_seen_far_ahead() {
+        let mut queue = Queue::new(3);
+        let key = |s: i128, source| Key::new(s * crate::physics::FS_PER_S, Rank::Tick, source);
+        queue.set(0, key(3600, 0));
+        assert_eq!(queue.peek(), key(3600, 0));
+        for at_s in 1..200 {
+            queue.set(1, key(at_s, 1));
+            queue.set(2, key(at_s, 2));
+            assert_eq!(queue.pop(), Some((1, key(at_s, 1))));
+            assert_eq!(queue.pop(), Some((2, key(at_s, 2))));
+            assert_eq!(queue.peek(), key(3600, 0));
+            let slots = queue.cursor + queue.slots.len() as u64;
+            assert!(slots << queue.shift < key(3600, 0).coarse(), "the wheel stays with the events taken");
         }
     }
 }

@@ -6,13 +6,13 @@ use super::{Check, MAX_DURATION_S, MAX_TOK};
 use crate::catalog::Catalog;
 
 /// Most nodes of a pool; each replica costs memory.
+const MAX_NODES: u32 = 1_000_000;
 /// Shortest dwell: below it a run would be events of the capping policy and little else [s].
 const LEAST_DWELL_S: f64 = 0.001;
-const MAX_NODES: u32 = 1_000_000;
 /// Shortest step of an own step law [µs]; a step without duration would never let time pass.
 const MIN_STEP_US: f64 = 1e-3;
-/// Longest step of an own step law [µs]: eleven days.
-const MAX_STEP_US: f64 = 1e12;
+/// Longest step of an own step law [µs]: an hour, as of every law.
+const MAX_STEP_US: f64 = 3.6e9;
 
 impl Check {
     pub(super) fn fleet(&mut self, scenario: &Scenario, catalog: &Catalog) {

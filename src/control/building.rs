@@ -19,6 +19,9 @@ const SHARE_DRIFT: f64 = 1e-3;
 /// Fans, pumps and compressors: what a meter keeps of a building besides the losses of its devices.
 pub const PLANT_PARTS: usize = 3;
 
+/// Exact checks of a device's path between two times that the slack of the whole tree is taken stock of.
+const STOCK_EVERY: u32 = 32;
+
 /// What holds a site's clocks down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Held {
@@ -53,6 +56,10 @@ pub struct Building {
     /// IT power by zone: drawn, and as it would be at full clock [nW].
     zone_it_nw: Vec<i128>,
     uncapped_nw: Vec<i128>,
+    /// Loads may grow by so much in sum before any device can carry too much [nW]: a bound that is spent by every
+    /// growth and renewed after some exact checks.
+    slack_nw: i128,
+    until_stock: u32,
     /// The last solution: shares of the planned power by pool, and the IT power of each that it allows [nW].
     solved: Vec<ItShare>,
     allowed_nw: Vec<i128>,
@@ -87,6 +94,8 @@ impl Building {
             heat_limits_w: Vec::with_capacity(zones.len()),
             unlimited_w: vec![f64::INFINITY; zones.len()],
             pools,
+            slack_nw: -1,
+            until_stock: STOCK_EVERY,
             zone_it_nw: vec![0; zones.len()],
             uncapped_nw: vec![0; zones.len()],
             zones,
@@ -95,10 +104,18 @@ impl Building {
         Some(building)
     }
 
-    /// A pool's IT power changes by `change_nw` [nW]; tells what that does to the zones.
-    pub fn draw(&mut self, now_fs: i128, pool: usize, change_nw: i128) -> ZoneChange {
+    /// A pool's IT power changes by `change_nw` [nW]; tells what that does to the zones, and `loss` the new loss [nW] of
+    /// each device above it.
+    pub fn draw(
+        &mut self,
+        now_fs: i128,
+        pool: usize,
+        change_nw: i128,
+        loss: impl FnMut(usize, i128),
+    ) -> ZoneChange {
         let (feed, zone) = self.pools[pool];
-        self.tree.add_load_nw(feed, change_nw);
+        self.slack_nw -= change_nw.max(0);
+        self.tree.add_load_nw(feed, change_nw, loss);
         if let Some(zone) = zone {
             self.zone_it_nw[zone] += change_nw;
         }
@@ -156,6 +173,7 @@ impl Building {
     /// Cap the utility meter [nW].
     pub fn set_cap_nw(&mut self, cap_nw: Option<i128>) {
         self.tree.set_cap_nw(self.tree.root(), cap_nw);
+        self.slack_nw = self.tree.slack_nw();
     }
 
     /// IT power on top of what is drawn that a pool could draw now: by every device above it, and by its zone [nW].
@@ -177,7 +195,17 @@ impl Building {
     pub fn fits(&mut self, pool: usize, more_nw: i128) -> bool {
         let (feed, zone) = self.pools[pool];
         let in_zone = zone.and_then(|zone| self.zone_room_nw(zone)).is_none_or(|room| more_nw <= room);
-        in_zone && self.tree.fits(feed, more_nw)
+        in_zone && (more_nw.max(0) <= self.slack_nw || self.fits_exactly(feed, more_nw))
+    }
+
+    /// As [`Tree::fits`]; takes stock of what every place has room for now and then.
+    fn fits_exactly(&mut self, feed: usize, more_nw: i128) -> bool {
+        self.until_stock -= 1;
+        if self.until_stock == 0 {
+            self.until_stock = STOCK_EVERY;
+            self.slack_nw = self.tree.slack_nw();
+        }
+        self.tree.fits(feed, more_nw)
     }
 
     /// Whether a plan calls for another solution: a pool plans more than its part of what was allowed, and
@@ -339,26 +367,36 @@ impl Building {
         self.tree.zone_loss_nw(zone)
     }
 
-    /// The device that a pool of the site hangs from.
-    pub fn feed(&self, pool: usize) -> usize {
-        self.pools[pool].0
+    /// Tell each zone its heat; where a plant then draws another power, load its feed and tell them again.
+    #[inline]
+    fn pass_heat(&mut self, now_fs: i128) -> ZoneChange {
+        let change = self.tell_zones(now_fs);
+        if change.power { self.settle_plants(now_fs, change) } else { change }
     }
 
-    /// Tell each zone its heat; where a plant then draws another power, load its feed and tell them again.
-    fn pass_heat(&mut self, now_fs: i128) -> ZoneChange {
-        let mut all = ZoneChange::default();
-        // Plant power heats a zone only through losses of devices in it: a second round settles it.
-        for _ in 0..3 {
-            let mut change = ZoneChange::default();
-            for (zone, state) in self.zones.iter_mut().enumerate() {
-                let heat = self.zone_it_nw[zone] + self.tree.zone_loss_nw(zone);
-                change = merge(change, state.set_heat_nw(now_fs, heat));
-            }
+    /// Plant power heats a zone only through losses of devices in it: a second round settles it.
+    fn settle_plants(&mut self, now_fs: i128, mut all: ZoneChange) -> ZoneChange {
+        for _ in 0..2 {
+            self.feed_plants();
+            let change = self.tell_zones(now_fs);
             all = merge(all, change);
             if !change.power {
-                break;
+                return all;
             }
-            self.feed_plants();
+        }
+        self.feed_plants();
+        all
+    }
+
+    #[inline]
+    fn tell_zones(&mut self, now_fs: i128) -> ZoneChange {
+        let mut all = ZoneChange::default();
+        for (zone, state) in self.zones.iter_mut().enumerate() {
+            let heat = self.zone_it_nw[zone] + self.tree.zone_loss_nw(zone);
+            let change = state.set_heat_nw(now_fs, heat);
+            if change != ZoneChange::default() {
+                all = merge(all, change);
+            }
         }
         all
     }
@@ -372,6 +410,7 @@ impl Building {
             let fed = self.mechanical[number..].iter().filter(|other| other.device == mechanical.device);
             let watts = |m: &Mechanical| self.zones[m.zone].cooling_power_w();
             let load: i128 = fed.map(|m| truncated((watts(m) * NW_PER_W).round())).sum();
+            self.slack_nw -= (load - self.tree.load_nw(mechanical.device)).max(0);
             self.tree.set_load_nw(mechanical.device, load);
         }
     }

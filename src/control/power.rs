@@ -460,11 +460,14 @@ impl PowerControl {
             let change_nw = i128::from(reading.it_nw - before.it_nw);
             domain.drawn_nw += change_nw;
             domain.meter.change(now_fs, &before, &reading);
-            if let Some(building) = &mut domain.building {
-                let pool = usize::from(state.pool) - domain.first_pool;
-                let change = building.draw(now_fs, pool, change_nw);
+            let Domain { building, meter, first_pool, cap_nw, .. } = domain;
+            if let Some(building) = building {
+                let pool = usize::from(state.pool) - *first_pool;
+                let change = building.draw(now_fs, pool, change_nw, |device, loss_nw| {
+                    meter.set_part(now_fs, device, loss_nw);
+                });
                 if change == ZoneChange::default() {
-                    domain.meter_path(now_fs, pool);
+                    meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
                 } else {
                     let site = usize::from(state.site);
                     self.meter_building(now_fs, site);
@@ -481,7 +484,7 @@ impl PowerControl {
         building.set_cap_nw(domain.cap_nw);
         for (number, member) in domain.members.iter().enumerate() {
             let pool = usize::from(member.pool) - domain.first_pool;
-            building.draw(0, pool, i128::from(member.planned_nw));
+            building.draw(0, pool, i128::from(member.planned_nw), |_, _| {});
             building.uncapped(0, pool, i128::from(member.planned_nw));
             domain.planned_by_pool[pool] += i128::from(member.planned_nw);
             domain.uncapped_nw[number] = member.planned_nw;
@@ -736,18 +739,6 @@ impl Domain {
             Some(building) => building.room_nw(usize::from(pool) - self.first_pool),
             None => budget_nw - self.drawn_nw,
         }
-    }
-
-    /// Tell the meter what changed with a pool's draw: losses on its path, and the utility meter.
-    fn meter_path(&mut self, now_fs: i128, pool: usize) {
-        let Some(building) = &self.building else { return };
-        let tree = building.tree();
-        let mut at = Some(building.feed(pool));
-        while let Some(device) = at {
-            self.meter.set_part(now_fs, device, tree.loss_nw(device));
-            at = tree.parent(device);
-        }
-        self.meter.set_utility(now_fs, tree.meter_nw(), self.cap_nw);
     }
 
     fn advance_clocks(&mut self, now_fs: i128) {

@@ -74,7 +74,13 @@ impl LossStage {
         self.rated_w
     }
 
+    /// The most by which the input rises per watt of output, up to the rating.
+    pub fn steepest(&self) -> f64 {
+        1.0 + self.shares.a1 + 2.0 * self.shares.a2
+    }
+
     /// Loss at an output [W]; never falls as the output rises, and is that at 0 for an output below 0.
+    #[inline]
     pub fn loss_w(&self, out_w: f64) -> f64 {
         let LossShares { a0, a1, a2 } = self.shares;
         let x = (out_w / self.rated_w).max(0.0);

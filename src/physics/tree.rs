@@ -64,31 +64,25 @@ pub enum TreeError {
 /// index is a mistake of the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
-    devices: Vec<Device>,
+    nodes: Vec<Node>,
     /// Devices, parents first; equally deep ones by index.
     order: Vec<usize>,
-    /// What each device may put out: derated rating, or the meter's cap if that is less.
-    limit_nw: Vec<i128>,
-    rating_nw: Vec<i128>,
-    load_nw: Vec<i128>,
-    out_nw: Vec<i128>,
-    in_nw: Vec<i128>,
     zone_loss_nw: Vec<i128>,
-    trial: Trial,
+    /// A bound on how much a load passes on to any device above it, per watt.
+    gain: f64,
 }
 
-/// What [`Tree::fits`] worked out last, while it stands: inputs of the devices from `device` up to the root if the
-/// load there changes so.
+/// A device and what flows through it.
 #[derive(Debug, Clone, PartialEq)]
-struct Trial {
-    /// [`NONE`] if nothing stands.
-    device: usize,
-    change_nw: i128,
-    in_nw: Vec<i128>,
+struct Node {
+    device: Device,
+    /// What it may put out: derated rating, or the meter's cap if that is less [nW].
+    limit_nw: i128,
+    rating_nw: i128,
+    load_nw: i128,
+    out_nw: i128,
+    in_nw: i128,
 }
-
-/// No device.
-const NONE: usize = usize::MAX;
 
 impl Tree {
     /// A tree without load. Devices may come in any order; exactly one has no parent.
@@ -98,20 +92,22 @@ impl Tree {
             require(d.derate > 0.0 && d.derate <= 1.0, "derate", "above 0, at most 1", d.derate)
                 .map_err(|source| TreeError::Parameter { device, source })?;
         }
-        let rating_nw: Vec<i128> =
-            devices.iter().map(|d| (d.stage.rated_w() * d.derate * NW_PER_W).floor() as i128).collect();
         let zones = devices.iter().filter_map(|d| d.zone).map(|zone| zone + 1).max().unwrap_or(0);
-        let none = vec![0; devices.len()];
+        // By how much inputs rise with outputs, from the root down.
+        let mut gains = vec![1.0_f64; devices.len()];
+        for &d in &order {
+            let above = devices[d].parent.map_or(1.0, |parent| gains[parent]);
+            gains[d] = above * devices[d].stage.steepest();
+        }
+        let nodes = devices.into_iter().map(|device| {
+            let rating_nw = (device.stage.rated_w() * device.derate * NW_PER_W).floor() as i128;
+            Node { device, limit_nw: rating_nw, rating_nw, load_nw: 0, out_nw: 0, in_nw: 0 }
+        });
         let mut tree = Self {
-            devices,
+            nodes: nodes.collect(),
             order,
-            limit_nw: rating_nw.clone(),
-            rating_nw,
-            load_nw: none.clone(),
-            out_nw: none.clone(),
-            in_nw: none,
             zone_loss_nw: vec![0; zones],
-            trial: Trial { device: NONE, change_nw: 0, in_nw: Vec::with_capacity(MAX_DEPTH + 1) },
+            gain: gains.into_iter().fold(1.0, f64::max),
         };
         tree.flow();
         Ok(tree)
@@ -124,12 +120,12 @@ impl Tree {
 
     /// Number of devices.
     pub fn len(&self) -> usize {
-        self.devices.len()
+        self.nodes.len()
     }
 
     /// Whether there is no device; never so for a tree that was built.
     pub fn is_empty(&self) -> bool {
-        self.devices.is_empty()
+        self.nodes.is_empty()
     }
 
     /// The device that hangs from nothing: where the meter is.
@@ -139,126 +135,111 @@ impl Tree {
 
     /// Cap the output of a device [nW], below its derated rating or not; `None` lifts the cap.
     pub fn set_cap_nw(&mut self, device: usize, cap_nw: Option<i128>) {
-        self.limit_nw[device] = self.rating_nw[device].min(cap_nw.unwrap_or(i128::MAX)).max(0);
+        self.nodes[device].limit_nw = self.nodes[device].rating_nw.min(cap_nw.unwrap_or(i128::MAX)).max(0);
     }
 
     /// Set the loads that hang directly from each device [nW] and compute the whole tree.
     pub fn set_loads_nw(&mut self, loads_nw: &[i128]) {
-        for (load, new) in self.load_nw.iter_mut().zip(loads_nw) {
-            *load = (*new).clamp(0, CEILING_NW);
+        for (node, new) in self.nodes.iter_mut().zip(loads_nw) {
+            node.load_nw = (*new).clamp(0, CEILING_NW);
         }
         self.flow();
     }
 
     /// Change the load that hangs directly from one device [nW]: work along its path to the root only.
     pub fn set_load_nw(&mut self, device: usize, load_nw: i128) {
-        let load_nw = load_nw.clamp(0, CEILING_NW);
-        let mut change = load_nw - self.load_nw[device];
-        self.load_nw[device] = load_nw;
-        self.trial.device = NONE;
-        let mut at = Some(device);
-        while let Some(d) = at
-            && change != 0
-        {
-            let in_nw = self.out_nw[d] + change + loss_nw(&self.devices[d].stage, self.out_nw[d] + change);
-            change = self.carry(d, change, in_nw);
-            at = self.devices[d].parent;
-        }
+        let change = load_nw.clamp(0, CEILING_NW) - self.nodes[device].load_nw;
+        self.add_load_nw(device, change, |_, _| {});
     }
 
-    /// Add to the load that hangs directly from one device [nW]. What [`Tree::fits`] was just asked is not worked
-    /// out again.
-    pub fn add_load_nw(&mut self, device: usize, change_nw: i128) {
-        let load_nw = self.load_nw[device] + change_nw;
-        if (self.trial.device, self.trial.change_nw) != (device, change_nw) || load_nw < 0 {
-            return self.set_load_nw(device, load_nw);
-        }
-        self.load_nw[device] = load_nw;
-        self.trial.device = NONE;
-        let (mut change, mut d) = (change_nw, device);
-        for place in 0..self.trial.in_nw.len() {
-            change = self.carry(d, change, self.trial.in_nw[place]);
-            d = self.devices[d].parent.unwrap_or(d);
-        }
-    }
-
-    /// A device puts out `change` more and draws `in_nw` now [nW]; returns how much more it draws.
+    /// Add to the load that hangs directly from one device [nW], and tell the new loss [nW] of each device up to the
+    /// root.
     #[inline]
-    fn carry(&mut self, d: usize, change: i128, in_nw: i128) -> i128 {
-        self.out_nw[d] += change;
-        let more_in = in_nw - self.in_nw[d];
-        self.in_nw[d] = in_nw;
-        if let Some(zone) = self.devices[d].zone {
-            self.zone_loss_nw[zone] += more_in - change;
+    pub fn add_load_nw(&mut self, device: usize, change_nw: i128, mut tell: impl FnMut(usize, i128)) {
+        let before_nw = self.nodes[device].load_nw;
+        let load_nw = (before_nw + change_nw).clamp(0, CEILING_NW);
+        self.nodes[device].load_nw = load_nw;
+        let (mut change, mut at) = (load_nw - before_nw, Some(device));
+        while let Some(d) = at {
+            let node = &mut self.nodes[d];
+            node.out_nw += change;
+            let loss_nw = loss_nw(&node.device.stage, node.out_nw);
+            let in_nw = node.out_nw + loss_nw;
+            let more_in = in_nw - std::mem::replace(&mut node.in_nw, in_nw);
+            if let Some(zone) = node.device.zone {
+                self.zone_loss_nw[zone] += more_in - change;
+            }
+            tell(d, loss_nw);
+            change = more_in;
+            at = node.device.parent;
         }
-        more_in
-    }
-
-    /// The device that feeds a device; none feeds the root.
-    pub fn parent(&self, device: usize) -> Option<usize> {
-        self.devices[device].parent
     }
 
     /// Whether every device from `device` to the root stays within its limit if the load at `device` grows by
     /// `more_nw` [nW], losses included.
-    pub fn fits(&mut self, device: usize, more_nw: i128) -> bool {
-        self.trial.device = NONE;
-        self.trial.in_nw.clear();
+    pub fn fits(&self, device: usize, more_nw: i128) -> bool {
         let (mut change, mut at) = (more_nw, Some(device));
         while let Some(d) = at {
-            let out_nw = self.out_nw[d] + change;
-            if out_nw > self.limit_nw[d] {
+            let node = &self.nodes[d];
+            let out_nw = node.out_nw + change;
+            if out_nw > node.limit_nw {
                 return false;
             }
-            let in_nw = out_nw + loss_nw(&self.devices[d].stage, out_nw);
-            self.trial.in_nw.push(in_nw);
-            change = in_nw - self.in_nw[d];
-            at = self.devices[d].parent;
+            change = out_nw + loss_nw(&node.device.stage, out_nw) - node.in_nw;
+            at = node.device.parent;
         }
-        (self.trial.device, self.trial.change_nw) = (device, more_nw);
         true
+    }
+
+    /// Loads may grow by so much in sum, wherever they hang, before any device carries too much [nW]; negative if
+    /// one does. A bound: [`Tree::room_nw`] is exact, for one place.
+    pub fn slack_nw(&self) -> i128 {
+        let headroom = (0..self.nodes.len()).map(|d| self.headroom_nw(d)).min().unwrap_or(0);
+        // Every loss on the way is rounded up.
+        truncated(real(headroom) / self.gain) - self.nodes.len() as i128 - 1
     }
 
     /// Every device from its loads and its children's inputs, leaves first.
     fn flow(&mut self) {
-        self.trial.device = NONE;
-        self.out_nw.copy_from_slice(&self.load_nw);
+        self.nodes.iter_mut().for_each(|node| node.out_nw = node.load_nw);
         self.zone_loss_nw.fill(0);
         for &d in self.order.iter().rev() {
-            let loss = loss_nw(&self.devices[d].stage, self.out_nw[d]);
-            self.in_nw[d] = self.out_nw[d] + loss;
-            if let Some(zone) = self.devices[d].zone {
+            let node = &mut self.nodes[d];
+            let loss = loss_nw(&node.device.stage, node.out_nw);
+            node.in_nw = node.out_nw + loss;
+            let (in_nw, Device { parent, zone, .. }) = (node.in_nw, node.device);
+            if let Some(zone) = zone {
                 self.zone_loss_nw[zone] += loss;
             }
-            if let Some(parent) = self.devices[d].parent {
-                self.out_nw[parent] += self.in_nw[d];
+            if let Some(parent) = parent {
+                self.nodes[parent].out_nw += in_nw;
             }
         }
     }
 
     /// Load that hangs directly from a device [nW].
     pub fn load_nw(&self, device: usize) -> i128 {
-        self.load_nw[device]
+        self.nodes[device].load_nw
     }
 
     /// What a device puts out: its loads and its children's inputs [nW].
     pub fn out_nw(&self, device: usize) -> i128 {
-        self.out_nw[device]
+        self.nodes[device].out_nw
     }
 
     /// What a device draws [nW].
     pub fn in_nw(&self, device: usize) -> i128 {
-        self.in_nw[device]
+        self.nodes[device].in_nw
     }
 
     /// What a device loses [nW].
     pub fn loss_nw(&self, device: usize) -> i128 {
-        self.in_nw[device] - self.out_nw[device]
+        self.nodes[device].in_nw - self.nodes[device].out_nw
     }
 
     /// What the site draws from the grid [nW].
     pub fn meter_nw(&self) -> i128 {
-        self.in_nw[self.root()]
+        self.nodes[self.root()].in_nw
     }
 
     /// Losses that become heat in a zone [nW].
@@ -268,17 +249,17 @@ impl Tree {
 
     /// What a device may put out [nW].
     pub fn limit_nw(&self, device: usize) -> i128 {
-        self.limit_nw[device]
+        self.nodes[device].limit_nw
     }
 
     /// What a device may still put out [nW]; negative if it carries too much.
     pub fn headroom_nw(&self, device: usize) -> i128 {
-        self.limit_nw[device] - self.out_nw[device]
+        self.nodes[device].limit_nw - self.nodes[device].out_nw
     }
 
     /// Headroom as a share of the limit; −∞ at a limit of 0 that is passed.
     pub fn headroom_share(&self, device: usize) -> f64 {
-        let (left, limit) = (self.headroom_nw(device), self.limit_nw[device]);
+        let (left, limit) = (self.headroom_nw(device), self.nodes[device].limit_nw);
         if limit > 0 {
             left as f64 / limit as f64
         } else if left < 0 {
@@ -302,12 +283,12 @@ impl Tree {
     /// The same among the devices that feed `device`, itself included.
     pub fn tightest_above(&self, device: usize) -> usize {
         let mut tightest = device;
-        let mut at = self.devices[device].parent;
+        let mut at = self.nodes[device].device.parent;
         while let Some(d) = at {
             if self.headroom_share(d) <= self.headroom_share(tightest) {
                 tightest = d;
             }
-            at = self.devices[d].parent;
+            at = self.nodes[d].device.parent;
         }
         tightest
     }
@@ -321,22 +302,22 @@ impl Tree {
         while let Some(d) = at {
             path[depth] = d;
             depth += 1;
-            at = self.devices[d].parent;
+            at = self.nodes[d].device.parent;
         }
         let root = path[depth - 1];
-        let mut allowed_out = self.limit_nw[root];
+        let mut allowed_out = self.nodes[root].limit_nw;
         for pair in path[..depth].windows(2).rev() {
             let (d, parent) = (pair[0], pair[1]);
-            let allowed_in = self.in_nw[d] + allowed_out - self.out_nw[parent];
-            allowed_out = self.limit_nw[d].min(largest_out_nw(&self.devices[d].stage, allowed_in));
+            let allowed_in = self.nodes[d].in_nw + allowed_out - self.nodes[parent].out_nw;
+            allowed_out = self.nodes[d].limit_nw.min(largest_out_nw(&self.nodes[d].device.stage, allowed_in));
         }
-        allowed_out - self.out_nw[device]
+        allowed_out - self.nodes[device].out_nw
     }
 
     /// Ratings of a device's children over its own: above 1 it is oversubscribed.
     pub fn oversubscription(&self, device: usize) -> f64 {
-        let children = self.devices.iter().filter(|d| d.parent == Some(device));
-        children.map(|d| d.stage.rated_w()).sum::<f64>() / self.devices[device].stage.rated_w()
+        let children = self.nodes.iter().map(|node| &node.device).filter(|d| d.parent == Some(device));
+        children.map(|d| d.stage.rated_w()).sum::<f64>() / self.nodes[device].device.stage.rated_w()
     }
 
     /// The site at IT power `it_w` [W], split and cooled as `plan` says; `None` if cooling the plant's own
@@ -358,7 +339,7 @@ impl Tree {
         // per cent of itself a round. Starting from none, the rounds rise to the least solution.
         for _ in 0..200 {
             out_w.clear();
-            out_w.resize(self.devices.len(), 0.0);
+            out_w.resize(self.nodes.len(), 0.0);
             heat_w.clear();
             heat_w.resize(zones, 0.0);
             for share in plan.shares {
@@ -372,7 +353,7 @@ impl Tree {
             }
             let mut meter_w = 0.0;
             for &d in self.order.iter().rev() {
-                let Device { parent, ref stage, zone, .. } = self.devices[d];
+                let Device { parent, ref stage, zone, .. } = self.nodes[d].device;
                 let in_w = stage.input_w(out_w[d]);
                 if let Some(zone) = zone {
                     heat_w[zone] += in_w - out_w[d];
@@ -403,7 +384,7 @@ impl Tree {
     /// Bracketed false position (the Illinois rule): what it returns is always feasible, and the tightest
     /// limit is met to 1e-12, unless cooling power jumps there.
     pub fn largest_it(&self, asked_w: f64, plan: &Plan<'_>) -> Option<Largest> {
-        let root_w = real(self.limit_nw[self.root()]) / NW_PER_W;
+        let root_w = real(self.nodes[self.root()].limit_nw) / NW_PER_W;
         let mut high_w = if asked_w.is_nan() { 0.0 } else { asked_w.clamp(0.0, root_w) };
         let mut fits = self.balance(0.0, plan)?;
         let (mut low_over, mut limit) = self.tightest_in(&fits, plan);
@@ -462,7 +443,7 @@ impl Tree {
     pub fn tightest_in(&self, balance: &Balance, plan: &Plan<'_>) -> (f64, Limit) {
         let mut tightest = (f64::NEG_INFINITY, Limit::Asked);
         for &d in &self.order {
-            let limit_w = real(self.limit_nw[d]) / NW_PER_W;
+            let limit_w = real(self.nodes[d].limit_nw) / NW_PER_W;
             let over = share_over(balance.out_w[d], limit_w);
             if over > tightest.0 {
                 tightest = (over, Limit::Device(d));

@@ -89,10 +89,11 @@ fn room_is_what_fits_and_no_more() {
             let mut least = i128::MAX;
             while let Some(d) = at {
                 least = least.min(tree.headroom_nw(d));
-                at = tree.devices[d].parent;
+                at = tree.nodes[d].device.parent;
             }
             least
         };
+        assert!(tree.fits(feed, room) && !tree.fits(feed, room + 1_000));
         tree.set_load_nw(feed, loads[feed] + room);
         assert!(path(&tree) >= 0, "{room} fits");
         let tightest = tree.tightest_above(feed);
@@ -100,6 +101,31 @@ fn room_is_what_fits_and_no_more() {
         tree.set_load_nw(feed, loads[feed] + room + 1_000);
         assert!(path(&tree) < 0, "a microwatt more does not");
     }
+}
+
+#[test]
+fn slack_fits_wherever_it_is_added() {
+    let mut random = Pcg64Mcg::seed_from_u64(9);
+    let mut with_slack = 0;
+    for _ in 0..300 {
+        let mut tree = random_tree(&mut random);
+        let loads: Vec<i128> = (0..tree.len()).map(|_| random.random_range(0..2_000_000_000_000)).collect();
+        tree.set_loads_nw(&loads);
+        let mut slack = tree.slack_nw();
+        if slack < 0 {
+            assert!((0..tree.len()).any(|d| tree.headroom_nw(d) < 1_000), "none is short of room");
+            continue;
+        }
+        with_slack += 1;
+        while slack > 0 {
+            let (d, more) = (random.random_range(0..tree.len()), random.random_range(0..=slack));
+            assert!(tree.fits(d, more), "{more} of {slack} at {d}");
+            tree.add_load_nw(d, more, |_, _| {});
+            assert!((0..tree.len()).all(|d| tree.headroom_nw(d) >= 0));
+            slack -= more.max(1);
+        }
+    }
+    assert!(with_slack > 50, "{with_slack}");
 }
 
 #[test]
@@ -216,7 +242,7 @@ fn power_usage_is_never_below_one() {
 /// A transformer inside the hall it feeds: cooling power adds to the heat it must remove.
 #[test]
 fn a_plant_may_feed_back_on_itself() {
-    let mut devices = hot_day().devices;
+    let mut devices: Vec<Device> = hot_day().nodes.iter().map(|node| node.device).collect();
     devices[1].zone = Some(0);
     let tree = Tree::new(devices).unwrap();
     let plan = Plan {

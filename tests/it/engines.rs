@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use wattmill::catalog::Catalog;
+use wattmill::catalog::{Catalog, Sliding};
 use wattmill::engine::{PlantedFault, simulate_with_fault};
+use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::{Outcome, RequestRow};
+use wattmill::physics::clock::Clock;
 use wattmill::scenario::{self, LoadOptions, Resolved};
 use wattmill::{EngineKind, SimOptions, simulate};
 
@@ -26,6 +28,17 @@ struct Tally {
 }
 
 impl Tally {
+    fn join(&mut self, other: &Self) {
+        self.scenarios += other.scenarios;
+        self.requests += other.requests;
+        self.shed += other.shed;
+        self.iterations += other.iterations;
+        self.segments += other.segments;
+        self.preemptions += other.preemptions;
+        self.clock_changes += other.clock_changes;
+        self.power_waits += other.power_waits;
+    }
+
     fn add(&mut self, segments: &Outcome) {
         let counters = &segments.counters;
         self.scenarios += 1;
@@ -41,7 +54,26 @@ impl Tally {
 
 #[track_caller]
 fn load(path: &Path, sets: &[&str]) -> Resolved {
-    let mut options = LoadOptions::new(Arc::new(Catalog::embedded().expect("the embedded catalog is good")));
+    load_with(path, sets, Catalog::embedded().expect("the embedded catalog is good"))
+}
+
+/// The catalog with half of the layers of the random fleets' models behind windows of so many tokens.
+fn windowed(windows: [(&str, u32); 2]) -> Catalog {
+    let embedded = Catalog::embedded().expect("the embedded catalog is good");
+    let models = windows.map(|(name, window_tok)| {
+        let mut model = embedded.model(name).expect("a model").clone();
+        model.sliding = Some(Sliding { window_tok, layers: model.layers / 2 });
+        model
+    });
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let text = serde_json::json!({ "models": models }).to_string();
+    fs::write(dir.path().join("windowed.yaml"), text).expect("catalog");
+    Catalog::with_overlay(dir.path()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn load_with(path: &Path, sets: &[&str], catalog: Catalog) -> Resolved {
+    let mut options = LoadOptions::new(Arc::new(catalog));
     options.sets = sets.iter().map(ToString::to_string).collect();
     match scenario::load(path, &options) {
         Ok(resolved) => resolved,
@@ -421,12 +453,20 @@ fn random_power(dice: &mut Dice, drawn_w: f64, duration_s: f64) -> String {
     )
 }
 
-/// The random scenario of a seed, with caps where it draws power.
-fn random_case(seed: u64) -> (String, Resolved, tempfile::TempDir) {
+/// The random scenario of a seed, with caps where it draws power; the models of a catalog at their own step times if
+/// there is one.
+fn random_case(seed: u64, catalog: Option<&Catalog>) -> (String, Resolved, tempfile::TempDir) {
     let mut dice = Dice(seed);
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("random.yaml");
-    let text = random_scenario(&mut dice, dir.path());
+    let mut text = random_scenario(&mut dice, dir.path());
+    if catalog.is_some() {
+        text = text.split_inclusive('\n').filter(|line| !line.contains("step_law:")).collect();
+    }
+    let load = |path: &Path, sets: &[&str]| match catalog {
+        Some(catalog) => load_with(path, sets, catalog.clone()),
+        None => load(path, sets),
+    };
     fs::write(&path, text.replace("@0@", "{}").replace("@1@", "{}")).expect("scenario");
     let free = run(&load(&path, &[]), EngineKind::Segments).summary;
     let mut capped = text;
@@ -441,13 +481,56 @@ fn random_case(seed: u64) -> (String, Resolved, tempfile::TempDir) {
 
 #[test]
 fn random_fleets_are_equal() {
-    let cases = std::env::var("WATTMILL_RANDOM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150_u64);
+    let cases = cases_or(150);
     // Beyond the usual ones: a full pool of a closed loop whose queue empties by giving up, found in a longer run.
     let once_different = [247, 366, 393].into_iter().filter(|seed| *seed >= cases);
+    let tally = random_equal((0..cases).chain(once_different), None, |_| {});
+    println!("random fleets: {tally:?}");
+    assert!(
+        tally.preemptions > 0 && tally.clock_changes > 0 && tally.power_waits > 0 && tally.shed > 0,
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn random_fleets_with_windows_are_equal() {
+    let (mut outgrown, mut long_prompts) = (0, 0);
+    let mut tally = Tally::default();
+    for (number, windows) in [(32, 13), (60, 1), (7, 100)].into_iter().enumerate() {
+        let catalog = windowed([("Llama-3.1-8B", windows.0), ("Qwen3-8B", windows.1)]);
+        let window = windows.0;
+        let seeds = (number as u64..cases_or(90)).step_by(3);
+        let one = random_equal(seeds, Some(&catalog), |segments| {
+            for row in segments.requests.iter().flatten().filter(|row| row.finish_fs.is_some()) {
+                let last = row.prompt_tok + row.output_tok - 1;
+                outgrown += u64::from(row.prompt_tok < window && last > window);
+                long_prompts += u64::from(row.prompt_tok > window);
+            }
+        });
+        println!("windows of {windows:?}: {one:?}");
+        tally.join(&one);
+    }
+    println!(
+        "{tally:?}; {outgrown} sequences outgrew the first model's window, {long_prompts} prompts exceeded it"
+    );
+    assert!(tally.preemptions > 0 && tally.clock_changes > 0 && tally.power_waits > 0, "{tally:?}");
+    assert!(outgrown > 1000 && long_prompts > 1000, "{outgrown} {long_prompts}");
+}
+
+fn cases_or(usual: u64) -> u64 {
+    std::env::var("WATTMILL_RANDOM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// Compare both engines on the random scenarios of some seeds; `seen` gets each outcome.
+fn random_equal(
+    seeds: impl Iterator<Item = u64>,
+    catalog: Option<&Catalog>,
+    mut seen: impl FnMut(&Outcome),
+) -> Tally {
     let mut tally = Tally::default();
     let mut failed = Vec::new();
-    for seed in (0..cases).chain(once_different) {
-        let (text, resolved, _dir) = random_case(seed);
+    for seed in seeds {
+        let (text, resolved, _dir) = random_case(seed, catalog);
         let options = |engine| SimOptions { engine, keep_requests: true, progress: None };
         let outcomes = (
             simulate(&resolved, &options(EngineKind::Segments)),
@@ -462,6 +545,7 @@ fn random_fleets_are_equal() {
                     }
                 }
                 tally.add(&segments);
+                seen(&segments);
             }
             (segments, stepwise) => panic!(
                 "seed {seed}\n{text}\nsegments: {:?}\nstepwise: {:?}",
@@ -470,12 +554,63 @@ fn random_fleets_are_equal() {
             ),
         }
     }
-    println!("random fleets: {tally:?}");
     assert!(failed.is_empty(), "the engines differ for seeds {failed:?}; the first is printed above");
-    assert!(
-        tally.preemptions > 0 && tally.clock_changes > 0 && tally.power_waits > 0 && tally.shed > 0,
-        "{tally:?}"
-    );
+    tally
+}
+
+/// One request at a time, whose prompt comes in chunks and grows out of the window before or after decoding begins.
+const ALONE: &str = "\
+name: alone
+duration_s: 1
+at_end: drain
+workload:
+  classes:
+    - name: a
+      arrivals: { trace: { path: alone.csv } }
+fleet:
+  sites:
+    - pools:
+        - model: Llama-3.1-8B
+          gpu: H100-SXM-80GB
+          nodes: 1
+          parallel: { tensor: 8 }
+          batching: { max_step_tok: 10 , max_seqs: 10 }
+";
+
+/// Of a sequence alone every iteration is known: Σ min(position, 32) of its chunk, min(context, 32) of its decoding.
+#[test]
+fn a_sequence_alone_outgrows_its_window() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("alone.yaml");
+    fs::write(&path, ALONE).expect("scenario");
+    for (prompt, output) in
+        [(25_i64, 60_i64), (20, 12), (20, 13), (20, 14), (31, 5), (32, 5), (33, 5), (75, 40)]
+    {
+        let rows = format!("arrival_s,prompt_tok,output_tok\n0,{prompt},{output}\n");
+        fs::write(dir.path().join("alone.csv"), rows).expect("trace");
+        let resolved = load_with(&path, &[], windowed([("Llama-3.1-8B", 32), ("Qwen3-8B", 32)]));
+        let (segments, _) = equal("alone", &resolved);
+        let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).expect("a fleet");
+        let law = &fleet.pools[0].step;
+        let (mut now_fs, mut done) = (0_i128, 0);
+        while done < prompt {
+            let chunk = 10.min(prompt - done);
+            let c = law.coefficients(0, chunk as u32, 1, &Clock::FULL);
+            let (all, seen) = (done + 1..=done + chunk)
+                .fold((0, 0), |(all, seen), position| (all + position, seen + position.min(32)));
+            assert!(c.window_pair_fs > 0);
+            now_fs += i128::from(c.base_fs + all * c.pair_fs + seen * c.window_pair_fs);
+            done += chunk;
+        }
+        let row = segments.requests.as_ref().expect("rows")[0].clone();
+        assert_eq!(row.first_token_fs, Some(now_fs), "{prompt} + {output}");
+        for context in prompt..prompt + output - 1 {
+            let c = law.coefficients(1, 0, 0, &Clock::FULL);
+            assert!(c.window_tok_fs > 0);
+            now_fs += i128::from(c.base_fs + context * c.kv_tok_fs + context.min(32) * c.window_tok_fs);
+        }
+        assert_eq!(row.finish_fs, Some(now_fs), "{prompt} + {output}");
+    }
 }
 
 /// Two replicas with more work than slots and KV blocks.
@@ -530,15 +665,18 @@ fleet:
 
 #[test]
 fn planted_faults_are_found() {
+    let own_law = CROWDED.lines().find(|line| line.contains("step_law")).expect("a law");
+    let roofline = CROWDED.replace(own_law, "").replace("rate_per_s: 100", "rate_per_s: 1000");
     for (fault, text) in [
         (PlantedFault::AdmissionOffByOne, CROWDED),
         (PlantedFault::KvBlockOffByOne, CROWDED),
         (PlantedFault::ClockChangeOneIterationEarly, IN_STEP),
+        (PlantedFault::WindowOffByOne, &roofline),
     ] {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("planted.yaml");
         fs::write(&path, text).expect("scenario");
-        let resolved = load(&path, &[]);
+        let resolved = load_with(&path, &[], windowed([("Llama-3.1-8B", 32), ("Qwen3-8B", 32)]));
         let (segments, _) = equal("without a fault", &resolved);
         let exercised = match fault {
             PlantedFault::ClockChangeOneIterationEarly => segments.counters.clock_changes,

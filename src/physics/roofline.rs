@@ -118,9 +118,8 @@ pub struct LinearTerm {
 }
 
 /// Attention of decoding sequences. Per step with at least one of them:
-/// `layer_s + S·max(memory_s_per_ctx_tok, compute_s_per_ctx_tok)
-///  + W·max(memory_s_per_window_tok, compute_s_per_window_tok)`,
-/// W = Σ min(context, window).
+/// `layer_s + S·max(memory, compute)_s_per_ctx_tok + W·max(memory, compute)_s_per_window_tok`, where W is
+/// Σ min(context, window).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeAttention {
     /// Fixed time, once per step with decoding sequences; does not scale with the clock [s].

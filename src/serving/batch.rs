@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::slots::{List, NONE, Slots, Stage};
-use super::window::Window;
+use super::window::{self, Window};
 use crate::fleet::Pool;
 use crate::physics::bucket;
 use crate::physics::step::{Growth, PowerState, Shape};
@@ -204,7 +204,7 @@ impl Batch {
             shape.chunks += 1;
             shape.pairs += i64::from(chunk) * i64::from(done) + i64::from(chunk) * (i64::from(chunk) + 1) / 2;
             if let Some(window) = window {
-                shape.window_pairs += window_pairs(done, chunk, window);
+                shape.window_pairs += window::pairs(done, chunk, window);
             }
             if done + chunk < need {
                 partial = Partial { tok: chunk, done, remaining: need - done };
@@ -258,9 +258,13 @@ impl Batch {
             self.like_iterations(&shape, &state, &partial)
         };
         if let Some(window) = &self.window {
-            iterations = iterations.min(window.like_iterations(self.iter, partial.done, partial.tok));
+            iterations = iterations.min(window.until_first(self.iter));
             growth.window_tok = i64::from(window.below());
-            growth.window_pairs = if window.covers(partial.done + partial.tok) { growth.pairs } else { 0 };
+            if partial.tok > 0 {
+                let (chunks, more) = window::like_chunks(partial.done, partial.tok, window.tokens());
+                iterations = iterations.min(chunks);
+                growth.window_pairs = more;
+            }
         }
         *plan = Plan { shape, state, growth, partial_tok: partial.tok, iterations, ending };
         true
@@ -518,32 +522,7 @@ impl Batch {
     }
 }
 
-/// Pairs within a window of a chunk after `done` tokens: Σ min(done + i, window) for i = 1, …, chunk.
-fn window_pairs(done: u32, chunk: u32, window: u32) -> i64 {
-    let growing = i64::from(window.saturating_sub(done).min(chunk));
-    let full = i64::from(chunk) - growing;
-    growing * i64::from(done) + growing * (growing + 1) / 2 + full * i64::from(window)
-}
-
 /// Largest k with `from + (k − 1)·step < edge`.
 fn iterations_below(edge: i64, from: i64, step: i64) -> u64 {
     ((edge - from - 1) / step + 1).max(1) as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pairs_within_a_window_are_a_sum_of_minima() {
-        for window in [1, 2, 7, 32] {
-            for done in 0..40 {
-                let mut sum = 0;
-                for chunk in 0..80 {
-                    assert_eq!(window_pairs(done, chunk, window), sum, "{chunk} after {done}, {window}");
-                    sum += i64::from((done + chunk + 1).min(window));
-                }
-            }
-        }
-    }
 }

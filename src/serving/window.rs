@@ -41,20 +41,9 @@ impl Window {
         self.below
     }
 
-    /// Whether the whole of so many tokens is in the window.
-    pub(super) fn covers(&self, tokens: u32) -> bool {
-        tokens <= self.tokens
-    }
-
-    /// How many iterations from `iter` on grow alike, with chunks of `partial` tokens (if any) of a prompt of which
-    /// `done` are in the cache: until a sequence outgrows the window, and until chunks begin or cease to reach
-    /// beyond it.
-    pub(super) fn like_iterations(&self, iter: u64, done: u32, partial: u32) -> u64 {
-        let crossing = self.first - iter;
-        if partial == 0 || done + 1 >= self.tokens {
-            return crossing;
-        }
-        crossing.min(u64::from((self.tokens - done) / partial).max(1))
+    /// Iterations from `iter` until the first sequence outgrows the window.
+    pub(super) fn until_first(&self, iter: u64) -> u64 {
+        self.first - iter
     }
 
     /// A sequence begins to decode with `context` tokens in the cache; its last iteration is known.
@@ -106,5 +95,57 @@ impl Window {
         let last_context = slot.request.prompt_tok + slot.request.output_tok - 1;
         let beyond = last_context.checked_sub(self.tokens)?;
         slot.finish_iter.checked_sub(u64::from(beyond))
+    }
+}
+
+/// Pairs within a window of a chunk after `done` tokens: Σ min(done + i, window) for i = 1, …, chunk.
+pub(super) fn pairs(done: u32, chunk: u32, window: u32) -> i64 {
+    let growing = i64::from(window.saturating_sub(done).min(chunk));
+    let full = i64::from(chunk) - growing;
+    growing * i64::from(done) + growing * (growing + 1) / 2 + full * i64::from(window)
+}
+
+/// How many chunks of equal length, the first after `done` tokens, have pairs that grow alike, and by how many from
+/// one to the next: those wholly within the window, one that reaches beyond it, those whose every token sees it full.
+pub(super) fn like_chunks(done: u32, chunk: u32, window: u32) -> (u64, i64) {
+    if done + 1 >= window {
+        return (u64::MAX, 0);
+    }
+    match (window - done) / chunk {
+        0 => (1, 0),
+        within => (u64::from(within), i64::from(chunk) * i64::from(chunk)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_within_a_window_are_a_sum_of_minima() {
+        for window in [1, 2, 7, 32] {
+            for done in 0..40 {
+                let mut sum = 0;
+                for chunk in 0..80 {
+                    assert_eq!(pairs(done, chunk, window), sum, "{chunk} after {done}, {window}");
+                    sum += i64::from((done + chunk + 1).min(window));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn like_chunks_grow_alike() {
+        for window in [1, 2, 7, 32] {
+            for (done, chunk) in (0..40).flat_map(|done| (1..40).map(move |chunk| (done, chunk))) {
+                let (count, more) = like_chunks(done, chunk, window);
+                assert!(count >= 1);
+                let first = pairs(done, chunk, window);
+                for j in 0..count.min(40) {
+                    let got = pairs(done + j as u32 * chunk, chunk, window);
+                    assert_eq!(got, first + j as i64 * more, "number {j} of {chunk} after {done}, {window}");
+                }
+            }
+        }
     }
 }

@@ -82,9 +82,8 @@ pub fn replica(
     let split = f64::from(tp);
     // Latent caches are whole on every GPU; others are split by key heads.
     let kv_split = if model.mla.is_some() { 1.0 } else { f64::from(tp.min(model.kv_heads)) };
-    let window = model.sliding.as_ref();
-    let (window_layers, window_tok) =
-        window.map_or((0.0, 0.0), |s| (f64::from(s.layers), f64::from(s.window_tok)));
+    let window = model.sliding.as_ref().filter(|s| s.layers > 0);
+    let window_layers = window.map_or(0.0, |s| f64::from(s.layers));
     let kv_bytes = model.kv_bytes_per_further_tok(kv) / kv_split;
     let window_bytes = model.kv_window_bytes_per_seq(kv) / kv_split;
     let moe_layer_us = match weights.experts {
@@ -115,10 +114,11 @@ pub fn replica(
         attn_mfu: f.prefill_attn_mfu.value,
         kv_read_bytes_per_ctx_tok: kv_bytes,
         decode_flop_per_ctx_tok: model.global_layers() * model.decode_flop_per_layer() / split,
-        window_read_bytes_per_seq: window_bytes,
-        window_flop_per_seq: window_layers * window_tok * model.decode_flop_per_layer() / split,
+        window_tok: window.map(|s| s.window_tok),
+        window_read_bytes_per_tok: window.map_or(0.0, |s| window_bytes / f64::from(s.window_tok)),
+        window_flop_per_tok: window_layers * model.decode_flop_per_layer() / split,
         prefill_flop_per_pair: model.global_layers() * model.prefill_flop_per_layer() / split,
-        prefill_window_flop_per_tok: window_layers * window_tok * model.prefill_flop_per_layer() / split,
+        prefill_window_flop_per_pair: window_layers * model.prefill_flop_per_layer() / split,
         prefill_overhead_tok: f.prefill_attn_overhead_tok.value,
         all_reduces: 2.0 * f64::from(model.layers),
         all_reduce_bytes_per_tok: f64::from(model.hidden) * 2.0,

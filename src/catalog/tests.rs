@@ -50,7 +50,10 @@ fn decode_step_s(p: &RooflineParams, n: f64, context: f64) -> f64 {
         + linear.memory_s
         + attention.layer_s
         + (ctx * attention.memory_s_per_ctx_tok).max(ctx * attention.compute_s_per_ctx_tok)
-        + n * attention.memory_s_per_seq
+        + p.window_tok.map_or(0.0, |window| {
+            n * context.min(f64::from(window))
+                * attention.memory_s_per_window_tok.max(attention.compute_s_per_window_tok)
+        })
         + p.comm_s(n)
         + p.host_step_s
         + n * p.host_seq_s

@@ -368,10 +368,7 @@ impl Replicas {
         let coefficients = pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
         let series = Series {
             first_fs: coefficients.duration_fs(shape),
-            increment_fs: i64::from(shape.n) * coefficients.kv_tok_fs
-                + i64::from(replica.plan.partial_tok)
-                    * i64::from(replica.plan.partial_tok)
-                    * coefficients.pair_fs,
+            increment_fs: coefficients.increment_fs(&replica.plan.growth),
         };
         // A recheck asked for at this very instant acts at the next boundary.
         let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };

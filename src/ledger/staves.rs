@@ -4,7 +4,7 @@
 use super::outcome::Staves;
 use crate::fleet::{Fleet, Pool};
 use crate::physics::clock::Clock;
-use crate::physics::step::{Activity, Draw, FluidStep};
+use crate::physics::step::{Activity, Draw, FluidShape, FluidStep};
 
 /// Mean tokens of the requests offered to a pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,7 +55,16 @@ fn steady_step(pool: &Pool, mix: &Mix, b: f64, clock: &Clock) -> (FluidStep, f64
     // Mean context of a decoding sequence over its life.
     let context = (mix.prompt_output + 0.5 * mix.output_sq) / mix.output_tok;
     let pairs = finishing * 0.5 * (mix.prompt_sq + mix.prompt_tok);
-    (pool.step.fluid(n, n * context, p, finishing, pairs, clock), n + p)
+    let shape = FluidShape {
+        n,
+        kv_tok: n * context,
+        window_tok: pool.step.even_window_tok(n, n * context),
+        p,
+        chunks: finishing,
+        pairs,
+        window_pairs: pool.step.even_window_pairs(p, finishing, pairs),
+    };
+    (pool.step.fluid(&shape, clock), n + p)
 }
 
 impl PoolStaves {

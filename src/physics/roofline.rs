@@ -4,7 +4,8 @@
 //! t = linear(n + p, sampled) + decode_attention(S, n) + prefill_attention(p, pairs) + comm(n + p) + host(n)
 //! ```
 //!
-//! for n decoding sequences with S tokens of context, and p prompt tokens. Compute and memory times of
+//! for n decoding sequences with S tokens of context, and p prompt tokens; of S and pairs, layers that see a
+//! window only count what is inside it. Compute and memory times of
 //! the linear layers add (they overlap only in part); those of attention do not (the larger counts).
 //! All numbers are for **one GPU** of a replica that is split over `tp` GPUs; the GPUs work in step.
 //! Times are at full clock: a lower clock stretches compute times, memory times less, links and host not.
@@ -69,14 +70,16 @@ pub struct RooflineParams {
     pub kv_read_bytes_per_ctx_tok: f64,
     /// FLOP per decoded token and token of context, one GPU, layers that see all of it.
     pub decode_flop_per_ctx_tok: f64,
-    /// KV cache read per decoded token in the layers that see a window only, one GPU [byte].
-    pub window_read_bytes_per_seq: f64,
-    /// FLOP per decoded token in the layers that see a window only, one GPU.
-    pub window_flop_per_seq: f64,
+    /// Tokens that the other layers see; `None` if all layers see everything.
+    pub window_tok: Option<u32>,
+    /// KV cache read per decoded token and token in its window, one GPU, layers that see a window only [byte].
+    pub window_read_bytes_per_tok: f64,
+    /// FLOP per decoded token and token in its window, one GPU, layers that see a window only.
+    pub window_flop_per_tok: f64,
     /// FLOP per prompt token and token it attends to, one GPU, layers that see all of it.
     pub prefill_flop_per_pair: f64,
-    /// FLOP per prompt token in the layers that see a window only, one GPU.
-    pub prefill_window_flop_per_tok: f64,
+    /// FLOP per prompt token and token in its window, one GPU, layers that see a window only.
+    pub prefill_window_flop_per_pair: f64,
     /// Context by which short prompts are less efficient: K in flop · (pairs + p·K) / (peak · mfu) [tokens].
     pub prefill_overhead_tok: f64,
     /// All-reduces per step.
@@ -115,7 +118,8 @@ pub struct LinearTerm {
 }
 
 /// Attention of decoding sequences. Per step with at least one of them:
-/// `layer_s + max(S·memory_s_per_ctx_tok, S·compute_s_per_ctx_tok) + n·memory_s_per_seq`.
+/// `layer_s + S·max(memory, compute)_s_per_ctx_tok + W·max(memory, compute)_s_per_window_tok`, where W is
+/// Σ min(context, window).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeAttention {
     /// Fixed time, once per step with decoding sequences; does not scale with the clock [s].
@@ -124,34 +128,37 @@ pub struct DecodeAttention {
     pub memory_s_per_ctx_tok: f64,
     /// Compute time per token of context [s].
     pub compute_s_per_ctx_tok: f64,
-    /// Memory time per sequence, for layers that see a window only [s].
-    pub memory_s_per_seq: f64,
+    /// Memory time per token in a window, for layers that see no more [s].
+    pub memory_s_per_window_tok: f64,
+    /// Compute time per token in a window, for layers that see no more [s].
+    pub compute_s_per_window_tok: f64,
     /// FLOP per token of context, one GPU.
     pub flop_per_ctx_tok: f64,
     /// Memory traffic per token of context, one GPU [byte].
     pub bytes_per_ctx_tok: f64,
-    /// FLOP per sequence in layers that see a window only, one GPU.
-    pub flop_per_seq: f64,
-    /// Memory traffic per sequence in layers that see a window only, one GPU [byte].
-    pub bytes_per_seq: f64,
+    /// FLOP per token in a window, one GPU.
+    pub flop_per_window_tok: f64,
+    /// Memory traffic per token in a window, one GPU [byte].
+    pub bytes_per_window_tok: f64,
     /// Rate that divides FLOP for MFU, one GPU [FLOP/s].
     pub peak_flop_s: f64,
 }
 
-/// Attention of prompts. A step with p prompt tokens that attend to `pairs` (token, context token) pairs
-/// takes `s_per_pair · (pairs + p·overhead_tok) + p·s_per_tok`; all of it is compute.
+/// Attention of prompts. A step with p prompt tokens that attend to `pairs` (token, context token) pairs, of which
+/// `window_pairs` are within a window, takes `s_per_pair · (pairs + p·overhead_tok) + s_per_window_pair ·
+/// window_pairs`; all of it is compute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PrefillAttention {
     /// Time per pair [s].
     pub s_per_pair: f64,
     /// Pairs to add per prompt token: what short prompts lose.
     pub overhead_tok: f64,
-    /// Time per prompt token, for layers that see a window only [s].
-    pub s_per_tok: f64,
+    /// Time per pair within a window, for layers that see no more [s].
+    pub s_per_window_pair: f64,
     /// FLOP per pair, one GPU.
     pub flop_per_pair: f64,
-    /// FLOP per prompt token in layers that see a window only, one GPU.
-    pub flop_per_tok: f64,
+    /// FLOP per pair within a window, one GPU.
+    pub flop_per_window_pair: f64,
     /// Rate that divides FLOP for MFU, one GPU [FLOP/s].
     pub peak_flop_s: f64,
 }
@@ -212,11 +219,12 @@ impl RooflineParams {
             layer_s: self.attn_layers * self.attn_layer_s,
             memory_s_per_ctx_tok: self.kv_read_bytes_per_ctx_tok / byte_s,
             compute_s_per_ctx_tok: self.decode_flop_per_ctx_tok / flop_s,
-            memory_s_per_seq: self.window_read_bytes_per_seq / byte_s,
+            memory_s_per_window_tok: self.window_read_bytes_per_tok / byte_s,
+            compute_s_per_window_tok: self.window_flop_per_tok / flop_s,
             flop_per_ctx_tok: self.decode_flop_per_ctx_tok,
             bytes_per_ctx_tok: self.kv_read_bytes_per_ctx_tok,
-            flop_per_seq: self.window_flop_per_seq,
-            bytes_per_seq: self.window_read_bytes_per_seq,
+            flop_per_window_tok: self.window_flop_per_tok,
+            bytes_per_window_tok: self.window_read_bytes_per_tok,
             peak_flop_s: self.attn_peak_flop_s,
         }
     }
@@ -227,9 +235,9 @@ impl RooflineParams {
         PrefillAttention {
             s_per_pair: self.prefill_flop_per_pair / flop_s,
             overhead_tok: self.prefill_overhead_tok,
-            s_per_tok: self.prefill_window_flop_per_tok / flop_s,
+            s_per_window_pair: self.prefill_window_flop_per_pair / flop_s,
             flop_per_pair: self.prefill_flop_per_pair,
-            flop_per_tok: self.prefill_window_flop_per_tok,
+            flop_per_window_pair: self.prefill_window_flop_per_pair,
             peak_flop_s: self.attn_peak_flop_s,
         }
     }

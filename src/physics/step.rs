@@ -16,12 +16,30 @@ pub struct Shape {
     pub n: u32,
     /// Tokens they hold in the KV cache at the start of the iteration.
     pub kv_tok: i64,
+    /// Σ min(context, window) over them; 0 for a law without a window.
+    pub window_tok: i64,
     /// Prompt tokens in the iteration.
     pub p: u32,
     /// Prompts they belong to.
     pub chunks: u32,
     /// Σ chunk·c0 + chunk·(chunk+1)/2: pairs of prompt token and token it attends to.
     pub pairs: i64,
+    /// Of them, those within a window: Σ min(position, window) over the prompt tokens, positions from 1; 0 for a
+    /// law without a window.
+    pub window_pairs: i64,
+}
+
+/// What each iteration of a run of like ones adds to the shape of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Growth {
+    /// To `kv_tok`: the decoding sequences.
+    pub kv_tok: i64,
+    /// To `window_tok`: those of them whose context is still below the window.
+    pub window_tok: i64,
+    /// To `pairs`.
+    pub pairs: i64,
+    /// To `window_pairs`.
+    pub window_pairs: i64,
 }
 
 /// The part of a shape that power and binding may depend on; constant within a segment.
@@ -102,8 +120,15 @@ pub struct StepLaw {
     pub pair_compute_fs: i64,
     /// Compute time per sampled token (decoding sequence or prompt chunk) [fs].
     pub sampled_compute_fs: i64,
-    /// Memory time per decoding sequence [fs].
-    pub seq_memory_fs: i64,
+    /// Tokens that layers with a window see; `None` if no layer has one.
+    pub window_tok: Option<u32>,
+    /// Attention per token in the window of a decoding sequence: whichever of compute and memory is slower at the
+    /// clock [fs].
+    pub window_tok_compute_fs: i64,
+    /// See `window_tok_compute_fs` [fs].
+    pub window_tok_memory_fs: i64,
+    /// Compute time per pair within a window [fs].
+    pub window_pair_compute_fs: i64,
     /// Attention per resident token: whichever of compute and memory is slower at the clock [fs].
     pub kv_tok_compute_fs: i64,
     /// See `kv_tok_compute_fs` [fs].
@@ -118,32 +143,47 @@ pub struct StepLaw {
     pub sampled: Work,
     /// Work per token resident in the cache of decoding sequences.
     pub kv_tok: Work,
-    /// Work per decoding sequence.
-    pub seq: Work,
+    /// Work per token in the window of a decoding sequence.
+    pub in_window: Work,
     /// Work per pair.
     pub pair: Work,
-    /// Work per prompt token besides the linear one.
-    pub prompt_tok: Work,
+    /// Work per pair within a window.
+    pub window_pair: Work,
     /// Whether the law knows FLOP and bytes (a user's own does not).
     pub knows_flop: bool,
 }
 
-/// Duration of an iteration: `base_fs + kv_tok·kv_tok_fs + pairs·pair_fs`, exact.
+/// Duration of an iteration: `base_fs + kv_tok·kv_tok_fs + window_tok·window_tok_fs + pairs·pair_fs +
+/// window_pairs·window_pair_fs`, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coefficients {
     /// Constant part [fs].
     pub base_fs: i64,
     /// Per token resident [fs].
     pub kv_tok_fs: i64,
+    /// Per token in a window [fs].
+    pub window_tok_fs: i64,
     /// Per pair [fs].
     pub pair_fs: i64,
+    /// Per pair within a window [fs].
+    pub window_pair_fs: i64,
 }
 
 impl Coefficients {
     /// Duration of an iteration of this shape [fs]; at least 1.
     #[inline]
     pub fn duration_fs(&self, shape: &Shape) -> i64 {
-        (self.base_fs + shape.kv_tok * self.kv_tok_fs + shape.pairs * self.pair_fs).max(1)
+        let global = shape.kv_tok * self.kv_tok_fs + shape.pairs * self.pair_fs;
+        let windowed = shape.window_tok * self.window_tok_fs + shape.window_pairs * self.window_pair_fs;
+        (self.base_fs + global + windowed).max(1)
+    }
+
+    /// What each iteration of a run takes longer than the one before [fs].
+    #[inline]
+    pub fn increment_fs(&self, growth: &Growth) -> i64 {
+        let global = growth.kv_tok * self.kv_tok_fs + growth.pairs * self.pair_fs;
+        let windowed = growth.window_tok * self.window_tok_fs + growth.window_pairs * self.window_pair_fs;
+        global + windowed
     }
 }
 
@@ -168,6 +208,25 @@ impl Breakdown {
     pub fn total_s(&self) -> f64 {
         self.compute_s + self.memory_s + self.link_s + self.host_s
     }
+}
+
+/// A shape of real numbers, for fluid estimates; fields as in [`Shape`].
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FluidShape {
+    /// Decoding sequences.
+    pub n: f64,
+    /// Tokens in their cache.
+    pub kv_tok: f64,
+    /// Of them, those within a window.
+    pub window_tok: f64,
+    /// Prompt tokens.
+    pub p: f64,
+    /// Prompts.
+    pub chunks: f64,
+    /// Attention pairs.
+    pub pairs: f64,
+    /// Of them, those within a window.
+    pub window_pairs: f64,
 }
 
 /// Real-valued step for fluid estimates (staves, b*): see [`StepLaw::fluid`].
@@ -230,10 +289,13 @@ impl StepLaw {
         Self {
             linear,
             prefill_compute_fs: 0,
-            prompt_tok_compute_fs: round_fs(prefill.s_per_tok + prefill.overhead_tok * prefill.s_per_pair),
+            prompt_tok_compute_fs: round_fs(prefill.overhead_tok * prefill.s_per_pair),
             pair_compute_fs: round_fs(prefill.s_per_pair),
             sampled_compute_fs: round_fs(sampled_compute_s),
-            seq_memory_fs: round_fs(decode.memory_s_per_seq),
+            window_tok: params.window_tok,
+            window_tok_compute_fs: round_fs(decode.compute_s_per_window_tok),
+            window_tok_memory_fs: round_fs(decode.memory_s_per_window_tok),
+            window_pair_compute_fs: round_fs(prefill.s_per_window_pair),
             kv_tok_compute_fs: round_fs(decode.compute_s_per_ctx_tok),
             kv_tok_memory_fs: round_fs(decode.memory_s_per_ctx_tok),
             decode_fixed_fs: round_fs(decode.layer_s),
@@ -241,9 +303,9 @@ impl StepLaw {
             host_seq_fs: round_fs(params.host_seq_s),
             sampled,
             kv_tok: work(decode.flop_per_ctx_tok, decode.peak_flop_s, decode.bytes_per_ctx_tok),
-            seq: work(decode.flop_per_seq, decode.peak_flop_s, decode.bytes_per_seq),
+            in_window: work(decode.flop_per_window_tok, decode.peak_flop_s, decode.bytes_per_window_tok),
             pair: work(prefill.flop_per_pair, prefill.peak_flop_s, 0.0),
-            prompt_tok: work(prefill.flop_per_tok, prefill.peak_flop_s, 0.0),
+            window_pair: work(prefill.flop_per_window_pair, prefill.peak_flop_s, 0.0),
             knows_flop: true,
         }
     }
@@ -264,7 +326,10 @@ impl StepLaw {
             prompt_tok_compute_fs: round_fs(prompt_tok_s),
             pair_compute_fs: 0,
             sampled_compute_fs: 0,
-            seq_memory_fs: 0,
+            window_tok: None,
+            window_tok_compute_fs: 0,
+            window_tok_memory_fs: 0,
+            window_pair_compute_fs: 0,
             kv_tok_compute_fs: round_fs(kv_tok_s),
             kv_tok_memory_fs: 0,
             decode_fixed_fs: 0,
@@ -272,9 +337,9 @@ impl StepLaw {
             host_seq_fs: 0,
             sampled: Work::default(),
             kv_tok: Work::default(),
-            seq: Work::default(),
+            in_window: Work::default(),
             pair: Work::default(),
-            prompt_tok: Work::default(),
+            window_pair: Work::default(),
             knows_flop: false,
         }
         .with_seq_compute(round_fs(seq_s))
@@ -307,13 +372,57 @@ impl StepLaw {
         if n > 0 {
             fixed += self.decode_fixed_fs;
         }
-        let memory = linear.memory_fs + i64::from(n) * self.seq_memory_fs;
         let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
         Coefficients {
-            base_fs: scaled(compute, clock.slow_compute) + scaled(memory, clock.slow_memory) + fixed,
+            base_fs: scaled(compute, clock.slow_compute)
+                + scaled(linear.memory_fs, clock.slow_memory)
+                + fixed,
             kv_tok_fs: scaled(self.kv_tok_compute_fs, clock.slow_compute)
                 .max(scaled(self.kv_tok_memory_fs, clock.slow_memory)),
             pair_fs: scaled(self.pair_compute_fs, clock.slow_compute),
+            ..self.windowed(clock)
+        }
+    }
+
+    /// The coefficients of layers with a window; zeros without one.
+    #[inline]
+    fn windowed(&self, clock: &Clock) -> Coefficients {
+        if self.window_tok.is_none() {
+            return Coefficients::default();
+        }
+        let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
+        Coefficients {
+            window_tok_fs: scaled(self.window_tok_compute_fs, clock.slow_compute)
+                .max(scaled(self.window_tok_memory_fs, clock.slow_memory)),
+            window_pair_fs: scaled(self.window_pair_compute_fs, clock.slow_compute),
+            ..Coefficients::default()
+        }
+    }
+
+    /// Σ min(context, window) where only the sum of contexts is known: as if all were equally long, n·min(S/n,
+    /// window), which is never too little; 0 without a window.
+    #[inline]
+    pub fn even_window_tok(&self, n: f64, kv_tok: f64) -> f64 {
+        self.window_tok.map_or(0.0, |window| kv_tok.min(n * f64::from(window)))
+    }
+
+    /// Pairs within a window where only the sums over prompts are known: as if all chunks were equally long and
+    /// stood at the same place, at positions spread evenly around the mean pairs/p; 0 without a window.
+    #[inline]
+    pub fn even_window_pairs(&self, p: f64, chunks: f64, pairs: f64) -> f64 {
+        let Some(window) = self.window_tok.map(f64::from) else { return 0.0 };
+        if p <= 0.0 || chunks <= 0.0 {
+            return 0.0;
+        }
+        let (mean, half) = (pairs / p, 0.5 * p / chunks);
+        let (first, last) = (mean - half, mean + half);
+        if last <= window {
+            pairs
+        } else if first >= window {
+            p * window
+        } else {
+            // What lies beyond the window is a triangle over the last positions.
+            p * (mean - 0.5 * (last - window) * (last - window) / (last - first))
         }
     }
 
@@ -323,15 +432,20 @@ impl StepLaw {
         let most = |of: fn(&LinearCost) -> i64| self.linear.iter().map(of).max().unwrap_or(0) as f64;
         let tokens = self.linear.len() as f64;
         let seqs = f64::from(max_seqs) + tokens;
+        let window = self.window_tok.map_or(0.0, f64::from);
+        let window_tok = kv_tok.min(f64::from(max_seqs) * window);
         let compute = most(|c| c.compute_fs)
             + seqs * self.sampled_compute_fs as f64
             + self.prefill_compute_fs as f64
             + tokens * self.prompt_tok_compute_fs.max(0) as f64
             + kv_tok * self.kv_tok_compute_fs as f64
+            + window_tok * self.window_tok_compute_fs as f64
+            + tokens * window * self.window_pair_compute_fs as f64
             // Of one prompt that fills the cache, the last chunk.
             + tokens.min(kv_tok) * (kv_tok - 0.5 * tokens.min(kv_tok)) * self.pair_compute_fs as f64;
-        let memory =
-            most(|c| c.memory_fs) + seqs * self.seq_memory_fs as f64 + kv_tok * self.kv_tok_memory_fs as f64;
+        let memory = most(|c| c.memory_fs)
+            + kv_tok * self.kv_tok_memory_fs as f64
+            + window_tok * self.window_tok_memory_fs as f64;
         let fixed = most(|c| c.link_fs)
             + self.host_step_fs as f64
             + seqs * self.host_seq_fs as f64
@@ -341,9 +455,9 @@ impl StepLaw {
             * 1e-15
     }
 
-    /// Real-valued step of `n` decoding sequences holding `kv_tok` tokens, with `p` prompt tokens in `chunks`
-    /// prompts and `pairs` attention pairs, at a clock.
-    pub fn fluid(&self, n: f64, kv_tok: f64, p: f64, chunks: f64, pairs: f64, clock: &Clock) -> FluidStep {
+    /// Real-valued step of a real-valued shape at a clock.
+    pub fn fluid(&self, shape: &FluidShape, clock: &Clock) -> FluidStep {
+        let FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs } = *shape;
         let one = super::clock::ONE as f64;
         let (slow_c, slow_m) = (clock.slow_compute as f64 / one, clock.slow_memory as f64 / one);
         let linear = self.linear_at(n + p);
@@ -353,35 +467,35 @@ impl StepLaw {
         } else {
             0.0
         };
-        let kv_compute = self.kv_tok_compute_fs as f64 * slow_c;
-        let kv_memory = self.kv_tok_memory_fs as f64 * slow_m;
-        let attention = kv_tok * kv_compute.max(kv_memory);
-        let (attention_c, attention_m) =
-            if kv_compute > kv_memory { (attention, 0.0) } else { (0.0, attention) };
-        let compute = (linear.compute_fs
-            + prompt
-            + pairs * self.pair_compute_fs as f64
-            + (n + chunks) * self.sampled_compute_fs as f64)
-            * slow_c
-            + attention_c;
-        let seq_memory = n * self.seq_memory_fs as f64 * slow_m;
+        let slower = |tokens: f64, compute_fs: i64, memory_fs: i64| {
+            let (compute, memory) = (compute_fs as f64 * slow_c, memory_fs as f64 * slow_m);
+            if compute > memory { (tokens * compute, 0.0) } else { (0.0, tokens * memory) }
+        };
+        let global = slower(kv_tok, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
+        let windowed = slower(window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
+        let (attention_c, attention_m) = (global.0 + windowed.0, global.1 + windowed.1);
+        let prompt_attention =
+            pairs * self.pair_compute_fs as f64 + window_pairs * self.window_pair_compute_fs as f64;
+        let compute =
+            (linear.compute_fs + prompt + prompt_attention + (n + chunks) * self.sampled_compute_fs as f64)
+                * slow_c
+                + attention_c;
         // Attention calls are issued at a fixed pace while the caches stream: counted to memory.
-        let memory =
-            linear.memory_fs * slow_m + seq_memory + attention_m + decoding * self.decode_fixed_fs as f64;
+        let memory = linear.memory_fs * slow_m + attention_m + decoding * self.decode_fixed_fs as f64;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
         let total = compute + memory + linear.link_fs + host;
         let growth = (n + p)
             * (linear.compute_slope_fs * slow_c + linear.memory_slope_fs * slow_m + linear.link_slope_fs)
-            + (prompt + pairs * self.pair_compute_fs as f64) * slow_c
+            + (prompt + prompt_attention) * slow_c
             + (n + chunks) * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
-            + seq_memory
-            + attention;
+            + attention_c
+            + attention_m;
         let mut work = linear.work;
         work.add(&self.sampled, n + chunks);
         work.add(&self.kv_tok, kv_tok);
-        work.add(&self.seq, n);
+        work.add(&self.in_window, window_tok);
         work.add(&self.pair, pairs);
-        work.add(&self.prompt_tok, p);
+        work.add(&self.window_pair, window_pairs);
         let fs = 1.0 / FS_PER_S as f64;
         FluidStep {
             parts: Breakdown {
@@ -400,7 +514,6 @@ impl StepLaw {
     #[inline]
     pub fn activity(&self, state: &PowerState) -> Activity {
         let linear = &self.linear[(state.n + state.p) as usize];
-        let n = f64::from(state.n);
         let sampled = f64::from(state.n + state.chunks);
         let mut fs = linear.compute_fs as f64
             + linear.memory_fs as f64
@@ -412,10 +525,15 @@ impl StepLaw {
         if state.n > 0 {
             let kv_tok = bucket::centre(state.kv_bucket);
             fs += self.decode_fixed_fs as f64
-                + n * self.seq_memory_fs as f64
                 + kv_tok * self.kv_tok_compute_fs.max(self.kv_tok_memory_fs) as f64;
-            peak_s += kv_tok * self.kv_tok.peak_s + n * self.seq.peak_s;
-            bytes += kv_tok * self.kv_tok.bytes + n * self.seq.bytes;
+            peak_s += kv_tok * self.kv_tok.peak_s;
+            bytes += kv_tok * self.kv_tok.bytes;
+            if self.window_tok.is_some() {
+                let tok = self.even_window_tok(f64::from(state.n), kv_tok);
+                fs += tok * self.window_tok_compute_fs.max(self.window_tok_memory_fs) as f64;
+                peak_s += tok * self.in_window.peak_s;
+                bytes += tok * self.in_window.bytes;
+            }
         }
         if state.p > 0 {
             let p = f64::from(state.p);
@@ -423,23 +541,26 @@ impl StepLaw {
             fs += self.prefill_compute_fs as f64
                 + p * self.prompt_tok_compute_fs as f64
                 + pairs * self.pair_compute_fs as f64;
-            peak_s += pairs * self.pair.peak_s + p * self.prompt_tok.peak_s;
-            bytes += pairs * self.pair.bytes + p * self.prompt_tok.bytes;
+            peak_s += pairs * self.pair.peak_s;
+            bytes += pairs * self.pair.bytes;
+            if self.window_tok.is_some() {
+                let inside = self.even_window_pairs(p, f64::from(state.chunks), pairs);
+                fs += inside * self.window_pair_compute_fs as f64;
+                peak_s += inside * self.window_pair.peak_s;
+                bytes += inside * self.window_pair.bytes;
+            }
         }
         Activity { step_s: fs * (1.0 / FS_PER_S as f64), peak_s, bytes }
     }
 
-    /// The step at a power state's bucket centres.
+    /// The step at a power state's bucket centres; what is inside windows follows from them, evenly.
     pub fn at_state(&self, state: &PowerState, clock: &Clock) -> FluidStep {
-        let p = f64::from(state.p);
-        self.fluid(
-            f64::from(state.n),
-            if state.n == 0 { 0.0 } else { bucket::centre(state.kv_bucket) },
-            p,
-            f64::from(state.chunks),
-            p * bucket::centre(state.prefill_bucket),
-            clock,
-        )
+        let (n, p, chunks) = (f64::from(state.n), f64::from(state.p), f64::from(state.chunks));
+        let kv_tok = if state.n == 0 { 0.0 } else { bucket::centre(state.kv_bucket) };
+        let pairs = p * bucket::centre(state.prefill_bucket);
+        let (window_tok, window_pairs) =
+            (self.even_window_tok(n, kv_tok), self.even_window_pairs(p, chunks, pairs));
+        self.fluid(&FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs }, clock)
     }
 
     /// Table values and slopes at a real token count.
@@ -624,4 +745,61 @@ impl PowerLaw {
 fn nw(watts: f64) -> i64 {
     // The cast rounds down and saturates; rounding to even through libm takes ten times as long.
     (watts * 1e9 + 0.5) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1,000 + 10 per prompt token + 3 per token in the cache + 50 per token in a window of 4 + 7 per pair in it.
+    fn windowed() -> StepLaw {
+        StepLaw {
+            window_tok: Some(4),
+            window_tok_compute_fs: 20,
+            window_tok_memory_fs: 50,
+            window_pair_compute_fs: 7,
+            ..StepLaw::affine(1e-12, 0.0, 1e-14, 0.0, 3e-15, 64)
+        }
+    }
+
+    #[test]
+    fn a_window_worked_by_hand() {
+        let law = windowed();
+        // Contexts 2 and 9; a chunk of 5 after 2 tokens: positions 3 to 7 see 3, 4, 4, 4, 4.
+        let shape = Shape { n: 2, kv_tok: 11, window_tok: 6, p: 5, chunks: 1, pairs: 25, window_pairs: 19 };
+        let full = law.coefficients(2, 5, 1, &Clock::FULL);
+        assert_eq!((full.base_fs, full.kv_tok_fs, full.window_tok_fs, full.window_pair_fs), (1050, 3, 50, 7));
+        assert_eq!(full.duration_fs(&shape), 1050 + 33 + 300 + 133);
+        // Next: contexts 3 and 10, positions 8 to 12 see 4 each.
+        let next = Shape { kv_tok: 13, window_tok: 7, pairs: 50, window_pairs: 20, ..shape };
+        assert_eq!(full.duration_fs(&next), 1050 + 39 + 350 + 140);
+        let growth = Growth { kv_tok: 2, window_tok: 1, pairs: 25, window_pairs: 1 };
+        assert_eq!(full.increment_fs(&growth), full.duration_fs(&next) - full.duration_fs(&shape));
+        // At a third of the clock the arithmetic takes 60 per token in the window, the memory, whose knee is lower, 50.
+        let clock = Clock::at(1.0 / 3.0, &ClockLaw { exponent: 1.0, min_share: 0.1, memory_knee: 0.3 });
+        let slow = law.coefficients(2, 5, 1, &clock);
+        assert_eq!((slow.window_tok_fs, slow.window_pair_fs), (60, 21));
+        let none = StepLaw { window_tok: None, ..law };
+        assert_eq!(none.coefficients(2, 5, 1, &Clock::FULL).duration_fs(&shape), 1050 + 33);
+    }
+
+    /// Where all sequences, or all chunks, are alike, the even estimates are the sums they stand for.
+    #[test]
+    fn even_windows_are_exact_for_equal_sequences() {
+        let law = windowed();
+        for context in 0..12_u32 {
+            let sum = f64::from(3 * context.min(4));
+            assert_eq!(law.even_window_tok(3.0, f64::from(3 * context)), sum);
+            for chunk in 1..12_u32 {
+                let positions = context + 1..=context + chunk;
+                let pairs: u32 = positions.clone().sum();
+                let inside: u32 = positions.map(|position| position.min(4)).sum();
+                let got = law.even_window_pairs(f64::from(2 * chunk), 2.0, f64::from(2 * pairs));
+                // The window's edge is a corner between positions that are taken for continuous: an eighth each.
+                let off = got - 2.0 * f64::from(inside);
+                assert!((-0.2501..1e-9).contains(&off), "{chunk} after {context}: {off}");
+            }
+        }
+        assert_eq!(StepLaw { window_tok: None, ..windowed() }.even_window_tok(3.0, 30.0), 0.0);
+    }
 }

@@ -7,9 +7,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::slots::{List, NONE, Slots, Stage};
+use super::window::{self, Window};
 use crate::fleet::Pool;
 use crate::physics::bucket;
-use crate::physics::step::{PowerState, Shape};
+use crate::physics::step::{Growth, PowerState, Shape};
 use crate::scenario::types::Priority;
 
 /// Queues and running lists by priority, high first.
@@ -31,6 +32,8 @@ pub struct Plan {
     pub shape: Shape,
     /// Its power state, that of all of them.
     pub state: PowerState,
+    /// What each of the like iterations adds to the shape.
+    pub growth: Growth,
     /// Tokens per iteration of the sequence that stays in prefill; 0 if none does.
     pub partial_tok: u32,
     /// Like iterations at most, ≥ 1.
@@ -58,26 +61,26 @@ impl Notes {
     }
 }
 
-/// The end of a decoding sequence: last iteration, request index and slot, in 48, 48 and 32 bits, so that they
-/// order by one comparison.
+/// When something happens to a decoding sequence: iteration, request index and slot, in 48, 48 and 32 bits, so that
+/// they order by one comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Finish(u128);
+pub(super) struct Due(u128);
 
-impl Finish {
-    fn new(iteration: u64, index: u64, slot: u32) -> Self {
+impl Due {
+    pub(super) fn new(iteration: u64, index: u64, slot: u32) -> Self {
         debug_assert!(iteration >> 48 == 0 && index >> 48 == 0, "more than 2^48 iterations or requests");
         Self((u128::from(iteration) << 80) | (u128::from(index) << 32) | u128::from(slot))
     }
 
-    fn iteration(self) -> u64 {
+    pub(super) fn iteration(self) -> u64 {
         (self.0 >> 80) as u64
     }
 
-    fn index(self) -> u64 {
+    pub(super) fn index(self) -> u64 {
         (self.0 >> 32) as u64 & ((1 << 48) - 1)
     }
 
-    fn slot(self) -> u32 {
+    pub(super) fn slot(self) -> u32 {
         self.0 as u32
     }
 }
@@ -96,7 +99,7 @@ pub struct Batch {
     /// Iterations completed.
     iter: u64,
     /// When decoding sequences end; entries of preempted ones are stale.
-    finish: BinaryHeap<Reverse<Finish>>,
+    finish: BinaryHeap<Reverse<Due>>,
     /// Iteration of the first of them; `u64::MAX` of none.
     first_finish: u64,
     /// Decoding sequences by (context − iter) mod block size.
@@ -108,6 +111,19 @@ pub struct Batch {
     prefill: Option<(u32, u32)>,
     /// Prompts that end with the planned iteration.
     ending: Vec<u32>,
+    /// Of a model with windowed layers.
+    window: Option<Box<Window>>,
+}
+
+/// The chunk of the sequence that stays in prefill.
+#[derive(Debug, Clone, Copy, Default)]
+struct Partial {
+    /// Tokens; 0 if no sequence stays.
+    tok: u32,
+    /// Tokens in the cache before it.
+    done: u32,
+    /// Tokens not in the cache before it.
+    remaining: u32,
 }
 
 impl Batch {
@@ -128,6 +144,7 @@ impl Batch {
             free_blocks: pool.kv_blocks,
             prefill: None,
             ending: Vec::new(),
+            window: pool.step.window_tok.map(|window| Box::new(Window::new(window))),
         }
     }
 
@@ -175,17 +192,22 @@ impl Batch {
         let budget = pool.max_step_tok - self.decoding;
         let mut left = budget;
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
-        let mut partial_tok = 0;
-        let mut remaining = 0;
+        let window = self.window.as_deref().map(Window::tokens);
+        if let Some(window) = &self.window {
+            shape.window_tok = window.inside();
+        }
+        let mut partial = Partial::default();
         let mut take = |shape: &mut Shape, left: &mut u32, need: u32, done: u32| {
             let chunk = (need - done).min(*left);
             *left -= chunk;
             shape.p += chunk;
             shape.chunks += 1;
             shape.pairs += i64::from(chunk) * i64::from(done) + i64::from(chunk) * (i64::from(chunk) + 1) / 2;
+            if let Some(window) = window {
+                shape.window_pairs += window::pairs(done, chunk, window);
+            }
             if done + chunk < need {
-                partial_tok = chunk;
-                remaining = need - done;
+                partial = Partial { tok: chunk, done, remaining: need - done };
             }
             done + chunk == need
         };
@@ -225,12 +247,26 @@ impl Batch {
         }
         let ending = self.ending.len() as u32;
         let state = shape.power_state();
-        let iterations = if ending > 0 || !notes.preempted.is_empty() {
+        let mut growth = Growth {
+            kv_tok: i64::from(shape.n),
+            pairs: i64::from(partial.tok) * i64::from(partial.tok),
+            ..Growth::default()
+        };
+        let mut iterations = if ending > 0 || !notes.preempted.is_empty() {
             1
         } else {
-            self.like_iterations(&shape, &state, partial_tok, remaining)
+            self.like_iterations(&shape, &state, &partial)
         };
-        *plan = Plan { shape, state, partial_tok, iterations, ending };
+        if let Some(window) = &self.window {
+            iterations = iterations.min(window.until_first(self.iter));
+            growth.window_tok = i64::from(window.below());
+            if partial.tok > 0 {
+                let (chunks, more) = window::like_chunks(partial.done, partial.tok, window.tokens());
+                iterations = iterations.min(chunks);
+                growth.window_pairs = more;
+            }
+        }
+        *plan = Plan { shape, state, growth, partial_tok: partial.tok, iterations, ending };
         true
     }
 
@@ -253,6 +289,9 @@ impl Batch {
                 self.kv_tok -= i64::from(context);
                 let residue = self.residue(context);
                 self.residues[residue] -= 1;
+                if let Some(window) = &mut self.window {
+                    window.remove(context);
+                }
                 self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
                 slot.need = slot.request.prompt_tok + slot.emitted;
                 u64::from(context)
@@ -268,6 +307,9 @@ impl Batch {
         }
         if !notes.preempted.is_empty() {
             self.find_first_finish(slots);
+            if let Some(window) = &mut self.window {
+                window.find_first(slots);
+            }
         }
     }
 
@@ -296,11 +338,11 @@ impl Batch {
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
-    fn like_iterations(&self, shape: &Shape, state: &PowerState, partial_tok: u32, remaining: u32) -> u64 {
+    fn like_iterations(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
         let mut count = u64::MAX;
-        if partial_tok > 0 {
-            count = u64::from(remaining.div_ceil(partial_tok)) - 1;
-            let step = i64::from(partial_tok) * i64::from(partial_tok);
+        if partial.tok > 0 {
+            count = u64::from(partial.remaining.div_ceil(partial.tok)) - 1;
+            let step = i64::from(partial.tok) * i64::from(partial.tok);
             let edge = bucket::upper_edge(state.prefill_bucket);
             count = count.min(iterations_below(edge.saturating_mul(i64::from(shape.p)), shape.pairs, step));
         }
@@ -373,6 +415,9 @@ impl Batch {
         self.free_blocks -= self.growth_over(count);
         self.advance(count);
         self.kv_tok += i64::from(self.decoding) * count as i64;
+        if let Some(window) = &mut self.window {
+            window.advance(slots, self.iter, count);
+        }
         if let Some((_, processed)) = &mut self.prefill {
             *processed += partial_tok * count as u32;
         }
@@ -386,6 +431,9 @@ impl Batch {
             self.kv_tok -= i64::from(context);
             let residue = self.residue(context);
             self.residues[residue] -= 1;
+            if let Some(window) = &mut self.window {
+                window.remove(context);
+            }
             self.leave(slots, pool, id, context);
             done.push(id);
             self.find_first_finish(slots);
@@ -405,11 +453,14 @@ impl Batch {
             slot.stage = Stage::Decoding;
             slot.finish_iter = self.iter + u64::from(slot.request.output_tok - slot.emitted);
             self.first_finish = self.first_finish.min(slot.finish_iter);
-            self.finish.push(Reverse(Finish::new(slot.finish_iter, slot.request.index, id)));
+            self.finish.push(Reverse(Due::new(slot.finish_iter, slot.request.index, id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);
             let residue = self.residue(context);
             self.residues[residue] += 1;
+            if let Some(window) = &mut self.window {
+                window.add(&slots[id], id, context);
+            }
         }
         self.ending = ending;
         self.ending.clear();
@@ -436,6 +487,8 @@ impl Batch {
     /// Check the counts against the running sequences; `None` if they agree. For tests and debug builds.
     pub fn audit(&self, slots: &Slots, pool: &Pool) -> Option<String> {
         let (mut decoding, mut running, mut kv, mut blocks) = (0, 0, 0_i64, 0_u64);
+        let seen = self.window.as_deref().map_or(0, Window::tokens);
+        let (mut inside, mut below) = (0_i64, 0_u32);
         for list in &self.running_lists {
             let mut id = list.head;
             while id != NONE {
@@ -445,6 +498,8 @@ impl Batch {
                     decoding += 1;
                     let context = slot.request.prompt_tok + self.emitted(slots, id, 0) - 1;
                     kv += i64::from(context);
+                    inside += i64::from(context.min(seen));
+                    below += u32::from(context < seen);
                     blocks += u64::from(context.div_ceil(pool.block_tok));
                 } else {
                     blocks += u64::from(slot.need.div_ceil(pool.block_tok));
@@ -452,12 +507,15 @@ impl Batch {
                 id = slot.next;
             }
         }
+        let windows = self.window.as_deref().map_or((0, 0), |window| (window.inside(), window.below()));
         let ok = (decoding, running, kv) == (self.decoding, self.running, self.kv_tok)
             && blocks + self.free_blocks == pool.kv_blocks
-            && self.residues.iter().sum::<u32>() == self.decoding;
+            && self.residues.iter().sum::<u32>() == self.decoding
+            && (inside, below) == windows;
         (!ok).then(|| {
             format!(
-                "running {running}/{}, decoding {decoding}/{}, cached {kv}/{}, blocks {blocks} + {} of {}",
+                "running {running}/{}, decoding {decoding}/{}, cached {kv}/{}, blocks {blocks} + {} of {}, \
+                 in windows {inside} and {below} below / {windows:?}",
                 self.running, self.decoding, self.kv_tok, self.free_blocks, pool.kv_blocks
             )
         })

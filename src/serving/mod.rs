@@ -6,3 +6,4 @@ pub mod draws;
 pub mod loads;
 pub mod router;
 pub mod slots;
+mod window;

@@ -6,6 +6,7 @@ use wattmill::engine::{PlantedFault, simulate_with_fault};
 use crate::engines::{difference, equal};
 use crate::random_fleets::{Counterexample, first_different, shrink};
 use crate::support;
+use crate::windows::llama_window;
 
 /// Two replicas with more work than slots and KV blocks.
 const CROWDED: &str = "\
@@ -59,12 +60,15 @@ fleet:
 
 #[test]
 fn planted_faults_are_found() {
+    let own_law = CROWDED.lines().find(|line| line.contains("step_law")).expect("a law");
+    let roofline = CROWDED.replace(own_law, "").replace("rate_per_s: 100", "rate_per_s: 1000");
     for (fault, text) in [
         (PlantedFault::AdmissionOffByOne, CROWDED),
         (PlantedFault::KvBlockOffByOne, CROWDED),
         (PlantedFault::ClockChangeOneIterationEarly, IN_STEP),
+        (PlantedFault::WindowOffByOne, &roofline),
     ] {
-        let resolved = support::load(text, &[]);
+        let resolved = support::load_with(text, &[], llama_window());
         let (segments, _) = equal("without a fault", &resolved);
         let exercised = match fault {
             PlantedFault::ClockChangeOneIterationEarly => segments.counters.clock_changes,
@@ -86,6 +90,7 @@ fn planted_faults_shrink_to_small_fleets() {
         PlantedFault::AdmissionOffByOne,
         PlantedFault::KvBlockOffByOne,
         PlantedFault::ClockChangeOneIterationEarly,
+        PlantedFault::WindowOffByOne,
     ] {
         let number = first_different(1, 0..1000, Some(fault))
             .unwrap_or_else(|| panic!("{fault:?} shows on no random fleet"));

@@ -14,6 +14,7 @@ use wattmill::catalog::Catalog;
 use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::{Constraint, Shares, Summary};
 use wattmill::physics::clock::Clock;
+use wattmill::physics::step::FluidShape;
 
 use super::support::{Draw, catalog, close, load_with};
 
@@ -582,8 +583,18 @@ fn the_batch_elasticity_is_a_derivative() {
         let (kv_tok, pairs) = (n * random.between(100.0, 4000.0), p * random.between(10.0, 2000.0));
         for share in [1.0, 0.6, 0.3] {
             let clock = Clock::at(share, &pool.power.clock);
-            let at =
-                |by: f64| pool.step.fluid(n * by, kv_tok * by, p * by, chunks * by, pairs * by, &clock).parts;
+            let at = |by: f64| {
+                let shape = FluidShape {
+                    n: n * by,
+                    kv_tok: kv_tok * by,
+                    window_tok: pool.step.even_window_tok(n, kv_tok) * by,
+                    p: p * by,
+                    chunks: chunks * by,
+                    pairs: pairs * by,
+                    window_pairs: pool.step.even_window_pairs(p, chunks, pairs) * by,
+                };
+                pool.step.fluid(&shape, &clock).parts
+            };
             let step = 0.5 / (n + p);
             let change = (at(1.0 + step).total_s() - at(1.0).total_s()) / step / at(1.0).total_s();
             // An own law's extra time of a step with prompts comes with the steps, not with their size.

@@ -16,3 +16,4 @@ mod random_fleets;
 mod reasoning;
 mod scenario;
 mod support;
+mod windows;

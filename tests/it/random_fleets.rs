@@ -21,7 +21,7 @@ use wattmill::{EngineKind, SimOptions, simulate};
 use crate::engines::{Tally, difference};
 use crate::fleet_case::{FleetCase, fleets};
 use crate::fleet_yaml::Peak;
-use crate::support::catalog;
+use crate::windows::short_windows;
 
 /// Cases of a usual run.
 const CASES: u64 = 2000;
@@ -57,7 +57,8 @@ pub struct Counterexample {
 }
 
 fn load(dir: &Path) -> Result<Resolved, String> {
-    scenario::load(&dir.join("case.yaml"), &LoadOptions::new(catalog())).map_err(|error| error.to_string())
+    scenario::load(&dir.join("case.yaml"), &LoadOptions::new(short_windows()))
+        .map_err(|error| error.to_string())
 }
 
 /// What the sites draw without limits; `None` if nothing would be limited.

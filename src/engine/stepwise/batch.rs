@@ -97,9 +97,12 @@ impl Batch {
         let decoding = || self.running.iter().filter(|s| s.decoding);
         begun.shape.n = decoding().count() as u32;
         begun.shape.kv_tok = decoding().map(|s| i64::from(s.cached)).sum();
+        let seen =
+            pool.step.window_tok.map_or(0, |w| w + u32::from(fault == Some(PlantedFault::WindowOffByOne)));
+        begun.shape.window_tok = decoding().map(|s| i64::from(s.cached.min(seen))).sum();
         let mut budget = pool.max_step_tok - begun.shape.n;
         for sequence in self.running.iter_mut().filter(|s| !s.decoding) {
-            take_chunk(sequence, &mut budget, &mut begun);
+            take_chunk(sequence, seen, &mut budget, &mut begun);
         }
         while begun.lost.is_empty() && budget > 0 && !self.waiting.is_empty() {
             let extra = usize::from(fault == Some(PlantedFault::AdmissionOffByOne));
@@ -113,7 +116,7 @@ impl Batch {
                 sequence.ever_admitted = true;
                 begun.admitted.push(sequence.request);
             }
-            take_chunk(&mut sequence, &mut budget, &mut begun);
+            take_chunk(&mut sequence, seen, &mut budget, &mut begun);
             self.running.push(sequence);
         }
         begun
@@ -166,8 +169,8 @@ impl Batch {
     }
 }
 
-/// Plan a chunk of a prompt within the budget.
-fn take_chunk(sequence: &mut Sequence, budget: &mut u32, begun: &mut Begun) {
+/// Plan a chunk of a prompt within the budget. Layers with a window see `seen` tokens.
+fn take_chunk(sequence: &mut Sequence, seen: u32, budget: &mut u32, begun: &mut Begun) {
     let chunk = (sequence.need - sequence.cached).min(*budget);
     sequence.chunk = chunk;
     if chunk == 0 {
@@ -178,5 +181,9 @@ fn take_chunk(sequence: &mut Sequence, budget: &mut u32, begun: &mut Begun) {
     begun.shape.p += chunk;
     begun.shape.chunks += 1;
     begun.shape.pairs += tokens * before + tokens * (tokens + 1) / 2;
+    if seen > 0 {
+        let positions = sequence.cached + 1..=sequence.cached + chunk;
+        begun.shape.window_pairs += positions.map(|position| i64::from(position.min(seen))).sum::<i64>();
+    }
     begun.ending += u32::from(sequence.cached + chunk == sequence.need);
 }

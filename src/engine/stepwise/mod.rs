@@ -33,6 +33,8 @@ pub enum PlantedFault {
     KvBlockOffByOne,
     /// A recheck acts on an iteration that starts at the same instant, not only on later ones.
     ClockChangeOneIterationEarly,
+    /// Layers with a window see one token more.
+    WindowOffByOne,
 }
 
 /// Order of what happens at one instant.

@@ -61,6 +61,8 @@ pub enum Effect {
     BuildingAt(usize, i128),
     /// What holds this site's clocks changed between power and cooling: bring its labels up to date.
     Relabel(usize),
+    /// Pools of this site begin or cease to drain: see [`PowerControl::draining`] (rank `Drain`).
+    Drain(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +127,8 @@ pub struct PowerControl {
     moved: Vec<usize>,
     waits: u64,
     pools: Vec<PoolLaws>,
+    /// By pool: whether its cooling zone is critical.
+    draining: Vec<bool>,
 }
 
 /// What control needs to know of a pool.
@@ -167,7 +171,9 @@ impl PowerControl {
                 thermal: pool.thermal,
             })
             .collect();
-        let mut control = Self { replicas, domains, effects: Vec::new(), moved: Vec::new(), waits: 0, pools };
+        let draining = vec![false; fleet.pools.len()];
+        let mut control =
+            Self { replicas, domains, effects: Vec::new(), moved: Vec::new(), waits: 0, pools, draining };
         for site in 0..fleet.sites.len() {
             control.open_building(site);
         }
@@ -298,6 +304,11 @@ impl PowerControl {
         let change = building.on_event(now_fs);
         self.building_changed(now_fs, site, change);
         self.wake(site);
+    }
+
+    /// Whether a pool must drain: its cooling zone is critical or has tripped.
+    pub fn draining(&self, pool: usize) -> bool {
+        self.draining[pool]
     }
 
     /// What holds a site's clocks down, if anything does.
@@ -496,7 +507,24 @@ impl PowerControl {
         if change.inlet {
             self.recheck_hot(site);
         }
+        if change.stage {
+            self.drain_pools(site);
+        }
         self.schedule_building(site);
+    }
+
+    /// Tell the engine if a zone became critical, or no longer is.
+    fn drain_pools(&mut self, site: usize) {
+        let domain = &self.domains[site];
+        let Some(building) = &domain.building else { return };
+        let mut changed = false;
+        for pool in 0..domain.planned_by_pool.len() {
+            let drains = building.drains(pool);
+            changed |= std::mem::replace(&mut self.draining[domain.first_pool + pool], drains) != drains;
+        }
+        if changed {
+            self.effects.push(Effect::Drain(site));
+        }
     }
 
     /// Call back at the building's next event.

@@ -237,9 +237,11 @@ impl<'a> Engine<'a> {
                 self.replaced.push_back(request);
             }
         }
-        // The start follows at this instant, after all that comes first; if nothing does, at once.
+        // The start follows at this instant, after all that comes first; if nothing does, at once. With nobody in
+        // flight, the end of the run may come first.
         let start = Key::new(now_fs, Rank::IterationStart, replica);
-        let nothing_before = self.queue.peek() > start
+        let nothing_before = self.in_flight > 0
+            && self.queue.peek() > start
             && self.replaced.is_empty()
             && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
         if nothing_before {

@@ -97,8 +97,8 @@ mod tests {
         }
         assert_eq!(bucket(0), 0);
         assert!(bucket(i64::from(u32::MAX)) < bucket(1 << 40));
-        for j in 0..8 * OCTAVES {
-            let (below, edge) = (EDGES[j] - 1, EDGES[j]);
+        for (j, &edge) in EDGES.iter().enumerate().take(8 * OCTAVES) {
+            let below = edge - 1;
             let exact = (j as f64 / 8.0).exp2();
             let excess = edge as f64 - exact;
             assert!(excess > -1e-15 * exact && excess < 1.0 + 1e-15 * exact, "edge {j}: {edge} for {exact}");

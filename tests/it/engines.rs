@@ -421,6 +421,71 @@ fn random_power(dice: &mut Dice, drawn_w: f64, duration_s: f64) -> String {
     )
 }
 
+/// A hall that cannot quite carry the heat of a site that draws this much, light enough to pass its stages in a run.
+fn random_hall(dice: &mut Dice, drawn_w: f64) -> String {
+    let mw = drawn_w.max(1000.0) * 1e-6;
+    let (hold_k, critical_k) = (dice.pick(&[1.2, 2.0]), dice.pick(&[0.1, 0.5]));
+    let (trip_k, hysteresis_k) = (dice.pick(&[0.2, 2.0]), dice.pick(&[0.1, 0.5, 1.0]));
+    let (hold_c, rated_mw) = (35.0 + hold_k, 3.0 * mw);
+    let inside = dice.pick(&["", "zone: hall, "]);
+    format!(
+        "      power:
+        policy: {{ uniform_clock: {{ clock_step: {}, dwell_s: {} }} }}
+        tree:
+          - {{ name: meter, device: {{ utility: {{ rated_mw: {rated_mw} }} }} }}
+          - {{ name: ups, parent: meter, {inside}device: {{ ups: {{ rated_mw: {rated_mw} }} }} }}
+          - {{ name: row, parent: ups, device: {{ pdu: {{ rated_mw: {rated_mw} }} }} }}
+          - {{ name: bus, parent: meter, device: {{ mechanical_bus: {{ rated_mw: {rated_mw} }} }} }}
+      weather: {{ wet_bulb_c: {{ constant: 15 }}, dry_bulb_c: {{ constant: 25 }} }}
+      cooling:
+        zones:
+          - name: hall
+            feed: bus
+            set_c: 35
+            plant: {{ dry_cooler: {{ capacity_mw: {}, design_dry_bulb_c: 25, fan_share: 0.02, pump_share: 0.01 }} }}
+            thermal_mass_mj_per_k: {}
+            ladder: {{ warn_c: 36, hold_c: {hold_c}, critical_c: {}, trip_c: {}, hysteresis_k: {hysteresis_k} }}
+",
+        dice.pick(&[0.0, 0.05]),
+        dice.pick(&[0.02, 0.3]),
+        mw * dice.real(0.2, 1.0),
+        mw * dice.real(0.005, 0.2),
+        hold_c + critical_k,
+        hold_c + critical_k + trip_k,
+    )
+}
+
+/// The random scenario of a seed, its sites in halls.
+fn random_halls(seed: u64) -> (String, Resolved, tempfile::TempDir) {
+    let mut dice = Dice(seed);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("random.yaml");
+    let text = random_scenario(&mut dice, dir.path());
+    fs::write(&path, text.replace("@0@", "{}").replace("@1@", "{}")).expect("scenario");
+    let free = run(&load(&path, &[]), EngineKind::Segments).summary;
+    let mut sites = free.per_site.iter();
+    let mut housed = String::new();
+    for line in text.lines() {
+        match line.trim_start() {
+            words if words.starts_with("static_pue:") => {}
+            words if words.starts_with("power: @") => {
+                let drawn_w = sites.next().map_or(0.0, |site| site.power_w.it.max);
+                housed.push_str(&random_hall(&mut dice, drawn_w));
+            }
+            words => {
+                housed.push_str(line);
+                housed.push('\n');
+                if words.starts_with("gpu: ") {
+                    housed.push_str("          feed: row\n          zone: hall\n");
+                }
+            }
+        }
+    }
+    fs::write(&path, &housed).expect("scenario");
+    let resolved = load(&path, &[]);
+    (housed, resolved, dir)
+}
+
 /// The random scenario of a seed, with caps where it draws power.
 fn random_case(seed: u64) -> (String, Resolved, tempfile::TempDir) {
     let mut dice = Dice(seed);
@@ -437,6 +502,27 @@ fn random_case(seed: u64) -> (String, Resolved, tempfile::TempDir) {
     fs::write(&path, &capped).expect("scenario");
     let resolved = load(&path, &[]);
     (capped, resolved, dir)
+}
+
+#[test]
+fn random_halls_are_equal() {
+    let cases = std::env::var("WATTMILL_RANDOM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(60_u64);
+    let mut tally = Tally::default();
+    let (mut drained, mut loops, mut preempted_there) = (0, 0, 0);
+    for seed in 0..cases {
+        let (text, resolved, _dir) = random_halls(10_000 + seed);
+        let name = format!("seed {seed}\n{text}");
+        let (segments, _) = equal(&name, &resolved);
+        tally.add(&segments);
+        let overheated = segments.summary.requests.shed_by.overheated;
+        drained += overheated;
+        loops += if text.contains("closed_loop") { overheated } else { 0 };
+        preempted_there += if overheated > 0 { segments.counters.preemptions } else { 0 };
+    }
+    println!(
+        "random halls: {tally:?}, {drained} shed for heat, {loops} beside closed loops, {preempted_there}"
+    );
+    assert!(drained > 0 && loops > 0 && preempted_there > 0 && tally.power_waits > 0, "{tally:?}");
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn a_hall_climbs_its_ladder_and_comes_down() {
 }
 
 /// A light hall without enough cold passes critical within an iteration: what waits is shed, what comes is shed at once,
-/// what runs goes on; and as soon as the air is cooler, the loop is whole again.
+/// what runs goes on; and when the air is cool again, the loop is whole again.
 #[test]
 fn a_critical_hall_sheds_and_drains() {
     let hall = Hall {
@@ -324,7 +324,7 @@ fn a_critical_hall_sheds_and_drains() {
         dry_bulb: "{ constant: 25 }".into(),
         // Of 12.8 kW at work and 4.8 kW idle.
         capacity_w: 5_000.0,
-        buffer: Some((0.03, [1.5, 1.6, 4.0])),
+        buffer: Some((0.001, [1.5, 1.6, 6.0])),
         ups_inside: false,
     };
     let guests = "    - name: guests
@@ -337,20 +337,18 @@ report:";
     let rows = outcome.requests.as_ref().expect("rows");
     let shed: Vec<_> = rows.iter().filter(|row| row.outcome == RequestOutcome::ShedOverheated).collect();
     let of = |class: u16| shed.iter().filter(|row| row.class == class).count();
-    println!("{requests:?}, of the loop {}, guests {}, {:?}", of(0), of(1), outcome.summary.binding);
-    for row in outcome.series.iter().take(40) {
-        println!(
-            "{} {:?} {} {} {} {}",
-            row.time_s, row.supply_c, row.it_w, row.queue, row.running, row.binding
-        );
-    }
+    println!("{requests:?}, of the loop {}, guests {}, {:?}", of(0), of(1), outcome.summary.binding.share);
     assert_eq!(requests.shed_by.overheated, shed.len() as u64);
     assert_eq!(requests.shed, requests.shed_by.overheated);
     assert!(of(0) > 0 && of(1) > 0);
     assert!(shed.iter().all(|row| row.first_token_fs.is_none()));
-    // Whoever had begun came to an end, and the site was open again in between.
-    assert!(outcome.summary.binding.share.operations > 0.0);
-    assert!(outcome.summary.binding.timeline.iter().any(|s| s.constraint == Constraint::Operations));
+    let share = &outcome.summary.binding.share;
+    assert!(share.operations > 0.05 && share.operations < 0.95, "{share:?}");
+    // The hall opens and drains again and again: half an hour later the loop is still as large as at the start.
+    let largest = |rows: &[SeriesRow]| rows.iter().map(|row| row.queue + row.running).max();
+    let half = outcome.series.len() / 2;
+    assert!(largest(&outcome.series[half..]) >= Some(48), "{:?}", largest(&outcome.series[half..]));
+    assert!(requests.completed > 400, "{requests:?}");
 }
 
 /// Losses of the UPS, the only device in the hall: 50 kW · (0.010 + 0.020·x + 0.015·x²), behind the row's own

@@ -358,6 +358,11 @@ impl Building {
         self.weather.as_ref().map(|weather| weather.at(now_fs))
     }
 
+    /// Whether a pool of the site must drain.
+    pub fn drains(&self, pool: usize) -> bool {
+        self.pools[pool].1.is_some_and(|zone| self.zones[zone].stage() >= Stage::Critical)
+    }
+
     /// Inlet temperature of a pool's GPUs, upper edge of its step [°C].
     pub fn inlet_c(&self, pool: usize) -> Option<f64> {
         self.pools[pool].1.map(|zone| self.zones[zone].inlet_c())

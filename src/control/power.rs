@@ -63,6 +63,8 @@ pub enum Effect {
     BuildingAt(usize, i128),
     /// What holds this site's clocks changed between power and cooling: bring its labels up to date.
     Relabel(usize),
+    /// Pools of this site begin or cease to drain: see [`PowerControl::draining`] (rank `Drain`).
+    Drain(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +130,8 @@ pub struct PowerControl {
     waits: u64,
     throttles: Throttles,
     pools: Vec<PoolLaws>,
+    /// By pool: whether its cooling zone is critical.
+    draining: Vec<bool>,
 }
 
 /// How often cooling acted.
@@ -188,6 +192,7 @@ impl PowerControl {
             moved: Vec::new(),
             waits: 0,
             throttles: Throttles::default(),
+            draining: vec![false; fleet.pools.len()],
             pools,
         };
         for site in 0..fleet.sites.len() {
@@ -320,6 +325,11 @@ impl PowerControl {
         let change = building.on_event(now_fs);
         self.building_changed(now_fs, site, change);
         self.wake(site);
+    }
+
+    /// Whether a pool must drain: its cooling zone is critical or has tripped.
+    pub fn draining(&self, pool: usize) -> bool {
+        self.draining[pool]
     }
 
     /// What holds a site's clocks down, if anything does.
@@ -535,7 +545,24 @@ impl PowerControl {
         if change.inlet {
             self.recheck_hot(site);
         }
+        if change.stage {
+            self.drain_pools(site);
+        }
         self.schedule_building(site);
+    }
+
+    /// Tell the engine if a zone became critical, or no longer is.
+    fn drain_pools(&mut self, site: usize) {
+        let domain = &self.domains[site];
+        let Some(building) = &domain.building else { return };
+        let mut changed = false;
+        for pool in 0..domain.planned_by_pool.len() {
+            let drains = building.drains(pool);
+            changed |= std::mem::replace(&mut self.draining[domain.first_pool + pool], drains) != drains;
+        }
+        if changed {
+            self.effects.push(Effect::Drain(site));
+        }
     }
 
     /// Call back at the building's next event.

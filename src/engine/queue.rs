@@ -26,16 +26,18 @@ pub enum Rank {
     Release = 7,
     /// A replica that waited for watts tries again.
     Retry = 8,
+    /// Pools of a site begin or cease to drain.
+    Drain = 9,
     /// The measured window opens.
-    WindowOpens = 9,
+    WindowOpens = 10,
     /// A reporting interval or a cell of the timeline ends.
-    Tick = 10,
+    Tick = 11,
     /// The last instant at which requests may arrive.
-    End = 11,
+    End = 12,
 }
 
 impl Rank {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::IterationEnd,
         Self::Arrival,
         Self::IterationStart,
@@ -45,6 +47,7 @@ impl Rank {
         Self::CapStep,
         Self::Release,
         Self::Retry,
+        Self::Drain,
         Self::WindowOpens,
         Self::Tick,
         Self::End,

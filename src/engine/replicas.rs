@@ -89,6 +89,8 @@ pub(super) struct Replicas {
     patience: Vec<VecDeque<Watch>>,
     /// By pool: replicas that are full.
     full: Vec<usize>,
+    /// By pool: whether it lets nothing in.
+    draining: Vec<bool>,
     running_total: u64,
 }
 
@@ -134,12 +136,23 @@ impl Replicas {
             overdue: vec![VecDeque::new(); classes],
             patience: vec![VecDeque::new(); classes],
             full: vec![0; setup.fleet.pools.len()],
+            draining: vec![false; setup.fleet.pools.len()],
             running_total: 0,
         }
     }
 
     pub(super) fn waiting(&self, replica: usize) -> u32 {
         self.replicas[replica].batch.waiting()
+    }
+
+    /// Whether a replica's pool lets nothing in.
+    #[inline]
+    pub(super) fn drains(&self, replica: usize) -> bool {
+        self.draining[usize::from(self.replicas[replica].pool)]
+    }
+
+    pub(super) fn pool_drains(&self, pool: usize) -> bool {
+        self.draining[pool]
     }
 
     pub(super) fn running_total(&self) -> u64 {
@@ -468,6 +481,19 @@ impl Replicas {
                 outcome: RequestOutcome::ShedPatience,
             },
         );
+        self.left_queue(now_fs, number, was_head, setup, queue);
+        Some(slot.request)
+    }
+
+    /// Waiting requests left a replica without having been admitted; `was_head`: the first in line did.
+    fn left_queue(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        was_head: bool,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) {
         let replica = &mut self.replicas[number];
         if replica.batch.waiting() == 0 {
             replica.backlogged = false;
@@ -488,7 +514,51 @@ impl Replicas {
                 _ => self.cut(now_fs, number, true, queue),
             }
         }
-        Some(slot.request)
+    }
+
+    /// A pool begins to drain: who was never admitted is shed. `classes` gets the class of each, in order.
+    pub(super) fn drain(
+        &mut self,
+        now_fs: i128,
+        pool: usize,
+        setup: &mut Setup,
+        queue: &mut Queue,
+        classes: &mut Vec<u16>,
+    ) {
+        self.draining[pool] = true;
+        let mut shed = std::mem::take(&mut self.done);
+        for number in setup.fleet.pools[pool].replicas.clone() {
+            shed.clear();
+            let was_head = self.replicas[number].batch.shed(&mut self.slots, &mut shed);
+            for &id in &shed {
+                let request = self.slots[id].request;
+                self.slots.give_back(id);
+                setup.loads.remove(number);
+                setup.ledger.departed(
+                    now_fs,
+                    &Departure {
+                        request: &request,
+                        first_token_fs: None,
+                        replica: Some(number as u32),
+                        outcome: RequestOutcome::ShedOverheated,
+                    },
+                );
+                classes.push(request.class);
+            }
+            if !shed.is_empty() {
+                self.left_queue(now_fs, number, was_head, setup, queue);
+            }
+            self.relabel_anew(now_fs, number, true, setup);
+        }
+        self.done = shed;
+    }
+
+    /// A pool drains no more.
+    pub(super) fn reopen(&mut self, now_fs: i128, pool: usize, setup: &mut Setup) {
+        self.draining[pool] = false;
+        for number in setup.fleet.pools[pool].replicas.clone() {
+            self.relabel(now_fs, number, setup);
+        }
     }
 
     #[inline]
@@ -519,7 +589,7 @@ impl Replicas {
         }
     }
 
-    /// Bring a replica's label up to date (PHYSICS D5).
+    /// Bring a replica's label up to date (PHYSICS D5). While its pool drains it has one, so it is looked at anew.
     #[inline]
     fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
         let replica = &self.replicas[number];
@@ -536,6 +606,7 @@ impl Replicas {
         let replica = &mut self.replicas[number];
         let pool = usize::from(replica.pool);
         let label = match replica.state {
+            _ if self.draining[pool] => Label::Operations,
             State::Starting => return,
             State::Waiting if bound => Label::PowerMeter,
             State::Running(_) if bound => {

@@ -23,6 +23,8 @@ pub struct Engine<'a> {
     replaced: std::collections::VecDeque<Request>,
     effects: Vec<Effect>,
     departed: Vec<u16>,
+    /// By draining pool: classes of the closed-loop requests it shed, in order; replaced when it drains no more.
+    held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
     /// The event taken from the queue last.
@@ -36,6 +38,7 @@ struct Sources {
     cap: usize,
     release: usize,
     building: usize,
+    drain: usize,
     window: usize,
     tick: usize,
     end: usize,
@@ -48,13 +51,15 @@ impl Sources {
         let cap = overdue + classes;
         let release = cap + sites;
         let building = release + sites;
-        let window = building + sites;
+        let drain = building + sites;
+        let window = drain + sites;
         Self {
             patience: replicas,
             overdue,
             cap,
             release,
             building,
+            drain,
             window,
             tick: window + 1,
             end: window + 2,
@@ -86,6 +91,7 @@ impl<'a> Engine<'a> {
             replaced: std::collections::VecDeque::new(),
             effects: Vec::new(),
             departed: Vec::new(),
+            held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
             cap_next: vec![1; sites],
             last: Key::new(0, Rank::IterationEnd, 0),
@@ -131,6 +137,7 @@ impl<'a> Engine<'a> {
                 Rank::CapStep => self.cap_step(now_fs, number, source),
                 Rank::Release => self.setup.power.release(now_fs, number),
                 Rank::Retry => self.replicas.ask(now_fs, number, self.setup, &mut self.queue),
+                Rank::Drain => self.drain(now_fs, number),
                 Rank::WindowOpens => {
                     let sites = self.setup.fleet.sites.len();
                     self.setup.ledger.open_window(now_fs, &mut self.setup.power, sites);
@@ -187,16 +194,21 @@ impl<'a> Engine<'a> {
             .div_ceil(u64::from(pool.block_tok));
         let refused = if most > pool.kv_blocks {
             Some(RequestOutcome::ShedTooLong)
+        } else if self.replicas.drains(replica) {
+            Some(RequestOutcome::ShedOverheated)
         } else if u64::from(self.replicas.waiting(replica)) >= pool.max_queue {
             Some(RequestOutcome::ShedQueueFull)
         } else {
             None
         };
         if let Some(outcome) = refused {
-            // Not replaced in a closed loop: the next one could be refused at this same instant, for ever.
+            // Not replaced now in a closed loop: the next one could be refused at this same instant, for ever.
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
+            if outcome == RequestOutcome::ShedOverheated {
+                self.hold(usize::from(self.setup.fleet.pool_of[replica]), request.class);
+            }
             return;
         }
         self.in_flight += 1;
@@ -262,6 +274,38 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Pools of a site begin to drain, or are open again: what closed loops lost to them then comes back.
+    fn drain(&mut self, now_fs: i128, site: usize) {
+        for pool in self.setup.fleet.sites[site].pools.clone() {
+            let drains = self.setup.power.draining(pool);
+            if drains == self.replicas.pool_drains(pool) {
+                continue;
+            }
+            if drains {
+                let mut shed = std::mem::take(&mut self.departed);
+                shed.clear();
+                self.replicas.drain(now_fs, pool, self.setup, &mut self.queue, &mut shed);
+                self.in_flight -= shed.len() as u64;
+                for &class in &shed {
+                    self.hold(pool, class);
+                }
+                self.departed = shed;
+            } else {
+                self.replicas.reopen(now_fs, pool, self.setup);
+                for class in std::mem::take(&mut self.held[pool]) {
+                    self.replaced.extend(self.setup.stream.replace(class, now_fs));
+                }
+            }
+        }
+    }
+
+    /// A draining pool shed a request; one of a closed loop has a successor to come.
+    fn hold(&mut self, pool: usize, class: u16) {
+        if self.setup.stream.is_closed_loop(class) {
+            self.held[pool].push(class);
+        }
+    }
+
     fn cap_step(&mut self, now_fs: i128, site: usize, source: usize) {
         let levels = &self.setup.fleet.sites[site].cap;
         let level = levels[self.cap_next[site]];
@@ -302,6 +346,9 @@ impl<'a> Engine<'a> {
                         self.queue.set(self.sources.building + site, Key::new(at_fs, Rank::Building, site));
                     }
                     Effect::Relabel(site) => self.replicas.relabel_site(now_fs, site, self.setup),
+                    Effect::Drain(site) => {
+                        self.queue.set(self.sources.drain + site, Key::new(now_fs, Rank::Drain, site));
+                    }
                 }
             }
         }
@@ -315,7 +362,10 @@ impl<'a> Engine<'a> {
     /// Whether an event is pending that can change a request's fate.
     fn anything_moves(&mut self) -> bool {
         let pending = |source: usize| self.queue.is_pending(source);
-        (0..self.sources.patience).chain(self.sources.cap..self.sources.release).any(pending)
+        (0..self.sources.patience)
+            .chain(self.sources.cap..self.sources.release)
+            .chain(self.sources.drain..self.sources.window)
+            .any(pending)
             || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 

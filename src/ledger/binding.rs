@@ -30,10 +30,12 @@ pub enum Label {
     Cooling,
     /// The temperature of the GPUs, in a zone that allows the heat; counts to cooling.
     GpuTemperature,
+    /// The pool drains: its cooling zone is critical, and nothing is let in.
+    Operations,
 }
 
 /// Number of labels.
-const LABELS: usize = 10;
+const LABELS: usize = 11;
 
 impl Label {
     const ALL: [Self; LABELS] = [
@@ -47,6 +49,7 @@ impl Label {
         Self::PowerGpuCap,
         Self::Cooling,
         Self::GpuTemperature,
+        Self::Operations,
     ];
 
     /// The constraint it belongs to.
@@ -58,6 +61,7 @@ impl Label {
             Self::KvCapacity => Constraint::KvCapacity,
             Self::PowerMeter | Self::PowerGpuCap => Constraint::Power,
             Self::Cooling | Self::GpuTemperature => Constraint::Cooling,
+            Self::Operations => Constraint::Operations,
         }
     }
 }
@@ -307,7 +311,7 @@ fn spoken(gpus: &[i64; LABELS]) -> [i64; LABELS] {
     demand
 }
 
-/// The cause other than demand with most GPUs (only backlogged or late replicas carry one), else demand.
+/// The cause other than demand with most GPUs, else demand; operations only if there is no other.
 fn leading(gpus: &[i64; LABELS]) -> Label {
     let mut by = [(0_i64, Constraint::Demand); 7];
     for label in &Label::ALL[1..] {
@@ -315,10 +319,10 @@ fn leading(gpus: &[i64; LABELS]) -> Label {
         let slot = Constraint::ALL.iter().position(|c| *c == constraint).unwrap_or(0);
         by[slot] = (by[slot].0 + gpus[*label as usize], constraint);
     }
-    let (most, constraint) =
-        by.iter().copied().fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
+    let others = by.iter().copied().filter(|(_, constraint)| *constraint != Constraint::Operations);
+    let (most, constraint) = others.fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
     if most == 0 {
-        return Label::Demand;
+        return if gpus[Label::Operations as usize] > 0 { Label::Operations } else { Label::Demand };
     }
     Label::ALL[1..]
         .iter()
@@ -350,7 +354,7 @@ fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
             .zip(place.limit)
             .and_then(|(facility, device)| facility.names.get(device))
             .map_or_else(|| fleet.graph.power_device_of(place.pool).into(), Clone::clone),
-        Label::Cooling => facility
+        Label::Cooling | Label::Operations => facility
             .zip(place.limit.or(pool.zone))
             .and_then(|(facility, zone)| facility.zones.get(zone))
             .map_or_else(|| name.into(), |zone| zone.name.clone()),

@@ -350,6 +350,7 @@ impl Ledger {
             match departure.outcome {
                 RequestOutcome::ShedPatience => self.shed.patience += 1,
                 RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
+                RequestOutcome::ShedOverheated => self.shed.overheated += 1,
                 _ => self.shed.too_long += 1,
             }
             self.backlog_tok -= u64::from(request.output_tok);
@@ -550,7 +551,7 @@ impl Ledger {
     }
 
     fn check(&self, power: &mut PowerControl, sites: usize) -> Result<(), String> {
-        let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
+        let shed = self.shed.total();
         if self.arrived != self.completed + shed + self.in_flight {
             return Err(format!(
                 "requests: {} arrived, {} completed + {shed} shed + {} in flight",

@@ -162,6 +162,15 @@ pub struct ShedBy {
     pub queue_full: u64,
     /// Could never fit the KV cache of its replica.
     pub too_long: u64,
+    /// Waiting at, or sent to, a pool whose cooling zone was critical.
+    pub overheated: u64,
+}
+
+impl ShedBy {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.patience + self.queue_full + self.too_long + self.overheated
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -547,6 +556,8 @@ pub enum RequestOutcome {
     ShedQueueFull,
     /// Could never fit.
     ShedTooLong,
+    /// Not started when its pool's cooling zone was critical.
+    ShedOverheated,
     /// Waiting or running at the end.
     InFlight,
 }
@@ -559,6 +570,7 @@ impl RequestOutcome {
             Self::ShedPatience => "shed_patience",
             Self::ShedQueueFull => "shed_queue_full",
             Self::ShedTooLong => "shed_too_long",
+            Self::ShedOverheated => "shed_overheated",
             Self::InFlight => "in_flight",
         }
     }

@@ -60,7 +60,7 @@ impl Ledger {
             series.iter().filter(|row| row.time_s + 1e-9 >= frame.scenario.warm_up_s && row.it_w > 0.0);
         let pues: Vec<f64> = measured.map(|row| row.pue).collect();
         let pue_of = |f: fn(f64, f64) -> f64| pues.iter().copied().reduce(f).unwrap_or(pue_mean);
-        let shed = self.shed.patience + self.shed.queue_full + self.shed.too_long;
+        let shed = self.shed.total();
         self.remark(fleet, &mut frame, end_fs);
         frame.engine.segments = self.segments;
         frame.engine.iterations_represented = self.iterations as u64;
@@ -183,6 +183,12 @@ impl Ledger {
             frame.notes.push(format!(
                 "{} requests were shed on arrival because they could never fit the KV cache of a replica",
                 self.shed.too_long
+            ));
+        }
+        if self.shed.overheated > 0 {
+            frame.notes.push(format!(
+                "{} requests were shed because the cooling zone of their pool was critical",
+                self.shed.overheated
             ));
         }
         if self.quality.shares_fleet() {

@@ -194,13 +194,14 @@ fn service(out: &mut String, summary: &Summary) {
     let r = &summary.requests;
     let _ = writeln!(
         out,
-        "<p>{} requests arrived: {} completed, {} shed ({} out of patience, {} by a full queue, {} too long), {} in flight.</p>",
+        "<p>{} requests arrived: {} completed, {} shed ({} out of patience, {} by a full queue, {} too long, {} overheated), {} in flight.</p>",
         count(r.arrived),
         count(r.completed),
         count(r.shed),
         count(r.shed_by.patience),
         count(r.shed_by.queue_full),
         count(r.shed_by.too_long),
+        count(r.shed_by.overheated),
         count(r.in_flight)
     );
     let Some(quality) = &summary.quality else { return };

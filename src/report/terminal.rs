@@ -228,6 +228,7 @@ fn service(page: &mut Page, summary: &Summary) {
         ("out of patience", r.shed_by.patience),
         ("queue full", r.shed_by.queue_full),
         ("too long", r.shed_by.too_long),
+        ("overheated", r.shed_by.overheated),
     ];
     let causes: Vec<String> =
         shed.iter().filter(|c| c.1 > 0).map(|c| format!("{} {}", count(c.1), c.0)).collect();

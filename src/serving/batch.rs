@@ -179,6 +179,25 @@ impl Batch {
         was_head
     }
 
+    /// All waiting requests that were never admitted leave, by priority, the front first; returns whether the
+    /// next to be admitted was one of them.
+    pub fn shed(&mut self, slots: &mut Slots, left: &mut Vec<u32>) -> bool {
+        let head_leaves = self.head().is_some_and(|(_, head)| !slots[head].admitted);
+        for queue in &mut self.queues {
+            let mut id = queue.head;
+            while id != NONE {
+                let next = slots[id].next;
+                if !slots[id].admitted {
+                    queue.remove(slots, id);
+                    self.waiting -= 1;
+                    left.push(id);
+                }
+                id = next;
+            }
+        }
+        head_leaves
+    }
+
     fn head(&self) -> Option<(usize, u32)> {
         self.queues.iter().enumerate().find(|(_, q)| !q.is_empty()).map(|(priority, q)| (priority, q.head))
     }

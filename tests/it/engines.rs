@@ -26,6 +26,7 @@ pub struct Tally {
     pub zone_stages: u64,
     pub zone_throttles: u64,
     pub gpu_throttles: u64,
+    pub overheated: u64,
 }
 
 impl Tally {
@@ -44,6 +45,7 @@ impl Tally {
             zone_stages: counters.throttles.stages,
             zone_throttles: counters.throttles.by_zone,
             gpu_throttles: counters.throttles.by_gpu,
+            overheated: segments.summary.requests.shed_by.overheated,
         });
     }
 
@@ -60,6 +62,7 @@ impl Tally {
         self.zone_stages += other.zone_stages;
         self.zone_throttles += other.zone_throttles;
         self.gpu_throttles += other.gpu_throttles;
+        self.overheated += other.overheated;
     }
 }
 

@@ -90,7 +90,6 @@ fn planted_faults_shrink_to_small_fleets() {
         PlantedFault::AdmissionOffByOne,
         PlantedFault::KvBlockOffByOne,
         PlantedFault::ClockChangeOneIterationEarly,
-        PlantedFault::WindowOffByOne,
     ] {
         let number = first_different(1, 0..1000, Some(fault))
             .unwrap_or_else(|| panic!("{fault:?} shows on no random fleet"));

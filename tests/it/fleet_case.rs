@@ -176,6 +176,8 @@ pub struct Buffer {
     pub ms_per_k: u32,
     /// Distance of its thresholds.
     pub step_dk: u32,
+    /// Critical just above hold, where the heat of steps under way still reaches.
+    pub edgy: bool,
     pub hysteresis_pct: u32,
 }
 
@@ -429,8 +431,9 @@ fn building() -> impl Strategy<Value = Building> {
 fn zone() -> impl Strategy<Value = Zone> {
     // GPUs throttle at 87 °C: in the warm ones by a watt or by all of them.
     let set_c = prop_oneof![1 => Just(25_u32), 3 => 40_u32..80];
-    let buffer = (2_u32..400, 1_u32..15, 5_u32..=100)
-        .prop_map(|(ms_per_k, step_dk, hysteresis_pct)| Buffer { ms_per_k, step_dk, hysteresis_pct });
+    let buffer = (2_u32..400, 1_u32..15, any::<bool>(), 5_u32..=100).prop_map(
+        |(ms_per_k, step_dk, edgy, hysteresis_pct)| Buffer { ms_per_k, step_dk, edgy, hysteresis_pct },
+    );
     (set_c, 20_u32..130, any::<bool>(), select(vec![0_u32, 40]), option::weighted(0.75, buffer)).prop_map(
         |(set_c, capacity_pct, tower, chiller_pct, buffer)| Zone {
             set_c,

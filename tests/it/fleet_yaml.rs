@@ -372,7 +372,7 @@ impl Zone {
                      trip_c: {}, hysteresis_k: {} }}",
                     set_c + step_k,
                     set_c + 2.0 * step_k,
-                    set_c + 4.0 * step_k,
+                    set_c + if buffer.edgy { 2.05 } else { 4.0 } * step_k,
                     set_c + 8.0 * step_k,
                     // Not quite all of the way down to the set point, so that rounding cannot put it below.
                     step_k * f64::from(buffer.hysteresis_pct) * 0.99e-2

@@ -5,7 +5,7 @@ use std::fs;
 
 use wattmill::engine::EngineKind;
 use wattmill::fleet::Fleet;
-use wattmill::ledger::outcome::{Constraint, Outcome, SeriesRow};
+use wattmill::ledger::outcome::{Constraint, Outcome, RequestOutcome, SeriesRow};
 use wattmill::scenario::Resolved;
 use wattmill::{SimOptions, simulate};
 
@@ -276,15 +276,79 @@ fn a_hall_climbs_its_ladder_and_comes_down() {
     close("recovered", last_of(4).it_w, 2.0 * WORK_W, 1e-9);
     close("set point again", supply(4), 35.0, 1e-9);
     close("pace again", last_of(4).output_tok_per_s, last_of(0).output_tok_per_s, 5e-3);
-    assert_eq!(outcome.summary.requests.shed, 0);
+
+    // Who waits for a slot is shed when the hall becomes critical. On the way down the others go on, finish, and what
+    // follows them is shed, as the hall is still critical. Afterwards the loop has its size again.
+    let requests = &outcome.summary.requests;
+    let (loop_size, slots) = (48, 16);
+    assert_eq!((requests.shed, requests.shed_by.overheated), (loop_size, loop_size));
+    for (hour, size) in [(0, loop_size), (1, loop_size), (2, slots), (3, slots), (4, loop_size)] {
+        assert_eq!(last_of(hour).queue + last_of(hour).running, size, "hour {hour}");
+    }
+    assert_eq!(
+        (requests.in_flight, requests.arrived),
+        (loop_size, requests.completed + requests.shed + loop_size)
+    );
 
     let timeline = &outcome.summary.binding.timeline;
     let cooling: Vec<_> = timeline.iter().filter(|s| s.constraint == Constraint::Cooling).collect();
     assert_eq!(cooling.len(), 1, "{timeline:?}");
     assert_eq!(cooling[0].place, "here.hall");
-    let binds_s = cooling[0].end_s - cooling[0].start_s;
-    assert!((3.0 * 3600.0 - 120.0..=3.0 * 3600.0 + 120.0).contains(&binds_s), "{timeline:?}");
+    let drained: Vec<_> = timeline.iter().filter(|s| s.constraint == Constraint::Operations).collect();
+    assert_eq!(drained.len(), 1, "{timeline:?}");
+    assert_eq!((drained[0].place.as_str(), drained[0].start_s), ("here.hall", cooling[0].end_s));
+    // The stretches end where the zone's supply passes the thresholds, to a row.
+    let crosses = |level_c: f64, from: usize, rising: bool| {
+        let row = (from..5 * HOUR).find(|&i| {
+            outcome.series[i].supply_c.is_some_and(|c| if rising { c >= level_c } else { c <= level_c })
+        });
+        row.map_or(f64::NAN, |i| outcome.series[i].time_s)
+    };
+    assert!((drained[0].start_s - crosses(38.0, 2 * HOUR, true)).abs() <= 60.0, "{timeline:?}");
+    assert!((drained[0].end_s - crosses(37.5, 4 * HOUR, false)).abs() <= 60.0, "{timeline:?}");
+    let all_s = cooling[0].end_s - cooling[0].start_s + drained[0].end_s - drained[0].start_s;
+    assert!((3.0 * 3600.0 - 120.0..=3.0 * 3600.0 + 120.0).contains(&all_s), "{timeline:?}");
     assert_eq!(outcome.summary.binding.share.power, 0.0);
+}
+
+/// A light hall without enough cold passes critical within an iteration: what waits is shed, what comes is shed at once,
+/// what runs goes on; and when the air is cool again, the loop is whole again.
+#[test]
+fn a_critical_hall_sheds_and_drains() {
+    let hall = Hall {
+        nodes: 2,
+        step_us: 50_000.0,
+        duration_s: 1800.0,
+        interval_s: 10.0,
+        set_c: 35.0,
+        dry_bulb: "{ constant: 25 }".into(),
+        // Of 12.8 kW at work and 4.8 kW idle.
+        capacity_w: 5_000.0,
+        buffer: Some((0.001, [1.5, 1.6, 6.0])),
+        ups_inside: false,
+    };
+    let guests = "    - name: guests
+      arrivals: { poisson: { rate_per_s: 0.5 } }
+      lengths: { prompt: { constant: { tok: 20 } }, answer: { constant: { tok: 50 } } }
+report:";
+    let text = hall.text().replacen("report:", guests, 1);
+    let (outcome, _) = equal("drain", &load(&text, &[]));
+    let requests = &outcome.summary.requests;
+    let rows = outcome.requests.as_ref().expect("rows");
+    let shed: Vec<_> = rows.iter().filter(|row| row.outcome == RequestOutcome::ShedOverheated).collect();
+    let of = |class: u16| shed.iter().filter(|row| row.class == class).count();
+    println!("{requests:?}, of the loop {}, guests {}, {:?}", of(0), of(1), outcome.summary.binding.share);
+    assert_eq!(requests.shed_by.overheated, shed.len() as u64);
+    assert_eq!(requests.shed, requests.shed_by.overheated);
+    assert!(of(0) > 0 && of(1) > 0);
+    assert!(shed.iter().all(|row| row.first_token_fs.is_none()));
+    let share = &outcome.summary.binding.share;
+    assert!(share.operations > 0.05 && share.operations < 0.95, "{share:?}");
+    // The hall opens and drains again and again: half an hour later the loop is still as large as at the start.
+    let largest = |rows: &[SeriesRow]| rows.iter().map(|row| row.queue + row.running).max();
+    let half = outcome.series.len() / 2;
+    assert!(largest(&outcome.series[half..]) >= Some(48), "{:?}", largest(&outcome.series[half..]));
+    assert!(requests.completed > 400, "{requests:?}");
 }
 
 /// Losses of the UPS, the only device in the hall: 50 kW · (0.010 + 0.020·x + 0.015·x²), behind the row's own

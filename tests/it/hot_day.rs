@@ -189,7 +189,7 @@ fn heat_adds_up_in_the_zone() {
                     // The retry comes a moment later here.
                     control.idle(now_fs.min(request_fs), replica);
                 }
-                Effect::Recheck(_) | Effect::Relabel(_) => {}
+                Effect::Recheck(_) | Effect::Relabel(_) | Effect::Drain(_) => {}
             }
         }
     }

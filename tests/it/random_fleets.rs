@@ -232,7 +232,15 @@ fn random_fleets_are_equal() {
     println!("seed {seed}: {tally:?}");
     // Of the usual number of cases: what is compared must not become tame.
     if cases >= CASES {
-        let floors = [("requests", tally.requests, 0)];
+        let floors = [
+            ("preemptions", tally.preemptions, 10_000),
+            ("clock changes", tally.clock_changes, 50_000),
+            ("waits for watts", tally.power_waits, 4_000),
+            ("stages of zones", tally.zone_stages, 400),
+            ("throttles by zones", tally.zone_throttles, 20_000),
+            ("throttles by GPUs", tally.gpu_throttles, 20_000),
+            ("shed by critical zones", tally.overheated, 100),
+        ];
         for (what, count, floor) in floors {
             assert!(count > floor * (cases / CASES), "{what}: {tally:?}");
         }

@@ -49,6 +49,7 @@ enum Rank {
     CapStep,
     Release,
     Retry,
+    Drain,
     WindowOpens,
     Tick,
     End,
@@ -66,6 +67,10 @@ pub(super) struct Stepwise<'a> {
     replaced: VecDeque<Request>,
     /// By site: the next step of its cap.
     cap_next: Vec<usize>,
+    /// By pool: whether its hall is too hot to let anything in.
+    draining: Vec<bool>,
+    /// Requests of closed loops that draining pools shed (pool, class); each has a successor once that is over.
+    owed: Vec<(usize, u16)>,
     fault: Option<PlantedFault>,
 }
 
@@ -88,6 +93,8 @@ impl<'a> Stepwise<'a> {
             pending,
             replaced: VecDeque::new(),
             cap_next: vec![1; setup.fleet.sites.len()],
+            draining: vec![false; setup.fleet.pools.len()],
+            owed: Vec::new(),
             fault,
             setup,
         }
@@ -102,8 +109,8 @@ impl<'a> Stepwise<'a> {
         progress: Option<&(dyn Fn(f64, u64) -> bool + Sync)>,
     ) -> Result<Ended, SimError> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
-        self.apply_effects(0);
         let mut notes = Vec::new();
+        self.apply_effects(0);
         let end_fs = loop {
             events += 1;
             if events.is_multiple_of(PROGRESS_EVERY)
@@ -130,6 +137,7 @@ impl<'a> Stepwise<'a> {
                 Rank::CapStep => self.cap_step(now_fs, number),
                 Rank::Release => self.setup.power.release(now_fs, number),
                 Rank::Retry => self.ask(now_fs, number),
+                Rank::Drain => self.drain(now_fs, number),
                 Rank::WindowOpens => {
                     let sites = self.setup.fleet.sites.len();
                     self.setup.ledger.open_window(now_fs, &mut self.setup.power, sites);
@@ -180,6 +188,8 @@ impl<'a> Stepwise<'a> {
         let most_tok = u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1;
         let outcome = if most_tok.div_ceil(u64::from(pool.block_tok)) > pool.kv_blocks {
             Some(RequestOutcome::ShedTooLong)
+        } else if self.draining[usize::from(self.setup.fleet.pool_of[number])] {
+            Some(RequestOutcome::ShedOverheated)
         } else if replica.batch.waiting.len() as u64 >= pool.max_queue {
             Some(RequestOutcome::ShedQueueFull)
         } else {
@@ -189,6 +199,9 @@ impl<'a> Stepwise<'a> {
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
+            if outcome == RequestOutcome::ShedOverheated {
+                self.owe(number, &request);
+            }
             return;
         }
         self.setup.loads.add(number);
@@ -252,6 +265,63 @@ impl<'a> Stepwise<'a> {
         }
     }
 
+    fn drain(&mut self, now_fs: i128, site: usize) {
+        for pool in self.setup.fleet.sites[site].pools.clone() {
+            let drained = self.draining[pool];
+            self.draining[pool] = self.setup.power.draining(pool);
+            let (begins, ends) = (!drained && self.draining[pool], drained && !self.draining[pool]);
+            for number in self.setup.fleet.pools[pool].replicas.clone() {
+                if begins {
+                    self.shed_queue(now_fs, number);
+                }
+                if begins || ends {
+                    self.relabel(now_fs, number);
+                }
+            }
+            if ends {
+                let owed = self.owed.iter().filter(|&&(of, _)| of == pool);
+                for &(_, class) in owed {
+                    self.replaced.extend(self.setup.stream.replace(class, now_fs));
+                }
+                self.owed.retain(|&(of, _)| of != pool);
+            }
+        }
+    }
+
+    /// Who waits at a replica and was never admitted leaves it.
+    fn shed_queue(&mut self, now_fs: i128, number: usize) {
+        let waiting = std::mem::take(&mut self.replicas[number].batch.waiting);
+        let first = waiting.first().map(|s| s.request.index);
+        for sequence in waiting {
+            if sequence.ever_admitted {
+                self.replicas[number].batch.waiting.push(sequence);
+                continue;
+            }
+            self.setup.loads.remove(number);
+            let outcome = RequestOutcome::ShedOverheated;
+            let request = sequence.request;
+            let departure =
+                Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
+            self.setup.ledger.departed(now_fs, &departure);
+            self.owe(number, &request);
+        }
+        let replica = &mut self.replicas[number];
+        let now_first = replica.batch.waiting.first().map(|s| s.request.index);
+        if now_first.is_none() {
+            replica.backlogged = false;
+            replica.refused = false;
+        } else if now_first != first {
+            self.new_head(now_fs, number);
+        }
+    }
+
+    /// A draining pool shed a request.
+    fn owe(&mut self, number: usize, request: &Request) {
+        if self.setup.stream.is_closed_loop(request.class) {
+            self.owed.push((usize::from(self.setup.fleet.pool_of[number]), request.class));
+        }
+    }
+
     fn overdue(&mut self, now_fs: i128, class: usize) {
         let limit_fs = self.setup.classes[class].overdue_fs;
         for number in 0..self.replicas.len() {
@@ -298,6 +368,9 @@ impl<'a> Stepwise<'a> {
                     self.pending.retain(|&(_, rank, number)| rank != Rank::Building || number != site);
                     self.pending.insert((at_fs, Rank::Building, site));
                 }
+                Effect::Drain(site) => {
+                    self.pending.insert((now_fs, Rank::Drain, site));
+                }
                 Effect::Relabel(site) => {
                     for number in self.setup.fleet.sites[site].replicas.clone() {
                         self.relabel(now_fs, number);
@@ -323,7 +396,7 @@ impl<'a> Stepwise<'a> {
                 && self.replicas.iter().any(|r| r.waiting_since(class, i128::MAX).next().is_some())
         };
         self.pending.iter().any(|&(_, rank, number)| match rank {
-            Rank::IterationEnd | Rank::IterationStart | Rank::Retry | Rank::CapStep => true,
+            Rank::IterationEnd | Rank::IterationStart | Rank::Retry | Rank::CapStep | Rank::Drain => true,
             Rank::Patience => may_give_up(number),
             _ => false,
         })

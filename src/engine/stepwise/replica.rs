@@ -290,6 +290,7 @@ impl Stepwise<'_> {
                 && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
         let bound = backlogged || replica.late;
         let label = match (&replica.doing, &replica.cause) {
+            _ if self.draining[pool_number] => Label::Operations,
             (Doing::AboutToStart, _) => return,
             (Doing::WaitingForWatts, _) if bound => Label::PowerMeter,
             (Doing::Iterating(_), Some(cause)) if bound => {

@@ -9,6 +9,7 @@
 //! a function of the seed, its class number and its number in the class alone: see [`random`].
 
 mod arrivals;
+mod cache;
 mod error;
 mod lengths;
 pub mod random;
@@ -19,6 +20,7 @@ pub(crate) mod table;
 mod time;
 mod trace;
 
+pub use cache::write_cache;
 pub use error::WorkloadError;
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;

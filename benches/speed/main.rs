@@ -6,7 +6,7 @@
 //! a CPU where the system tells it (Linux), else the clock on the wall. Load is the offered rate over what the fleet
 //! can carry: the stave of KV capacity, the rate of the full step time at the largest feasible batch.
 
-#[allow(dead_code, reason = "the loop uses what the bench does not")]
+#[allow(dead_code, unused_imports, reason = "the loop and the tests use what the bench does not")]
 #[path = "../../src/engine/queue.rs"]
 mod queue;
 

@@ -31,6 +31,10 @@ type Anything<T> = Result<T, Box<dyn Error>>;
 
 /// GPUs, and replicas, of a node.
 const PER_NODE: u32 = 8;
+/// Replicas, in whole nodes, and the shortest run of such a fleet [s].
+const FLEETS: [(u32, f64); 4] = [(8, 60.0), (HUNDRED, 60.0), (1_000, 40.0), (10_000, 12.0)];
+/// The fleet that others are compared with: about a hundred replicas, in whole nodes.
+const HUNDRED: u32 = 104;
 /// Rows of the bench's trace.
 const ROWS: u32 = 300_000;
 /// Operations on the queue.
@@ -104,7 +108,7 @@ fn main() -> Anything<()> {
 }
 
 fn print(cases: &[Case], timed: &[Timed], repeats: usize) {
-    println!("{:<40} {:>10} {:>26}  {:>9}  ratio", "", "count", "per s: median [spread]", "ns each");
+    println!("{:<54} {:>10} {:>26}  {:>9}  ratio", "", "count", "per s: median [spread]", "ns each");
     for (case, t) in cases.iter().zip(timed) {
         let ratio = case.against.as_ref().and_then(|name| {
             let i = cases.iter().position(|c| c.name == *name)?;
@@ -117,7 +121,7 @@ fn print(cases: &[Case], timed: &[Timed], repeats: usize) {
             short(t.per_s(0))
         );
         println!(
-            "{:<40} {:>10} {spread:>26}  {:>9.0}  {}",
+            "{:<54} {:>10} {spread:>26}  {:>9.0}  {}",
             format!("{} ({})", case.name, case.unit),
             t.count,
             1e9 / t.median_per_s(),
@@ -169,24 +173,25 @@ fn cases(temporary: &Path) -> Anything<Vec<Case>> {
 
     // The fleet: about 200,000 requests a run, but no run so short that nothing would ever finish in it.
     let chat = Chat { answer_tok: 355, capacity_per_s: capacity_per_s(355, &catalog)? };
-    for (replicas, shortest_s) in [(10, 60.0), (100, 60.0), (1_000, 40.0), (10_000, 12.0)] {
+    for (replicas, shortest_s) in FLEETS {
         for load in [0.3, 0.8, 1.2] {
-            let against = (replicas != 100).then(|| format!("100 replicas, load {load}"));
+            let against = (replicas != HUNDRED).then(|| name(HUNDRED, load));
             let run = Run { chat, replicas, load, requests: 200_000, shortest_s };
             add(name(replicas, load), against, EngineKind::Segments, run.fleet(&catalog)?);
         }
     }
-    let half = Run { chat, replicas: 100, load: 0.5, requests: 100_000, shortest_s: 60.0 };
-    add(name(100, 0.5), None, EngineKind::Segments, half.fleet(&catalog)?);
+    let half = Run { chat, replicas: HUNDRED, load: 0.5, requests: 100_000, shortest_s: 60.0 };
+    add(name(HUNDRED, 0.5), None, EngineKind::Segments, half.fleet(&catalog)?);
     let long = Chat { answer_tok: 3_550, capacity_per_s: capacity_per_s(3_550, &catalog)? };
     let long = Run { chat: long, requests: 50_000, ..half };
     add(
-        "outputs × 10, 100 replicas, load 0.5".into(),
-        Some(name(100, 0.5)),
+        format!("outputs × 10, {}", name(HUNDRED, 0.5)),
+        Some(name(HUNDRED, 0.5)),
         EngineKind::Segments,
         long.fleet(&catalog)?,
     );
-    for (replicas, shortest_s) in [(100, 60.0), (1_000, 40.0), (10_000, 12.0)] {
+    for (replicas, shortest_s) in &FLEETS[1..] {
+        let (replicas, shortest_s) = (*replicas, *shortest_s);
         let run = Run { chat, replicas, load: 0.8, requests: 200_000, shortest_s };
         add(
             format!("hall, {}", name(replicas, 0.8)),
@@ -195,11 +200,16 @@ fn cases(temporary: &Path) -> Anything<Vec<Case>> {
             run.hall(&catalog)?,
         );
     }
-    let few = Run { chat, replicas: 10, load: 0.8, requests: 10_000, shortest_s: 60.0 };
-    add("segments, 10 replicas, load 0.8".into(), None, EngineKind::Segments, few.fleet(&catalog)?);
+    let few = Run { chat, replicas: FLEETS[0].0, load: 0.8, requests: 10_000, shortest_s: 60.0 };
     add(
-        "stepwise, 10 replicas, load 0.8".into(),
-        Some("segments, 10 replicas, load 0.8".into()),
+        format!("segments, {}", name(few.replicas, few.load)),
+        None,
+        EngineKind::Segments,
+        few.fleet(&catalog)?,
+    );
+    add(
+        format!("stepwise, {}", name(few.replicas, few.load)),
+        Some(format!("segments, {}", name(few.replicas, few.load))),
         EngineKind::Stepwise,
         few.fleet(&catalog)?,
     );
@@ -240,13 +250,12 @@ struct Run {
 }
 
 impl Run {
-    /// The nearest number of whole nodes.
     fn nodes(&self) -> u32 {
-        ((f64::from(self.replicas) / f64::from(PER_NODE)).round() as u32).max(1)
+        self.replicas / PER_NODE
     }
 
     fn rate_per_s(&self) -> f64 {
-        self.load * self.chat.capacity_per_s * f64::from(self.nodes() * PER_NODE)
+        self.load * self.chat.capacity_per_s * f64::from(self.replicas)
     }
 
     fn duration_s(&self) -> f64 {

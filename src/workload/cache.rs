@@ -1,7 +1,7 @@
 //! A compact binary copy of a trace: read faster than the CSV it was made from, and the same requests.
 //!
 //! ```text
-//! magic "WMTRACE1" · SHA-256 of the source file · rows, unit [fs] · flags · names of unused columns · names of classes
+//! magic "WMTRACE1" · SHA-256 of the source file · rows, unit [fs] · flags · names of optional columns · names of classes
 //! per row: units since the row before, prompt, output [, class] [, difficulty] [, thinking]
 //! SHA-256 of all of the above
 //! ```
@@ -40,7 +40,8 @@ struct Header {
     rows: u64,
     unit_fs: u128,
     flags: u128,
-    unused: Vec<String>,
+    /// Columns that are not read for classes without difficulty.
+    optional: Vec<String>,
     classes: Vec<String>,
 }
 
@@ -164,9 +165,9 @@ impl Cache {
         self.header.classes.get(self.class).map_or("", String::as_str)
     }
 
-    /// Columns of the source that no reader of traces knows.
-    pub(crate) fn unused(&self) -> &[String] {
-        &self.header.unused
+    /// Columns of the source that are not read for classes without difficulty.
+    pub(crate) fn optional(&self) -> &[String] {
+        &self.header.optional
     }
 
     /// An error about the current row.
@@ -222,7 +223,7 @@ pub fn write_cache(source: &Path, format: TraceFormat, path: &Path) -> Result<u6
 fn survey(source: &Path, format: TraceFormat) -> Result<Header, WorkloadError> {
     let name = source.display().to_string();
     let mut rows = Rows::open(source, format, "", true)?;
-    let mut header = Header { unused: rows.unused(), flags: rows.flags(), ..Header::default() };
+    let mut header = Header { optional: rows.optional(), flags: rows.flags(), ..Header::default() };
     while let Some(row) = rows.advance()? {
         header.rows += 1;
         header.unit_fs = gcd(header.unit_fs, row.at_fs as u128);
@@ -266,7 +267,7 @@ fn write_rows(
     while let Some(row) = rows.advance()? {
         count += 1;
         let class = rows.class().map(|class| header.classes.iter().position(|c| *c == class));
-        if row.at_fs as u128 % header.unit_fs != 0 || class == Some(None) || count > header.rows {
+        if !(row.at_fs as u128).is_multiple_of(header.unit_fs) || class == Some(None) || count > header.rows {
             return Err(WorkloadError::file("", &source.display().to_string(), "changed while it was read"));
         }
         let mut put = |n: u128| write_number(&mut out, n).map_err(unwritten);
@@ -296,7 +297,7 @@ impl Header {
         for n in [self.rows.into(), self.unit_fs, self.flags] {
             write_number(out, n)?;
         }
-        for names in [&self.unused, &self.classes] {
+        for names in [&self.optional, &self.classes] {
             write_number(out, names.len() as u128)?;
             for name in names {
                 write_number(out, name.len() as u128)?;
@@ -314,7 +315,7 @@ impl Header {
         header.rows = u64::try_from(number(input)?).map_err(|_| damaged())?;
         header.unit_fs = number(input)?;
         header.flags = number(input)?;
-        for names in [&mut header.unused, &mut header.classes] {
+        for names in [&mut header.optional, &mut header.classes] {
             for _ in 0..limited(number(input)?)? {
                 let mut name = vec![0; limited(number(input)?)?];
                 input.read_exact(&mut name)?;
@@ -322,7 +323,7 @@ impl Header {
             }
         }
         let whole = header.rows > 0 && header.unit_fs > 0 && header.flags < 8;
-        let classes = (header.flags & HAS_CLASS != 0) == !header.classes.is_empty();
+        let classes = (header.flags & HAS_CLASS != 0) != header.classes.is_empty();
         if magic == *MAGIC && whole && classes { Ok(header) } else { Err(damaged()) }
     }
 }

@@ -83,15 +83,18 @@ impl Rows {
     }
 
     /// Names of the columns that are not read.
-    pub(crate) fn unused(&self) -> Vec<String> {
+    fn unused(&self) -> Vec<String> {
+        let read = |name: &String| {
+            (name == DIFFICULTY && self.brings_difficulty()) || (name == THINKING && self.brings_thinking())
+        };
+        self.optional().into_iter().filter(|name| !read(name)).collect()
+    }
+
+    /// Names of the columns that are not read for classes without difficulty.
+    pub(crate) fn optional(&self) -> Vec<String> {
         match &self.source {
-            Source::Table(rows) => rows.unused().into_iter().map(str::to_owned).collect(),
-            Source::Cache(cache) => {
-                let skipped = |has: bool, name: &str| (has && !self.thinks).then(|| name.to_owned());
-                let known =
-                    [skipped(cache.has_difficulty(), DIFFICULTY), skipped(cache.has_thinking(), THINKING)];
-                cache.unused().iter().cloned().chain(known.into_iter().flatten()).collect()
-            }
+            Source::Table(rows) => rows.optional(),
+            Source::Cache(cache) => cache.optional().to_vec(),
         }
     }
 
@@ -212,11 +215,10 @@ impl TableRows {
         })
     }
 
-    /// Names of the columns that are not read.
-    fn unused(&self) -> Vec<&str> {
-        let also = [self.class_column, self.difficulty_column, self.thinking_column];
-        let used = |i: usize| self.columns.contains(&i) || also.contains(&Some(i));
-        self.table.header().iter().enumerate().filter(|&(i, _)| !used(i)).map(|(_, n)| n.as_str()).collect()
+    fn optional(&self) -> Vec<String> {
+        let always = |i: usize| self.columns.contains(&i) || self.class_column == Some(i);
+        let header = self.table.header().iter().enumerate();
+        header.filter(|&(i, _)| !always(i)).map(|(_, name)| name.clone()).collect()
     }
 
     /// Whether the current row belongs to the workload class `name`.

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -348,7 +348,7 @@ fn traces(temporary: &Path, catalog: &Arc<Catalog>, cases: &mut Vec<Case>) -> An
     Ok(())
 }
 
-fn replay(path: &PathBuf, catalog: &Arc<Catalog>) -> Anything<u64> {
+fn replay(path: &Path, catalog: &Arc<Catalog>) -> Anything<u64> {
     let sets = vec![
         format!("workload.classes.0.arrivals={{trace: {{path: '{}'}}}}", path.display()),
         "workload.classes.0.lengths=null".into(),

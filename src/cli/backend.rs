@@ -4,9 +4,10 @@ use std::path::Path;
 
 use wattmill::catalog::Catalog;
 use wattmill::fleet::Fleet;
+use wattmill::scenario::types::TraceFormat;
 use wattmill::scenario::{Problem, Resolved};
-use wattmill::workload::Workload;
 use wattmill::workload::synth::{self, SynthOptions};
+use wattmill::workload::{Workload, write_cache};
 
 use super::exit::Failure;
 
@@ -43,4 +44,9 @@ pub fn write_trace(path: &Path, preset: &str, requests: u64, seed: u64) -> Resul
     let preset = preset.parse().map_err(|error| Failure::input(format!("--preset: {error}")))?;
     synth::write_trace(path, &SynthOptions { preset, requests, seed })
         .map_err(|error| Failure::input(error.to_string()))
+}
+
+/// Write the binary copy of a trace; returns its requests.
+pub fn write_trace_cache(source: &Path, path: &Path) -> Result<u64, Failure> {
+    write_cache(source, TraceFormat::Auto, path).map_err(|error| Failure::input(error.to_string()))
 }

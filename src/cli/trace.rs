@@ -1,6 +1,6 @@
-//! `wattmill trace`: make request traces.
+//! `wattmill trace`: make request traces, and copies that are read faster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -17,6 +17,20 @@ pub struct Arguments {
 enum Command {
     /// Generate a trace from published statistics
     Synth(Synth),
+    /// Copy a trace into a compact file that is read faster and gives the same requests
+    Cache(Cache),
+}
+
+#[derive(Args)]
+struct Cache {
+    /// The trace, .csv or .csv.gz
+    trace: PathBuf,
+    /// File to write, .wmt
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Args)]
@@ -54,23 +68,42 @@ impl Preset {
 }
 
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
-    let Command::Synth(synth) = &arguments.command;
-    let shown = synth.output.display();
-    let name = synth.output.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if !name.ends_with(".csv") && !name.ends_with(".csv.gz") {
-        return Err(Failure::input(format!("-o {shown}: a trace is a .csv or .csv.gz file")));
+    match &arguments.command {
+        Command::Synth(synth) => {
+            check_output(
+                &synth.output,
+                synth.force,
+                &[".csv", ".csv.gz"],
+                "a trace is a .csv or .csv.gz file",
+            )?;
+            backend::write_trace(&synth.output, synth.preset.name(), synth.requests, synth.seed)?;
+            terminal::print(&format!("wrote {}", synth.output.display()))?;
+        }
+        Command::Cache(cache) => {
+            check_output(&cache.output, cache.force, &[".wmt"], "a trace cache is a .wmt file")?;
+            let requests = backend::write_trace_cache(&cache.trace, &cache.output)?;
+            terminal::print(&format!("wrote {} ({requests} requests)", cache.output.display()))?;
+        }
     }
-    if synth.output.is_dir() {
+    Ok(())
+}
+
+/// Whether the file may be written; before any work.
+fn check_output(output: &Path, force: bool, endings: &[&str], wanted: &str) -> Result<(), Failure> {
+    let shown = output.display();
+    let name = output.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if !endings.iter().any(|ending| name.ends_with(ending)) {
+        return Err(Failure::input(format!("-o {shown}: {wanted}")));
+    }
+    if output.is_dir() {
         return Err(Failure::input(format!("-o {shown}: is a folder; name a file")));
     }
-    if synth.output.exists() && !synth.force {
+    if output.exists() && !force {
         return Err(Failure::input(format!("-o {shown}: exists; use --force to replace it")));
     }
-    let folder = synth.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         return Err(Failure::input(format!("-o {shown}: there is no folder '{}'", folder.display())));
     }
-    backend::write_trace(&synth.output, synth.preset.name(), synth.requests, synth.seed)?;
-    terminal::print(&format!("wrote {shown}"))?;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod typed;
 pub mod types;
 mod yaml;
 
+pub(crate) use hash::TRACE_CACHE_MAGIC;
 pub use nearest::suggestion;
 pub use schema::json_schema;
 pub use source::Source;

@@ -300,7 +300,7 @@ pub struct RateCurve {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceReplay {
-    /// The trace (.csv or .csv.gz), relative to the scenario file.
+    /// The trace (.csv or .csv.gz, or its .wmt copy by `wattmill trace cache`), relative to the scenario file.
     pub path: String,
     /// Columns; `auto` goes by the header.
     #[serde(default)]

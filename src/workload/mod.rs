@@ -9,6 +9,7 @@
 //! a function of the seed, its class number and its number in the class alone: see [`random`].
 
 mod arrivals;
+mod cache;
 mod lengths;
 pub mod random;
 mod reasoning;
@@ -17,6 +18,7 @@ pub mod synth;
 mod time;
 mod trace;
 
+pub use cache::write_cache;
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;
 pub use stream::Stream;

@@ -252,7 +252,7 @@ pub fn write_trace(path: &Path, options: &SynthOptions) -> Result<(), InputError
 }
 
 /// A hidden name in the same folder, so that the rename stays within one file system.
-fn temporary_beside(path: &Path) -> PathBuf {
+pub(super) fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }

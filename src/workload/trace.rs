@@ -8,12 +8,15 @@
 //! part of `output_tok`: it is what the problem needs, of which the replayed class spends what its own
 //! budget allows. Without the column, `output_tok` is the answer and the needed thought is drawn.
 //!
+//! A third is the binary copy of either that [`super::cache`] makes, known by its first bytes.
+//!
 //! A file is read twice, row by row: once to check it and take its moments, once to replay it.
 
 use std::path::{Path, PathBuf};
 
 use super::Moments;
 use super::arrivals::parse_instant;
+use super::cache::{self, Cache};
 use super::lengths::parse_tok;
 use super::random::Key;
 use super::reasoning::{Attempt, Recorded, Thinking};
@@ -44,6 +47,127 @@ pub(crate) struct Row {
 /// Rows of a trace in order.
 #[derive(Debug)]
 pub(crate) struct Rows {
+    source: Source,
+    thinks: bool,
+}
+
+/// Where rows come from.
+#[derive(Debug)]
+enum Source {
+    Table(TableRows),
+    Cache(Cache),
+}
+
+impl Rows {
+    /// `thinks`: also reads difficulty and recorded thought where there are such columns.
+    pub(crate) fn open(
+        path: &Path,
+        format: TraceFormat,
+        field: &str,
+        thinks: bool,
+    ) -> Result<Self, InputError> {
+        let source = if cache::is_cache(path) {
+            if format != TraceFormat::Auto {
+                return Err(InputError::file(
+                    field,
+                    &path.display().to_string(),
+                    "is a trace cache, which knows its columns; write `format: auto`",
+                ));
+            }
+            Source::Cache(Cache::open(path, field)?)
+        } else {
+            Source::Table(TableRows::open(path, format, field, thinks)?)
+        };
+        Ok(Self { source, thinks })
+    }
+
+    /// Names of the columns that are not read.
+    fn unused(&self) -> Vec<String> {
+        let read = |name: &String| {
+            (name == DIFFICULTY && self.brings_difficulty()) || (name == THINKING && self.brings_thinking())
+        };
+        self.optional().into_iter().filter(|name| !read(name)).collect()
+    }
+
+    /// Names of the columns that are not read for classes without difficulty.
+    pub(crate) fn optional(&self) -> Vec<String> {
+        match &self.source {
+            Source::Table(rows) => rows.optional(),
+            Source::Cache(cache) => cache.optional().to_vec(),
+        }
+    }
+
+    /// What else rows bring, as a cache writes it.
+    pub(crate) fn flags(&self) -> u128 {
+        let class = match &self.source {
+            Source::Table(rows) => rows.class_column.is_some(),
+            Source::Cache(cache) => cache.has_classes(),
+        };
+        cache::flags(class, self.brings_difficulty(), self.brings_thinking())
+    }
+
+    /// Whether rows bring their difficulty, and it is read.
+    fn brings_difficulty(&self) -> bool {
+        match &self.source {
+            Source::Table(rows) => rows.difficulty_column.is_some(),
+            Source::Cache(cache) => self.thinks && cache.has_difficulty(),
+        }
+    }
+
+    /// Whether rows bring their thought, and it is read.
+    fn brings_thinking(&self) -> bool {
+        match &self.source {
+            Source::Table(rows) => rows.thinking_column.is_some(),
+            Source::Cache(cache) => self.thinks && cache.has_thinking(),
+        }
+    }
+
+    /// The class of the current row, if the trace names classes.
+    pub(crate) fn class(&self) -> Option<String> {
+        match &self.source {
+            Source::Table(rows) => rows.class_column.map(|c| rows.table.text(c)),
+            Source::Cache(cache) => cache.has_classes().then(|| cache.class().to_owned()),
+        }
+    }
+
+    /// Whether the current row belongs to the workload class `name`.
+    #[inline]
+    fn is_of(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Table(rows) => rows.is_of(name),
+            Source::Cache(cache) => !cache.has_classes() || cache.class() == name,
+        }
+    }
+
+    /// The next row.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<Option<Row>, InputError> {
+        match &mut self.source {
+            Source::Table(rows) => rows.advance(),
+            Source::Cache(cache) => cache.advance(self.thinks),
+        }
+    }
+
+    /// An error about the time of the current row.
+    fn bad_time(&self, problem: &str) -> InputError {
+        match &self.source {
+            Source::Table(rows) => rows.table.bad_value(rows.columns[0], problem),
+            Source::Cache(cache) => cache.bad_row(problem),
+        }
+    }
+
+    /// An error about the file as a whole.
+    fn bad_file(&self, message: String) -> InputError {
+        match &self.source {
+            Source::Table(rows) => rows.table.bad_file(message),
+            Source::Cache(cache) => cache.bad_file(message),
+        }
+    }
+}
+
+/// Rows of a CSV in order.
+#[derive(Debug)]
+struct TableRows {
     table: Table,
     columns: [usize; 3],
     class_column: Option<usize>,
@@ -55,14 +179,9 @@ pub(crate) struct Rows {
     before_fs: i128,
 }
 
-impl Rows {
+impl TableRows {
     /// `thinks`: also reads difficulty and recorded thought where there are such columns.
-    pub(crate) fn open(
-        path: &Path,
-        format: TraceFormat,
-        field: &str,
-        thinks: bool,
-    ) -> Result<Self, InputError> {
+    fn open(path: &Path, format: TraceFormat, field: &str, thinks: bool) -> Result<Self, InputError> {
         let table = Table::open(path, field)?;
         let format = match format {
             TraceFormat::Auto if table.column(AZURE[0]).is_some() => TraceFormat::Azure,
@@ -95,16 +214,10 @@ impl Rows {
         })
     }
 
-    /// Names of the columns that are not read.
-    fn unused(&self) -> Vec<&str> {
-        let also = [self.class_column, self.difficulty_column, self.thinking_column];
-        let used = |i: usize| self.columns.contains(&i) || also.contains(&Some(i));
-        self.table.header().iter().enumerate().filter(|&(i, _)| !used(i)).map(|(_, n)| n.as_str()).collect()
-    }
-
-    /// The class of the current row, if the trace names classes.
-    fn class(&self) -> Option<&[u8]> {
-        self.class_column.map(|c| self.table.bytes(c))
+    fn optional(&self) -> Vec<String> {
+        let always = |i: usize| self.columns.contains(&i) || self.class_column == Some(i);
+        let header = self.table.header().iter().enumerate();
+        header.filter(|&(i, _)| !always(i)).map(|(_, name)| name.clone()).collect()
     }
 
     /// Whether the current row belongs to the workload class `name`.
@@ -117,7 +230,7 @@ impl Rows {
 
     /// The next row.
     #[inline]
-    pub(crate) fn advance(&mut self) -> Result<Option<Row>, InputError> {
+    fn advance(&mut self) -> Result<Option<Row>, InputError> {
         if !self.table.advance()? {
             return Ok(None);
         }
@@ -245,7 +358,7 @@ impl Trace {
         let mut rows = Rows::open(&path, replay.format, &path_field, thinking.is_some())?;
         if let Some(thinking) = thinking {
             let class_field = field.strip_suffix(".arrivals.trace").unwrap_or(field);
-            match (thinking.draws_difficulty(), rows.difficulty_column.is_some()) {
+            match (thinking.draws_difficulty(), rows.brings_difficulty()) {
                 (true, true) => {
                     return Err(InputError::field(
                         format!("{class_field}.difficulty.share"),
@@ -277,20 +390,20 @@ impl Trace {
             moments: [Moments::default(); 2],
             share: None,
             thinks: thinking.is_some(),
-            records_thinking: rows.thinking_column.is_some(),
+            records_thinking: rows.brings_thinking(),
             notes: Vec::new(),
         };
-        let mut others: Vec<Vec<u8>> = Vec::new();
+        let mut others: Vec<String> = Vec::new();
         let mut any = false;
         let mut difficulties = [0_u64; 3];
         while let Some(row) = rows.advance()? {
             any = true;
             if !rows.is_of(class) {
-                if let Some(other) = rows.class()
-                    && others.len() < 8
-                    && !others.iter().any(|o| o == other)
+                if others.len() < 8
+                    && let Some(other) = rows.class()
+                    && !others.contains(&other)
                 {
-                    others.push(other.to_vec());
+                    others.push(other);
                 }
                 continue;
             }
@@ -310,18 +423,17 @@ impl Trace {
             trace.moments[flagged].add(row.prompt_tok, thinking_tok + row.answer_tok);
         }
         if !any {
-            return Err(rows.table.bad_file("has a header but no rows".into()));
+            return Err(rows.bad_file("has a header but no rows".into()));
         }
         if trace.rows == 0 {
-            let others: Vec<String> =
-                others.iter().map(|o| format!("`{}`", shorten(&String::from_utf8_lossy(o), 40))).collect();
-            return Err(rows.table.bad_file(format!(
+            let others: Vec<String> = others.iter().map(|o| format!("`{}`", shorten(o, 40))).collect();
+            return Err(rows.bad_file(format!(
                 "has no row of class `{class}` (the name of the workload class); its classes: {}",
                 others.join(", ")
             )));
         }
         let of_rows = |count: u64| count as f64 / trace.rows as f64;
-        trace.share = rows.difficulty_column.map(|_| {
+        trace.share = rows.brings_difficulty().then(|| {
             let [easy, medium, hard] = difficulties.map(of_rows);
             ByDifficulty { easy, medium, hard }
         });
@@ -356,10 +468,10 @@ impl Trace {
 
     #[inline]
     fn replayed_at(&self, row: &Row, rows: &Rows) -> Result<i128, InputError> {
-        self.speed_up.divide(row.at_fs).filter(|&t| t <= LATEST_S * FS_PER_S).ok_or_else(|| {
-            rows.table
-                .bad_value(rows.columns[0], &format!("is replayed beyond {LATEST_S} s with this speed_up"))
-        })
+        self.speed_up
+            .divide(row.at_fs)
+            .filter(|&t| t <= LATEST_S * FS_PER_S)
+            .ok_or_else(|| rows.bad_time(&format!("is replayed beyond {LATEST_S} s with this speed_up")))
     }
 
     /// Opens the trace again for replay.

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per behaviour.
 
 mod analytic;
+mod azure_week;
 mod broken;
 mod engines;
 mod facility_command;
@@ -16,4 +17,5 @@ mod random_fleets;
 mod reasoning;
 mod scenario;
 mod support;
+mod trace_cache;
 mod windows;

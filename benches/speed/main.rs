@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use wattmill::catalog::Catalog;
+use wattmill::scenario::types::TraceFormat;
 use wattmill::scenario::{self, LoadOptions, Resolved};
-use wattmill::workload::Workload;
+use wattmill::workload::{Workload, write_cache};
 use wattmill::{EngineKind, SimOptions, simulate};
 
 use queue::{Key, Queue, Rank};
@@ -339,7 +340,9 @@ fn traces(temporary: &Path, catalog: &Arc<Catalog>, cases: &mut Vec<Case>) -> An
     let mut gz = GzEncoder::new(File::create(&packed)?, Compression::default());
     gz.write_all(text.as_bytes())?;
     gz.finish()?;
-    for (name, path) in [("trace, plain", plain), ("trace, gzip", packed)] {
+    let copied = temporary.join("trace.wmt");
+    write_cache(&plain, TraceFormat::Auto, &copied)?;
+    for (name, path) in [("trace, plain", plain), ("trace, gzip", packed), ("trace, cache", copied)] {
         let catalog = catalog.clone();
         let against = (name != "trace, plain").then(|| "trace, plain".to_owned());
         let work = Box::new(move || replay(&path, &catalog));

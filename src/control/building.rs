@@ -327,15 +327,8 @@ impl Building {
 
     /// Fans, pumps and compressors of all plants [nW].
     pub fn plant_parts_nw(&self) -> [i128; PLANT_PARTS] {
-        let mut parts = [0; PLANT_PARTS];
-        for zone in &self.zones {
-            // The sum is what hangs from the plant's feed: the compressors take the rounding.
-            let all = (zone.cooling_power_w() * NW_PER_W).round() as i128;
-            let fans = (zone.operation().fan_w * NW_PER_W).round() as i128;
-            let pumps = (zone.operation().pump_w * NW_PER_W).round() as i128;
-            parts = [parts[0] + fans, parts[1] + pumps, parts[2] + all - fans - pumps];
-        }
-        parts
+        let plants = self.zones.iter().map(plant_nw);
+        plants.fold([0; PLANT_PARTS], |sum, plant| std::array::from_fn(|part| sum[part] + plant[part]))
     }
 
     /// The tree as loaded now.
@@ -413,12 +406,17 @@ impl Building {
                 continue;
             }
             let fed = self.mechanical[number..].iter().filter(|other| other.device == mechanical.device);
-            let watts = |m: &Mechanical| self.zones[m.zone].cooling_power_w();
-            let load: i128 = fed.map(|m| truncated((watts(m) * NW_PER_W).round())).sum();
+            let load: i128 = fed.flat_map(|m| plant_nw(&self.zones[m.zone])).sum();
             self.slack_nw -= (load - self.tree.load_nw(mechanical.device)).max(0);
             self.tree.set_load_nw(mechanical.device, load);
         }
     }
+}
+
+/// What fans, pumps and compressors of a zone's plant draw [nW].
+fn plant_nw(zone: &Zone) -> [i128; PLANT_PARTS] {
+    let operation = zone.operation();
+    [operation.fan_w, operation.pump_w, operation.compressor_w].map(|w| truncated((w * NW_PER_W).round()))
 }
 
 fn floor_nw(watts: f64) -> i128 {

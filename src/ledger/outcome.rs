@@ -418,6 +418,7 @@ pub struct Tpf {
 pub struct SiteSummary {
     pub name: String,
     pub gpus: u64,
+    /// Facility over IT energy in the window.
     pub pue: f64,
     pub energy_j: Energy,
     pub power_w: PowerSummary,

@@ -115,7 +115,10 @@ impl Ledger {
                 .map(|(s, totals)| SiteSummary {
                     name: fleet.sites[s].name.clone(),
                     gpus: fleet.sites[s].gpus,
-                    pue: fleet.sites[s].pue,
+                    pue: match totals.window.it {
+                        it if it > 0.0 => totals.window.facility / it,
+                        _ => fleet.sites[s].pue,
+                    },
                     energy_j: totals.energy,
                     power_w: totals.power,
                     binding: self.binding.report(fleet, Some(s)),
@@ -306,10 +309,14 @@ impl Ledger {
         staves: &mut Staves,
         tpf: &mut Tpf,
     ) {
-        let rows = || series.iter().filter(|row| row.time_s + 1e-9 >= frame.scenario.warm_up_s);
+        // A row that the window opens in counts for the part inside.
+        let inside_s =
+            |row: &SeriesRow| (row.time_s + row.length_s - frame.scenario.warm_up_s).min(row.length_s);
         let mean = |value: &dyn Fn(&SeriesRow) -> Option<f64>| {
-            let (sum, length) = rows()
-                .filter_map(|row| Some((value(row)? * row.length_s, row.length_s)))
+            let (sum, length) = series
+                .iter()
+                .filter(|row| inside_s(row) > 1e-9)
+                .filter_map(|row| Some((value(row)? * inside_s(row), inside_s(row))))
                 .fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
             (length > 0.0).then(|| sum / length)
         };

@@ -373,12 +373,15 @@ impl StepLaw {
             fixed += self.decode_fixed_fs;
         }
         let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
+        let kv_tok_fs = scaled(self.kv_tok_compute_fs, clock.slow_compute)
+            .max(scaled(self.kv_tok_memory_fs, clock.slow_memory));
         Coefficients {
+            // Each decoding sequence attends to its cache and to the token that it writes.
             base_fs: scaled(compute, clock.slow_compute)
                 + scaled(linear.memory_fs, clock.slow_memory)
+                + i64::from(n) * kv_tok_fs
                 + fixed,
-            kv_tok_fs: scaled(self.kv_tok_compute_fs, clock.slow_compute)
-                .max(scaled(self.kv_tok_memory_fs, clock.slow_memory)),
+            kv_tok_fs,
             pair_fs: scaled(self.pair_compute_fs, clock.slow_compute),
             ..self.windowed(clock)
         }
@@ -471,7 +474,9 @@ impl StepLaw {
             let (compute, memory) = (compute_fs as f64 * slow_c, memory_fs as f64 * slow_m);
             if compute > memory { (tokens * compute, 0.0) } else { (0.0, tokens * memory) }
         };
-        let global = slower(kv_tok, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
+        // With the token that each decoding sequence writes.
+        let attended = kv_tok + n;
+        let global = slower(attended, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
         let windowed = slower(window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
         let (attention_c, attention_m) = (global.0 + windowed.0, global.1 + windowed.1);
         let prompt_attention =
@@ -492,7 +497,7 @@ impl StepLaw {
             + attention_m;
         let mut work = linear.work;
         work.add(&self.sampled, n + chunks);
-        work.add(&self.kv_tok, kv_tok);
+        work.add(&self.kv_tok, attended);
         work.add(&self.in_window, window_tok);
         work.add(&self.pair, pairs);
         work.add(&self.window_pair, window_pairs);
@@ -524,10 +529,11 @@ impl StepLaw {
         let mut bytes = linear.bytes + sampled * self.sampled.bytes;
         if state.n > 0 {
             let kv_tok = bucket::centre(state.kv_bucket);
+            let attended = kv_tok + f64::from(state.n);
             fs += self.decode_fixed_fs as f64
-                + kv_tok * self.kv_tok_compute_fs.max(self.kv_tok_memory_fs) as f64;
-            peak_s += kv_tok * self.kv_tok.peak_s;
-            bytes += kv_tok * self.kv_tok.bytes;
+                + attended * self.kv_tok_compute_fs.max(self.kv_tok_memory_fs) as f64;
+            peak_s += attended * self.kv_tok.peak_s;
+            bytes += attended * self.kv_tok.bytes;
             if self.window_tok.is_some() {
                 let tok = self.even_window_tok(f64::from(state.n), kv_tok);
                 fs += tok * self.window_tok_compute_fs.max(self.window_tok_memory_fs) as f64;
@@ -765,14 +771,15 @@ mod tests {
     #[test]
     fn a_window_worked_by_hand() {
         let law = windowed();
-        // Contexts 2 and 9; a chunk of 5 after 2 tokens: positions 3 to 7 see 3, 4, 4, 4, 4.
+        // Contexts 2 and 9, and the two tokens that they write; a chunk of 5 after 2 tokens: positions 3 to 7 see 3, 4,
+        // 4, 4, 4.
         let shape = Shape { n: 2, kv_tok: 11, window_tok: 6, p: 5, chunks: 1, pairs: 25, window_pairs: 19 };
         let full = law.coefficients(2, 5, 1, &Clock::FULL);
-        assert_eq!((full.base_fs, full.kv_tok_fs, full.window_tok_fs, full.window_pair_fs), (1050, 3, 50, 7));
-        assert_eq!(full.duration_fs(&shape), 1050 + 33 + 300 + 133);
+        assert_eq!((full.base_fs, full.kv_tok_fs, full.window_tok_fs, full.window_pair_fs), (1056, 3, 50, 7));
+        assert_eq!(full.duration_fs(&shape), 1056 + 33 + 300 + 133);
         // Next: contexts 3 and 10, positions 8 to 12 see 4 each.
         let next = Shape { kv_tok: 13, window_tok: 7, pairs: 50, window_pairs: 20, ..shape };
-        assert_eq!(full.duration_fs(&next), 1050 + 39 + 350 + 140);
+        assert_eq!(full.duration_fs(&next), 1056 + 39 + 350 + 140);
         let growth = Growth { kv_tok: 2, window_tok: 1, pairs: 25, window_pairs: 1 };
         assert_eq!(full.increment_fs(&growth), full.duration_fs(&next) - full.duration_fs(&shape));
         // At a third of the clock the arithmetic takes 60 per token in the window, the memory, whose knee is lower, 50.
@@ -780,7 +787,7 @@ mod tests {
         let slow = law.coefficients(2, 5, 1, &clock);
         assert_eq!((slow.window_tok_fs, slow.window_pair_fs), (60, 21));
         let none = StepLaw { window_tok: None, ..law };
-        assert_eq!(none.coefficients(2, 5, 1, &Clock::FULL).duration_fs(&shape), 1050 + 33);
+        assert_eq!(none.coefficients(2, 5, 1, &Clock::FULL).duration_fs(&shape), 1056 + 33);
     }
 
     /// Where all sequences, or all chunks, are alike, the even estimates are the sums they stand for.

@@ -331,7 +331,7 @@ fn sites(page: &mut Page, summary: &Summary) {
         if !shares.is_empty() {
             parts.push(shares.join(", "));
         }
-        page.parts(&format!("  {:<12}", format!("{}:", site.name)), &parts);
+        page.parts(&format!("  {:<11} ", format!("{}:", site.name)), &parts);
     }
 }
 

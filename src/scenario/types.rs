@@ -704,7 +704,7 @@ pub struct Affine {
     /// Per decoding sequence [µs].
     #[serde(default)]
     pub per_seq_us: f64,
-    /// Per token resident in the KV cache of decoding sequences [µs].
+    /// Per token that decoding sequences attend to: those in their KV caches, and the one that each writes [µs].
     #[serde(default)]
     pub per_kv_tok_us: f64,
     /// Energy of a step.

@@ -1,7 +1,7 @@
 //! Capping policies: which clock each member of a power domain may use at most.
 
 use crate::physics::clock::{Clock, ClockLaw};
-use crate::physics::step::Draw;
+use crate::physics::draw::Draw;
 
 /// A member of a power domain as a policy sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]

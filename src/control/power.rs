@@ -14,7 +14,7 @@ use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, GpuThermal, Site};
 use crate::physics::clock::Clock;
-use crate::physics::step::{Draw, PowerLaw};
+use crate::physics::draw::{Draw, PowerLaw};
 use crate::physics::zone::ZoneChange;
 use crate::physics::{fs_from_s, real};
 

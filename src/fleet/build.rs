@@ -6,9 +6,10 @@ use std::path::Path;
 
 use crate::catalog::{self, Catalog, Gpu, Node, Quality};
 use crate::physics::clock::{Clock, ClockLaw};
+use crate::physics::draw::{Draw, PowerLaw, PowerSource};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
-use crate::physics::step::{Draw, LONGEST_STEP_S, PowerLaw, PowerSource, StepLaw};
+use crate::physics::step::{LONGEST_STEP_S, StepLaw};
 use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
 use crate::scenario::{Problem, quality};
 use crate::workload::MOST_TOK;

@@ -13,7 +13,8 @@ pub use graph::{Device, FleetGraph};
 use std::ops::Range;
 
 use crate::physics::clock::Clock;
-use crate::physics::step::{PowerLaw, StepLaw};
+use crate::physics::draw::PowerLaw;
+use crate::physics::step::StepLaw;
 use crate::scenario::types::UniformClock;
 
 /// Everything that serves.

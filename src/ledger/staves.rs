@@ -4,7 +4,8 @@
 use super::outcome::Staves;
 use crate::fleet::{Fleet, Pool};
 use crate::physics::clock::Clock;
-use crate::physics::step::{Activity, Draw, FluidShape, FluidStep};
+use crate::physics::draw::Draw;
+use crate::physics::step::{Activity, FluidShape, FluidStep};
 
 /// Mean tokens of the requests offered to a pool.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod clock;
+pub mod draw;
 pub mod energy;
 pub mod histogram;
 pub mod lag;

@@ -1,7 +1,8 @@
 //! Watts by power state, remembered: decoding fleets pass through the same few thousand states all the time.
 
 use crate::fleet::Pool;
-use crate::physics::step::{Draw, PowerState};
+use crate::physics::draw::Draw;
+use crate::physics::step::PowerState;
 
 /// Buckets of context told apart per number of sequences: four octaves, more than a batch of one size spans.
 const BUCKETS: usize = 32;

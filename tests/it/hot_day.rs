@@ -9,8 +9,8 @@ use wattmill::control::{Effect, Grant, Held, PowerControl};
 use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::{Binding, Constraint, Outcome, Stretch};
 use wattmill::physics::clock::Clock;
+use wattmill::physics::draw::Draw as Watts;
 use wattmill::physics::fs_from_s;
-use wattmill::physics::step::Draw as Watts;
 use wattmill::scenario::Resolved;
 
 use crate::engines::equal;

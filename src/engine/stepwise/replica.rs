@@ -8,8 +8,9 @@ use crate::engine::setup::Setup;
 use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Label, Run};
 use crate::physics::clock::Clock;
+use crate::physics::draw::Draw;
 use crate::physics::series::Series;
-use crate::physics::step::{Draw, PowerState, Shape};
+use crate::physics::step::{PowerState, Shape};
 use crate::serving::binding::{Cause, cause};
 
 /// An iteration under way.

@@ -33,7 +33,7 @@ const TELL_EVERY: u64 = 10_000;
 const MOST_SHRINKS: u32 = 10_000;
 
 /// Looks of both engines at the outside world, one every 65,536 events, after which a case is too long.
-const MOST_LOOKS: u32 = 16;
+const MOST_LOOKS: u32 = 256;
 
 /// What comparing the engines on a case says.
 pub enum Verdict {

@@ -7,7 +7,7 @@
 //! 3. [`engine`] takes the earliest event, one handler each; [`workload`] streams the requests;
 //! 4. [`serving`] forms batches and segments, [`control`] grants clocks within the power caps;
 //! 5. [`ledger`] adds it all up, names what binds, and checks that nothing was lost;
-//! 6. [`report`] writes it down and draws it.
+//! 6. [`report`] writes it down and draws it. [`study`] asks many runs one question.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,6 +38,7 @@ pub mod physics;
 pub mod report;
 pub mod scenario;
 pub mod serving;
+pub mod study;
 pub mod workload;
 
 pub use engine::{EngineKind, SimError, SimOptions, simulate};

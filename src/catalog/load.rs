@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_yaml::Spanned;
 use thiserror::Error;
 
-use super::Catalog;
+use super::alias::Aliases;
+use super::{Catalog, nearest};
 use super::entry::{Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Sourced};
 use super::model::Model;
 use super::quality::{Answering, QualityTier};
@@ -65,6 +66,8 @@ struct File {
     engines: Vec<Spanned<Engine>>,
     #[serde(default)]
     quality_tiers: Vec<Spanned<QualityTier>>,
+    #[serde(default)]
+    aliases: Option<Spanned<Aliases>>,
 }
 
 /// Where an entry stands.
@@ -90,6 +93,7 @@ struct Draft {
     nodes: Vec<(At, Node)>,
     engines: Vec<(At, Engine)>,
     quality_tiers: Vec<(At, QualityTier)>,
+    aliases: Vec<(At, Aliases)>,
 }
 
 impl Catalog {
@@ -142,6 +146,7 @@ impl Catalog {
         merge(&mut draft.nodes, overlay.nodes, |node| &node.name);
         merge(&mut draft.engines, overlay.engines, |engine| &engine.name);
         merge(&mut draft.quality_tiers, overlay.quality_tiers, |tier| &tier.name);
+        draft.aliases.append(&mut overlay.aliases);
         draft.finish()
     }
 
@@ -156,6 +161,7 @@ impl Catalog {
         merge(&mut draft.nodes, own.nodes, |node| &node.name);
         merge(&mut draft.engines, own.engines, |engine| &engine.name);
         merge(&mut draft.quality_tiers, own.quality_tiers, |tier| &tier.name);
+        draft.aliases.append(&mut own.aliases);
         draft.finish()
     }
 }
@@ -187,6 +193,10 @@ impl Draft {
             CatalogError::Content { file: name.into(), line, column, message: plain(&error, line, column) }
         })?;
         self.sources.extend(file.sources);
+        if let Some(Spanned { value, referenced, .. }) = file.aliases {
+            let at = At { file: name.into(), line: referenced.line(), column: referenced.column() };
+            self.aliases.push((at, value));
+        }
         let sources = &self.sources;
         add_all(name, &mut self.gpus, file.gpus, |gpu| &gpu.name, |gpu| cite_gpu(gpu, sources))?;
         add_all(
@@ -239,13 +249,19 @@ impl Draft {
         for (at, tier) in &self.quality_tiers {
             tier.check().map_err(|message| at.error(message))?;
         }
-        Ok(Catalog {
+        let mut catalog = Catalog {
             gpus: without_places(self.gpus),
             models: without_places(self.models),
             nodes: without_places(self.nodes),
             engines: without_places(self.engines),
             quality_tiers: without_places(self.quality_tiers),
-        })
+            aliases: Aliases::default(),
+        };
+        for (at, aliases) in self.aliases {
+            catalog.aliases.extend(aliases);
+            catalog.aliases.check(&catalog).map_err(|message| at.error(message))?;
+        }
+        Ok(catalog)
     }
 }
 
@@ -516,13 +532,4 @@ fn check_node(node: &Node) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The most similar name, if any is similar.
-fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|x, y| x.0.total_cmp(&y.0))
-        .map(|(_, other)| other)
 }

@@ -3,6 +3,7 @@
 //! The files are embedded; [`Catalog::with_overlay`] adds a user's own, or replaces entries by name.
 //! Every number says where it comes from ([`Sourced`]).
 
+mod alias;
 mod entry;
 mod load;
 mod model;
@@ -12,6 +13,7 @@ mod replica;
 #[cfg(test)]
 mod tests;
 
+pub use alias::EngineMatch;
 pub use entry::{
     CatalogValue, Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Overrides, Quality, Sourced,
 };
@@ -29,6 +31,7 @@ pub struct Catalog {
     nodes: Vec<Node>,
     engines: Vec<Engine>,
     quality_tiers: Vec<QualityTier>,
+    aliases: alias::Aliases,
 }
 
 impl Catalog {
@@ -91,4 +94,20 @@ impl Catalog {
     pub fn engine_names(&self) -> impl Iterator<Item = &str> {
         self.engines.iter().map(|entry| entry.name.as_str())
     }
+    /// The same with one more node, which replaces one of its name.
+    #[must_use]
+    pub fn with_node(mut self, node: Node) -> Self {
+        self.nodes.retain(|other| other.name != node.name);
+        self.nodes.push(node);
+        self
+    }
+}
+
+/// The most similar name, if any is similar.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|x, y| x.0.total_cmp(&y.0))
+        .map(|(_, other)| other)
 }

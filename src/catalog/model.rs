@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Quality;
 
 /// Number format of weights or KV cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// 16 bit.

@@ -12,6 +12,7 @@ mod scenario_args;
 mod schema;
 mod terminal;
 mod trace;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Schema,
     /// Make request traces
     Trace(trace::Arguments),
+    /// Hold the simulator against measured rows: error table and parity plot
+    Validate(validate::Arguments),
 }
 
 /// Parse the arguments, do the command, and turn its end into an exit code.
@@ -57,5 +60,6 @@ pub fn main() -> ExitCode {
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),
+        Command::Validate(arguments) => validate::main(&arguments),
     })
 }

@@ -57,6 +57,15 @@ impl Table {
         let source = Cursor::new(magic).chain(source);
         let input: Box<dyn Read + Send> =
             if gzip { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
+        Self::start(file, field, input)
+    }
+
+    /// A table that comes with the program; `file` is its place in the sources.
+    pub(crate) fn embedded(file: &str, text: &'static str) -> Result<Self, InputError> {
+        Self::start(file.into(), "", Box::new(text.as_bytes()))
+    }
+
+    fn start(file: String, field: &str, input: Box<dyn Read + Send>) -> Result<Self, InputError> {
         let mut table = Self {
             field: field.into(),
             file,
@@ -178,6 +187,11 @@ impl Table {
                 format!("`{name}` = `{value}` {problem}")
             },
         )
+    }
+
+    /// Number of the current line, from 1 (the header).
+    pub(crate) fn line(&self) -> u64 {
+        self.number
     }
 
     /// An error about the current line.

@@ -11,6 +11,7 @@ mod ribbon;
 mod sample;
 mod terminal;
 mod time_axis;
+pub mod validation;
 
 use std::io;
 use std::path::{Path, PathBuf};

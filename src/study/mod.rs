@@ -1,0 +1,3 @@
+//! Many runs that answer one question.
+
+pub mod validate;

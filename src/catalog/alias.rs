@@ -30,8 +30,7 @@ impl Aliases {
     /// Adds those of another file, whose choice of a fallback counts.
     pub(super) fn extend(&mut self, other: Self) {
         let Self { gpus, models, model_suffixes, engines, fallback_engine, precisions } = other;
-        for (into, from) in
-            [(&mut self.gpus, gpus), (&mut self.models, models), (&mut self.engines, engines)]
+        for (into, from) in [(&mut self.gpus, gpus), (&mut self.models, models), (&mut self.engines, engines)]
         {
             for (name, more) in from {
                 into.entry(name).or_default().extend(more);
@@ -53,8 +52,7 @@ impl Aliases {
             listed: &'a BTreeMap<String, Vec<String>>,
             entries: &[&'a str],
         ) -> Result<(), String> {
-            let mut seen: HashMap<String, &str> =
-                entries.iter().map(|name| (plain(name), *name)).collect();
+            let mut seen: HashMap<String, &str> = entries.iter().map(|name| (plain(name), *name)).collect();
             for (name, aliases) in listed {
                 if !entries.contains(&name.as_str()) {
                     let hint = nearest(name, entries.iter().copied());
@@ -64,7 +62,9 @@ impl Aliases {
                 for alias in aliases {
                     let other = seen.insert(plain(alias), name).filter(|other| other != name);
                     if let Some(other) = other {
-                        return Err(format!("aliases.{kind}: '{alias}' stands for '{other}' and for '{name}'"));
+                        return Err(format!(
+                            "aliases.{kind}: '{alias}' stands for '{other}' and for '{name}'"
+                        ));
                     }
                 }
             }

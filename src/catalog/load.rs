@@ -9,10 +9,10 @@ use serde_yaml::Spanned;
 use thiserror::Error;
 
 use super::alias::Aliases;
-use super::{Catalog, nearest};
 use super::entry::{Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Sourced};
 use super::model::Model;
 use super::quality::{Answering, QualityTier};
+use super::{Catalog, nearest};
 
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/configs/catalog");
 

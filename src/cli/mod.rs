@@ -10,6 +10,7 @@ mod progress;
 mod run;
 mod scenario_args;
 mod schema;
+mod tally;
 mod terminal;
 mod trace;
 mod validate;

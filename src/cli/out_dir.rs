@@ -12,6 +12,18 @@ use super::scenario_args::ScenarioArguments;
 /// Largest `summary.json` that is looked into [bytes].
 const MAX_SUMMARY_BYTES: u64 = 64 << 20;
 
+/// What is to be put somewhere.
+pub struct Place<'a> {
+    /// Identity of what it is the result of.
+    pub hash: &'a str,
+    /// In words, what that is: `scenario`.
+    pub of: &'static str,
+    /// Where it goes unless the user says otherwise.
+    pub default: PathBuf,
+    /// What it was made from, in words and by path: must survive.
+    pub inputs: Vec<(String, PathBuf)>,
+}
+
 /// The result folder of a run. It need not exist, but can be made and may be replaced.
 pub fn choose(
     resolved: &Resolved,
@@ -19,10 +31,24 @@ pub fn choose(
     asked: Option<&Path>,
     force: bool,
 ) -> Result<PathBuf, Failure> {
-    let dir = match asked {
-        Some(dir) => dir.to_path_buf(),
-        None => default_dir(resolved),
-    };
+    let default = default_dir(resolved);
+    let scenario = arguments.path.as_path();
+    // The resolved scenario of a result is written again with the same content.
+    let own_copy = asked.unwrap_or(&default).canonicalize().is_ok_and(|dir| {
+        result_hash(&dir).as_ref() == Some(&resolved.hash)
+            && scenario.canonicalize().is_ok_and(|path| path == dir.join("scenario.resolved.yaml"))
+    });
+    let files = scenario::input_files(resolved).into_iter().chain(arguments.catalog.clone());
+    let mut inputs: Vec<(String, PathBuf)> = files.map(|path| ("the input".into(), path)).collect();
+    if !own_copy {
+        inputs.insert(0, ("the scenario".into(), scenario.to_path_buf()));
+    }
+    choose_for(&Place { hash: &resolved.hash, of: "scenario", default, inputs }, asked, force)
+}
+
+/// The folder of any result. It need not exist, but can be made and may be replaced.
+pub fn choose_for(place: &Place, asked: Option<&Path>, force: bool) -> Result<PathBuf, Failure> {
+    let dir = asked.unwrap_or(&place.default).to_path_buf();
     let shown = dir.display();
     if dir.as_os_str().is_empty() || dir.file_name().is_none() {
         return Err(Failure::input(format!("-o {shown}: name a folder for the result, e.g. output/my-run")));
@@ -31,13 +57,14 @@ pub fn choose(
         Found::Nothing | Found::Empty => {}
         Found::NoFolder => return Err(Failure::input(format!("{shown}: is a file; a result is a folder"))),
         Found::Unreadable(error) => return Err(Failure::input(format!("{shown}: cannot be read: {error}"))),
-        Found::Result(hash) if hash == resolved.hash => {}
+        Found::Result(hash) if hash == place.hash => {}
         Found::Result(hash) if asked.is_some() && !force => {
             return Err(Failure::input(format!(
-                "{shown}: holds the result of another scenario (hash {}, this is {}); choose another folder, or \
+                "{shown}: holds the result of another {} (hash {}, this is {}); choose another folder, or \
                  use --force to replace it",
+                place.of,
                 short(&hash),
-                short(&resolved.hash)
+                short(place.hash)
             )));
         }
         Found::Foreign if !force => {
@@ -48,7 +75,7 @@ pub fn choose(
         }
         Found::Result(_) | Found::Foreign => {}
     }
-    if let Some(kept) = must_keep(&dir, resolved, arguments) {
+    if let Some(kept) = must_keep(&dir, &place.inputs) {
         return Err(Failure::input(format!(
             "{shown}: would be replaced, but holds {kept}; choose another folder with -o"
         )));
@@ -105,8 +132,8 @@ fn result_hash(dir: &Path) -> Option<String> {
     Some(summary.pointer("/scenario/hash")?.as_str()?.to_string())
 }
 
-/// What in `dir` must survive even `--force`: where the user stands, and what the run reads.
-fn must_keep(dir: &Path, resolved: &Resolved, arguments: &ScenarioArguments) -> Option<String> {
+/// What in `dir` must survive even `--force`: where the user stands, and what the result is made from.
+fn must_keep(dir: &Path, inputs: &[(String, PathBuf)]) -> Option<String> {
     let dir = dir.canonicalize().ok()?;
     let inside = |path: &Path| path.canonicalize().is_ok_and(|path| path.starts_with(&dir));
     if inside(Path::new(".")) {
@@ -115,18 +142,7 @@ fn must_keep(dir: &Path, resolved: &Resolved, arguments: &ScenarioArguments) -> 
     if std::env::home_dir().is_some_and(|home| inside(&home)) {
         return Some("your home directory".into());
     }
-    let scenario_path = arguments.path.as_path();
-    // The resolved scenario of a result is written again with the same content.
-    let own_copy = result_hash(&dir).as_ref() == Some(&resolved.hash)
-        && scenario_path.canonicalize().is_ok_and(|path| path == dir.join("scenario.resolved.yaml"));
-    if inside(scenario_path) && !own_copy {
-        return Some(format!("the scenario {}", scenario_path.display()));
-    }
-    scenario::input_files(resolved)
-        .into_iter()
-        .chain(arguments.catalog.clone())
-        .find(|path| inside(path))
-        .map(|path| format!("the input {}", path.display()))
+    inputs.iter().find(|(_, path)| inside(path)).map(|(what, path)| format!("{what} {}", path.display()))
 }
 
 /// Try to write where the folder will be made; leaves nothing behind.

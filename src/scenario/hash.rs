@@ -37,12 +37,37 @@ pub(crate) fn of(
         hasher.update(digest);
     }
     if let Some(dir) = overlay {
-        for path in overlay_files(dir).map_err(|error| (String::new(), dir.to_path_buf(), error))? {
-            let digest = of_file(&path).map_err(|error| (String::new(), path.clone(), error))?;
-            let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
-            hasher.update(format!("\ncatalog {name} ").as_bytes());
-            hasher.update(digest);
-        }
+        add_overlay(&mut hasher, dir).map_err(|(path, error)| (String::new(), path, error))?;
+    }
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+fn add_overlay(hasher: &mut Sha256, dir: &Path) -> Result<(), (PathBuf, io::Error)> {
+    for path in overlay_files(dir).map_err(|error| (dir.to_path_buf(), error))? {
+        let digest = of_file(&path).map_err(|error| (path.clone(), error))?;
+        let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
+        hasher.update(format!("\ncatalog {name} ").as_bytes());
+        hasher.update(digest);
+    }
+    Ok(())
+}
+
+/// Hash of the contents of `files` and of the catalog overlay, and of what `text` says.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn of_files(
+    text: &str,
+    files: &[PathBuf],
+    overlay: Option<&Path>,
+) -> Result<String, (PathBuf, io::Error)> {
+    let mut hasher = Sha256::new();
+    hasher.update(text.as_bytes());
+    for path in files {
+        hasher.update(of_file(path).map_err(|error| (path.clone(), error))?);
+    }
+    if let Some(dir) = overlay {
+        add_overlay(&mut hasher, dir)?;
     }
     Ok(hexadecimal(&hasher.finalize()))
 }

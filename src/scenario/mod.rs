@@ -20,7 +20,7 @@ mod typed;
 pub mod types;
 mod yaml;
 
-pub(crate) use hash::TRACE_CACHE_MAGIC;
+pub(crate) use hash::{TRACE_CACHE_MAGIC, of_files as hash_of_files};
 pub use nearest::suggestion;
 pub use schema::json_schema;
 pub use source::Source;

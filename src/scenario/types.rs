@@ -324,6 +324,8 @@ pub enum TraceFormat {
     Wattmill,
     /// `TIMESTAMP,ContextTokens,GeneratedTokens`.
     Azure,
+    /// `arrival_s,input_tokens,output_tokens`, as records of a served trace have them.
+    Served,
 }
 
 /// Token counts of a request.

@@ -1,9 +1,10 @@
 //! Replay of recorded requests.
 //!
-//! Two formats are known by their header: wattmill's own,
+//! Formats are known by their header: wattmill's own,
 //! `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` with seconds from the start of the
 //! run, and that of the Azure traces,
-//! `TIMESTAMP,ContextTokens,GeneratedTokens`, with calendar stamps taken relative to the first row.
+//! `TIMESTAMP,ContextTokens,GeneratedTokens`, with calendar stamps taken relative to the first row. Records of a
+//! served trace, `arrival_s,input_tokens,output_tokens` and what was measured, are read like wattmill's own.
 //! The last two columns are read for classes with `difficulty`. `thinking_tok` is the recorded thought, a
 //! part of `output_tok`: it is what the problem needs, of which the replayed class spends what its own
 //! budget allows. Without the column, `output_tok` is the answer and the needed thought is drawn.
@@ -30,6 +31,8 @@ use crate::scenario::types::{ByDifficulty, TraceFormat, TraceReplay};
 pub(crate) const OWN: [&str; 3] = ["arrival_s", "prompt_tok", "output_tok"];
 /// Columns of the Azure LLM inference traces.
 const AZURE: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
+/// Columns of records of a served trace.
+const SERVED: [&str; 3] = ["arrival_s", "input_tokens", "output_tokens"];
 const CLASS: &str = "class";
 const DIFFICULTY: &str = "difficulty";
 const THINKING: &str = "thinking_tok";
@@ -185,18 +188,26 @@ impl TableRows {
         let table = Table::open(path, field)?;
         let format = match format {
             TraceFormat::Auto if table.column(AZURE[0]).is_some() => TraceFormat::Azure,
+            TraceFormat::Auto if SERVED.iter().all(|name| table.column(name).is_some()) => {
+                TraceFormat::Served
+            }
             TraceFormat::Auto if table.column(OWN[0]).is_some() => TraceFormat::Wattmill,
             TraceFormat::Auto => {
                 return Err(table.bad_header(format!(
-                    "the header `{}` is of no known trace; known are `{}[,{CLASS},{DIFFICULTY},{THINKING}]` (wattmill) and `{}` (azure)",
+                    "the header `{}` is of no known trace; known are `{}[,{CLASS},{DIFFICULTY},{THINKING}]` (wattmill), `{}` (served) and `{}` (azure)",
                     table.shown_header(),
                     OWN.join(","),
+                    SERVED.join(","),
                     AZURE.join(",")
                 )));
             }
             known => known,
         };
-        let names = if format == TraceFormat::Azure { AZURE } else { OWN };
+        let names = match format {
+            TraceFormat::Azure => AZURE,
+            TraceFormat::Served => SERVED,
+            TraceFormat::Auto | TraceFormat::Wattmill => OWN,
+        };
         let columns = [table.require(names[0])?, table.require(names[1])?, table.require(names[2])?];
         let class_column = if format == TraceFormat::Azure { None } else { table.column(CLASS) };
         let extra =

@@ -1,4 +1,4 @@
-//! Figures of a run: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
+//! Figures of runs and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
 
 mod binding;
 mod energy_flow;
@@ -6,6 +6,7 @@ mod energy_per_token;
 mod font;
 mod frame;
 mod intervals;
+mod parity;
 mod picture;
 mod png;
 mod power;
@@ -20,6 +21,7 @@ use rayon::prelude::*;
 use super::ReportError;
 use super::folder::write_file;
 use crate::ledger::outcome::Outcome;
+pub(super) use parity::draw as parity;
 use picture::Picture;
 pub(super) use svg::escape;
 
@@ -106,12 +108,12 @@ pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 /// A number of a CSV file; empty where unknown.
-fn csv_number(value: Option<f64>) -> String {
+pub(super) fn csv_number(value: Option<f64>) -> String {
     value.map(|v| v.to_string()).unwrap_or_default()
 }
 
 /// A text field of a CSV file, quoted where it must be.
-fn csv_text(text: &str) -> String {
+pub(super) fn csv_text(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{GROUPINGS, groups};
+use super::{GROUPINGS, Subject, groups};
 use crate::study::validate::{Figures, Metric, Row, Validation};
 
 /// Version of the layout.
 const SCHEMA_VERSION: u32 = 1;
 
-/// The validation as JSON: metrics, groups, rows. `name` and `hash` say of what.
-pub fn summary_json(validation: &Validation, name: &str, hash: &str) -> String {
+/// The validation as JSON: metrics, groups, rows.
+pub fn summary_json(validation: &Validation, subject: &Subject) -> String {
     let by_metric = |spreads: Vec<(Metric, _)>| -> Map<String, Value> {
         spreads.into_iter().map(|(metric, spread)| (metric.key().into(), json!(spread))).collect()
     };
@@ -26,7 +26,7 @@ pub fn summary_json(validation: &Validation, name: &str, hash: &str) -> String {
     let value = json!({
         "schema_version": SCHEMA_VERSION,
         "kind": "validate",
-        "scenario": { "name": name, "hash": hash },
+        "scenario": { "name": subject.name, "hash": subject.hash, "seed": subject.seed },
         "table": validation.layout,
         "counts": {
             "rows": validation.rows.len(),

@@ -1,12 +1,51 @@
 //! A validation as people and programs read it.
 
 mod json;
+mod rows;
 mod terminal;
 
+use std::path::{Path, PathBuf};
+
+use super::{ReportError, figures, folder};
 use crate::study::validate::{Metric, Row, Spread, Validation};
 
 pub use json::summary_json;
 pub use terminal::text;
+
+/// What was validated.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Name of the table.
+    pub name: String,
+    /// Identity of the validation, hexadecimal.
+    pub hash: String,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// Writes a result folder and returns the paths of its files in a fixed order. The folder is complete or not
+/// there; the same validation gives the same bytes.
+///
+/// # Errors
+/// See [`ReportError`].
+pub fn write(dir: &Path, validation: &Validation, subject: &Subject) -> Result<Vec<PathBuf>, ReportError> {
+    let staging = folder::Staging::beside(dir)?;
+    let mut names: Vec<PathBuf> = Vec::new();
+    for (name, text) in
+        [("rows.csv", rows::csv(validation)), ("summary.json", summary_json(validation, subject))]
+    {
+        folder::write_file(&staging.path().join(name), text.as_bytes())?;
+        names.push(name.into());
+    }
+    if let Some(figure) = figures::parity(validation, subject) {
+        let inner = staging.path().join("figures");
+        std::fs::create_dir(&inner).map_err(|source| ReportError::Io { path: inner.clone(), source })?;
+        let written = figures::write(&inner, &[figure])?;
+        names.extend(written.into_iter().map(|name| Path::new("figures").join(name)));
+    }
+    staging.put_in_place()?;
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+}
 
 /// A way to group rows, with the group's name of a row.
 type Grouping = (&'static str, fn(&Row) -> Option<String>);
@@ -21,7 +60,8 @@ const GROUPINGS: [Grouping; 5] = [
     ("engine", |row| Some(row.understood.as_ref()?.engine_asked.clone())),
     ("precision", |row| Some(row.understood.as_ref()?.precision.to_string())),
     ("host", |row| {
-        let name = if row.measured.suspect_host_bound { "suspected to measure the host" } else { "not suspected" };
+        let name =
+            if row.measured.suspect_host_bound { "suspected to measure the host" } else { "not suspected" };
         row.understood.as_ref().map(|_| name.to_string())
     }),
 ];

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{GROUPINGS, groups, spreads};
+use super::{GROUPINGS, Subject, groups, spreads};
+use crate::report::numbers::short;
 use crate::study::validate::{Metric, Spread, Validation};
 
 /// Reasons and remarks that are listed; more are counted.
@@ -12,13 +13,13 @@ const MOST_LISTED: usize = 12;
 const MOST_COLUMNS: usize = 3;
 
 /// The error table for people, `width` characters wide, with ANSI styles if `color`.
-pub fn text(validation: &Validation, name: &str, width: usize, color: bool) -> String {
+pub fn text(validation: &Validation, subject: &Subject, width: usize, color: bool) -> String {
     let mut page = Page { out: String::new(), width, color };
     let failed = validation.failed().count();
     let rows = validation.rows.len();
     page.line(&format!(
         "{}   {} rows of {} columns, {} simulated{}",
-        page.bold(name),
+        page.bold(&subject.name),
         rows,
         validation.layout,
         rows - failed,
@@ -87,13 +88,14 @@ impl Page {
 
     fn every_row(&mut self, validation: &Validation) {
         self.line("");
-        let title = format!("{:<22}{:<34}{:>12}{:>12}{:>9}", "row", "figure", "measured", "simulated", "error");
+        let title =
+            format!("{:<22}{:<34}{:>12}{:>12}{:>9}", "row", "figure", "measured", "simulated", "error");
         let title = self.bold(&title);
         self.line(&title);
         for row in &validation.rows {
             let mut name = row.measured.id.clone();
             for (metric, error) in &row.errors {
-                let figure = |of: Option<&f64>| of.map_or(String::new(), |v| crate::report::numbers::short(*v));
+                let figure = |of: Option<&f64>| of.map_or(String::new(), |v| short(*v));
                 let measured = figure(row.measured.figures.get(metric));
                 let simulated = figure(row.simulated.as_ref().ok().and_then(|f| f.get(metric)));
                 self.line(&format!(

@@ -71,9 +71,8 @@ impl Case {
     /// Why it cannot be simulated, in words.
     pub(super) fn of(row: &Measured, catalog: &Catalog, tasks: &Tasks) -> Result<Self, String> {
         let mut remarks = Vec::new();
-        let gpu = catalog
-            .gpu_called(&row.gpu)
-            .ok_or_else(|| unknown("GPU", &row.gpu, catalog.gpu_names()))?;
+        let gpu =
+            catalog.gpu_called(&row.gpu).ok_or_else(|| unknown("GPU", &row.gpu, catalog.gpu_names()))?;
         let (model, of_name) = catalog
             .model_called(&row.model)
             .ok_or_else(|| unknown("model", &row.model, catalog.model_names()))?;

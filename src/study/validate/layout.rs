@@ -93,7 +93,9 @@ impl Layout {
     /// The kind of table that has this header.
     pub(super) fn of(header: &[String]) -> Option<&'static Self> {
         let has = |name: &&str| header.iter().any(|column| column == name);
-        [&ML_ENERGY, &INFERENCE_X, &OWN].into_iter().find(|layout| layout.known_by.iter().all(|name| has(&name)))
+        [&ML_ENERGY, &INFERENCE_X, &OWN]
+            .into_iter()
+            .find(|layout| layout.known_by.iter().all(|name| has(&name)))
     }
 
     /// What known kinds are known by, for an error message.

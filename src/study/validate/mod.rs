@@ -11,11 +11,12 @@ mod layout;
 mod measured;
 mod published;
 mod read;
+mod replay;
 mod steady;
 mod tasks;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -23,11 +24,14 @@ use rayon::prelude::*;
 use crate::catalog::Catalog;
 use crate::fleet::Fleet;
 use crate::input::{InputError, Table};
+use crate::ledger::outcome::Summary;
 use crate::physics::clock::Clock;
+use crate::scenario;
 use case::Case;
 pub use errors::Spread;
 pub use measured::{Figures, Measured, Metric, Split};
 pub use read::MeasuredTable;
+pub use replay::Replay;
 use steady::Stop;
 use tasks::Tasks;
 
@@ -57,6 +61,19 @@ pub struct Understood {
     pub engine: String,
     /// Format of the weights: of the experts, where there are any.
     pub precision: &'static str,
+}
+
+impl Understood {
+    fn of(case: &Case) -> Self {
+        Self {
+            model: case.model.clone(),
+            architecture: case.architecture,
+            gpu: case.gpu.clone(),
+            engine_asked: case.engine_asked.clone(),
+            engine: case.engine.clone(),
+            precision: case.format.name(),
+        }
+    }
 }
 
 /// A measured row and what the simulator makes of it.
@@ -97,20 +114,70 @@ pub enum ValidateError {
     Interrupted,
 }
 
-/// Reads a measured table.
+/// What is to be simulated.
+#[derive(Debug)]
+pub enum Measurements {
+    /// Set-ups in their steady state.
+    Table(MeasuredTable),
+    /// A served trace.
+    Replay(Replay),
+}
+
+impl Measurements {
+    /// Number of runs that it takes.
+    pub fn runs(&self) -> usize {
+        match self {
+            Self::Table(table) => table.rows.len(),
+            Self::Replay(_) => 1,
+        }
+    }
+
+    /// Files that were read besides the one named.
+    pub fn also_read(&self) -> Option<&Path> {
+        match self {
+            Self::Table(_) => None,
+            Self::Replay(replay) => Some(&replay.meta),
+        }
+    }
+}
+
+/// Reads a measured table or a replay, whose description is `meta` or lies beside it.
 ///
 /// # Errors
 /// What is wrong with the file, with its place.
-pub fn read(path: &Path) -> Result<MeasuredTable, InputError> {
-    read::read(Table::open(path, "")?)
+pub fn read(path: &Path, meta: Option<&Path>) -> Result<Measurements, InputError> {
+    let table = Table::open(path, "")?;
+    if replay::is_replay(&table) {
+        return replay::read(table, path, meta).map(Measurements::Replay);
+    }
+    match meta {
+        Some(_) => Err(table.bad_header(format!(
+            "--meta describes a replay, but the header `{}` is of a table",
+            table.shown_header()
+        ))),
+        None => read::read(table).map(Measurements::Table),
+    }
 }
 
 /// The published figures that come with the program.
 ///
 /// # Errors
 /// Never for the table as released; a test reads it.
-pub fn published() -> Result<MeasuredTable, InputError> {
-    published::table()
+pub fn published() -> Result<Measurements, InputError> {
+    published::table().map(Measurements::Table)
+}
+
+/// Identity of a validation: of the files that it reads (none: the published figures), the catalog's overlay, the
+/// seed and the program's version.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn hash(files: &[PathBuf], overlay: Option<&Path>, seed: u64) -> Result<String, InputError> {
+    let published = if files.is_empty() { published::TEXT } else { "" };
+    let text = format!("wattmill validate {} {seed}\n{published}", env!("CARGO_PKG_VERSION"));
+    scenario::hash_of_files(&text, files, overlay).map_err(|(path, error)| {
+        InputError::file("", &path.display().to_string(), format!("cannot be read: {error}"))
+    })
 }
 
 /// Simulates every row, in parallel on the pool of threads that it is called in. The result does not depend on
@@ -119,28 +186,62 @@ pub fn published() -> Result<MeasuredTable, InputError> {
 /// # Errors
 /// See [`ValidateError`]; what is wrong with a row is said in the row.
 pub fn run(
-    table: MeasuredTable,
+    measurements: Measurements,
     catalog: &Arc<Catalog>,
     options: &Options,
 ) -> Result<Validation, ValidateError> {
     let tasks = Tasks::embedded()?;
-    let MeasuredTable { layout, rows, warnings } = table;
-    let rows: Vec<Result<Row, ValidateError>> = rows
-        .into_par_iter()
-        .map(|measured| {
-            let row = row(measured, catalog, &tasks, options);
-            (options.row_done)();
-            row
-        })
-        .collect();
-    let mut rows = rows.into_iter().collect::<Result<Vec<Row>, ValidateError>>()?;
-    ratios(&mut rows);
-    for row in &mut rows {
+    let mut validation = match measurements {
+        Measurements::Table(table) => {
+            let rows: Vec<Result<Row, ValidateError>> = table
+                .rows
+                .into_par_iter()
+                .map(|measured| {
+                    let row = row(measured, catalog, &tasks, options);
+                    (options.row_done)();
+                    row
+                })
+                .collect();
+            let rows = rows.into_iter().collect::<Result<Vec<Row>, ValidateError>>()?;
+            Validation { layout: table.layout, rows, warnings: table.warnings }
+        }
+        Measurements::Replay(replay) => replayed(&replay, catalog, &tasks, options)?,
+    };
+    ratios(&mut validation.rows);
+    for row in &mut validation.rows {
         if let Ok(simulated) = &row.simulated {
             row.errors = errors::compare(&row.measured.figures, simulated);
         }
     }
-    Ok(Validation { layout, rows, warnings })
+    Ok(validation)
+}
+
+fn replayed(
+    replay: &Replay,
+    catalog: &Arc<Catalog>,
+    tasks: &Tasks,
+    options: &Options,
+) -> Result<Validation, ValidateError> {
+    let rows = replay.rows();
+    let mut warnings = Vec::new();
+    let (understood, simulated): (_, Vec<Result<Figures, String>>) =
+        match replay.run(catalog, tasks, options.seed, options.go_on) {
+            Ok((case, figures)) => {
+                warnings.extend(case.remarks.iter().cloned());
+                (Some(Understood::of(&case)), figures.into_iter().map(Ok).collect())
+            }
+            Err(Stop::Row(why)) => (None, vec![Err(why); rows.len()]),
+            Err(Stop::Interrupted) => return Err(ValidateError::Interrupted),
+            Err(Stop::Invariant(text)) => return Err(ValidateError::Invariant(text)),
+        };
+    (options.row_done)();
+    let rows = rows.into_iter().zip(simulated).map(|(measured, simulated)| Row {
+        measured,
+        understood: understood.clone(),
+        simulated,
+        errors: BTreeMap::new(),
+    });
+    Ok(Validation { layout: "replay", rows: rows.collect(), warnings })
 }
 
 fn row(
@@ -159,14 +260,7 @@ fn row(
         }
     };
     measured.remarks.extend(case.remarks.iter().cloned());
-    let understood = Some(Understood {
-        model: case.model.clone(),
-        architecture: case.architecture,
-        gpu: case.gpu.clone(),
-        engine_asked: case.engine_asked.clone(),
-        engine: case.engine.clone(),
-        precision: case.format.name(),
-    });
+    let understood = Some(Understood::of(&case));
     let catalog = Arc::new(Catalog::clone(catalog).with_node(case.node.clone()));
     let simulated = if case.batch == 0 {
         idle(&case, &catalog)
@@ -186,7 +280,7 @@ fn row(
 }
 
 /// What a run says about each metric.
-fn figures(case: &Case, summary: &crate::ledger::outcome::Summary) -> Figures {
+fn figures(case: &Case, summary: &Summary) -> Figures {
     let rate = summary.throughput.output_tok_per_s;
     let per_token = summary.j_per_output_token.gpu;
     let gpu_w = per_token.map(|joules| joules * rate);

@@ -343,7 +343,9 @@ impl Cells<'_> {
         }
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Some(number)),
-            _ => Err(self.table.bad_value(i, "is not a number (leave the cell empty if it was not measured)")),
+            _ => {
+                Err(self.table.bad_value(i, "is not a number (leave the cell empty if it was not measured)"))
+            }
         }
     }
 
@@ -360,9 +362,7 @@ impl Cells<'_> {
         match self.number(i)? {
             None => Ok(None),
             Some(number) if number == 0.0 && least > 0 && self.zero_is_unknown => Ok(None),
-            Some(number)
-                if number.fract() == 0.0 && (f64::from(least)..=1e7).contains(&number) =>
-            {
+            Some(number) if number.fract() == 0.0 && (f64::from(least)..=1e7).contains(&number) => {
                 Ok(Some(number as u32))
             }
             Some(_) => Err(self.table.bad_value(i, &format!("must be a whole number in {least}..=10000000"))),

@@ -67,7 +67,8 @@ pub(super) fn run(
     let probe = case.closed_loop(catalog, seed, 0.0, 1.0, u64::MAX).map_err(Stop::Row)?;
     let room_tok = room_tok(&probe)?;
     let mut remarks = Vec::new();
-    let Some(most_output_tok) = room_tok.checked_sub(u64::from(case.prompt_tok)).filter(|most| *most > 0) else {
+    let Some(most_output_tok) = room_tok.checked_sub(u64::from(case.prompt_tok)).filter(|most| *most > 0)
+    else {
         return Err(Stop::Row(format!(
             "a prompt of {} tokens does not fit the KV cache of a replica ({room_tok} tokens)",
             case.prompt_tok
@@ -86,9 +87,8 @@ pub(super) fn run(
         if warm_up_s + window_s > LONGEST_S {
             return Err(Stop::Row(format!("a request would take {turn_s:.0} s")));
         }
-        let resolved = case
-            .closed_loop(catalog, seed, warm_up_s, window_s, most_output_tok)
-            .map_err(Stop::Row)?;
+        let resolved =
+            case.closed_loop(catalog, seed, warm_up_s, window_s, most_output_tok).map_err(Stop::Row)?;
         let summary = simulated(&resolved, go_on)?;
         let seen_s = seen_turn_s(case, &summary)
             .ok_or_else(|| Stop::Row("it emitted no token in the window".into()))?;

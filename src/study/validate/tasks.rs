@@ -42,7 +42,10 @@ impl Tasks {
                 also: table.text(also),
                 model: table.text(model),
                 prompt_tok: table.text(prompt).parse().map_err(|_| table.bad_value(prompt, "is no count"))?,
-                output_sigma: table.text(sigma).parse().map_err(|_| table.bad_value(sigma, "is no number"))?,
+                output_sigma: table
+                    .text(sigma)
+                    .parse()
+                    .map_err(|_| table.bad_value(sigma, "is no number"))?,
             });
         }
         Ok(Self(tasks))

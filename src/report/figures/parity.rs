@@ -1,0 +1,356 @@
+//! Figure `parity`: what was simulated against what was measured, a panel per metric.
+
+use std::fmt::Write as _;
+
+use super::frame::{FOOTER, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::picture::{Align, Picture, Shape, Style};
+use super::{Figure, Table, csv_text};
+use crate::report::numbers::short;
+use crate::report::palette::{BAND, Color, GRID, INK, KINDS, SOFT_INK, pale};
+use crate::report::validation::Subject;
+use crate::study::validate::{Metric, Row, Spread, Validation};
+
+/// The band: simulated within a quarter of measured.
+const WITHIN: f64 = 0.25;
+/// Dots of a panel that are named beside them.
+const MOST_NAMED: usize = 12;
+const PANEL_TITLE: Style = Style { size: 28.0, bold: true, color: INK };
+const PANEL_NOTE: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
+const TICK: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
+const NAME: Style = Style { size: 20.0, bold: false, color: SOFT_INK };
+/// Room around the plot of a panel [px].
+const LEFT: f64 = 92.0;
+const RIGHT: f64 = 18.0;
+const TOP: f64 = 88.0;
+const BOTTOM: f64 = 62.0;
+const HEAD: f64 = 188.0;
+const FOOT: f64 = 96.0;
+
+/// A row in one panel.
+struct Dot<'a> {
+    row: &'a Row,
+    kind: usize,
+    measured: f64,
+    simulated: f64,
+}
+
+/// One metric.
+struct Panel<'a> {
+    metric: Metric,
+    spread: Spread,
+    dots: Vec<Dot<'a>>,
+}
+
+/// Where a panel's plot lies [px], and the range of both axes as powers of ten.
+#[derive(Clone, Copy)]
+struct Plot {
+    left: f64,
+    top: f64,
+    side: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Plot {
+    fn share(&self, value: f64) -> f64 {
+        (value.log10() - self.low) / (self.high - self.low)
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        self.left + self.side * self.share(value)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        self.top + self.side * (1.0 - self.share(value))
+    }
+
+    fn right(&self) -> f64 {
+        self.left + self.side
+    }
+
+    fn bottom(&self) -> f64 {
+        self.top + self.side
+    }
+}
+
+/// Draws the figure; nothing without a figure that was measured and simulated.
+pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Option<Figure> {
+    let kinds = kinds(validation);
+    let panels: Vec<Panel> = Metric::ALL.into_iter().filter_map(|m| panel(validation, m, &kinds)).collect();
+    let columns = match panels.len() {
+        0 => return None,
+        1 => 1,
+        2 | 4 => 2,
+        _ => 3,
+    };
+    let rows = panels.len().div_ceil(columns);
+    let cell = if columns == 1 { 900.0 } else { (PAGE.0 - 2.0 * MARGIN) / columns as f64 };
+    let side = cell - LEFT - RIGHT;
+    let cell_height = TOP + side + BOTTOM;
+    let median = |panel: &Panel| {
+        panel.spread.median_abs_err.map(|error| format!("{} {}", brief(panel.metric), percent(error)))
+    };
+    let medians: Vec<String> = panels.iter().filter_map(median).collect();
+    let titles: Vec<String> =
+        (1..=medians.len()).rev().map(|n| format!("Median error: {}", medians[..n].join(", "))).collect();
+    let mut picture = Picture {
+        width: PAGE.0,
+        height: HEAD + rows as f64 * cell_height + FOOT,
+        title: titles.first().cloned().unwrap_or_default(),
+        description:
+            "Simulated against measured values on logarithmic axes, a panel per metric; a dot on the \
+                      diagonal is exact, in the band within 25 %."
+                .into(),
+        shapes: Vec::new(),
+    };
+    let room = PAGE.0 - 2.0 * MARGIN;
+    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
+    let failed = validation.failed().count();
+    let shown = validation.rows.len() - failed;
+    let not = if failed > 0 { format!("; {failed} rows could not be simulated") } else { String::new() };
+    let subtitle = format!("Simulated against measured, {shown} rows{not}; band: within 25 %");
+    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[subtitle], room));
+    draw_kinds(&mut picture, &kinds);
+    for (i, panel) in panels.iter().enumerate() {
+        let corner = (MARGIN + (i % columns) as f64 * cell, HEAD + (i / columns) as f64 * cell_height);
+        draw_panel(&mut picture, panel, corner, side, columns < 3 && panel.dots.len() <= MOST_NAMED);
+    }
+    draw_footer(&mut picture, validation, subject);
+    let table = Table { name: "parity", csv: csv(&panels) };
+    Some(Figure { name: "parity", picture, tables: vec![table] })
+}
+
+/// The GPUs that were simulated, in the order of their names.
+fn kinds(validation: &Validation) -> Vec<String> {
+    let simulated = validation.rows.iter().filter(|row| !row.errors.is_empty());
+    let mut names: Vec<String> =
+        simulated.filter_map(|row| Some(row.understood.as_ref()?.gpu.clone())).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn color(kind: usize) -> (Color, Color) {
+    KINDS[kind.min(KINDS.len() - 1)]
+}
+
+fn panel<'a>(validation: &'a Validation, metric: Metric, kinds: &[String]) -> Option<Panel<'a>> {
+    let dots: Vec<Dot> = validation
+        .rows
+        .iter()
+        .filter(|row| row.errors.contains_key(&metric))
+        .filter_map(|row| {
+            let gpu = &row.understood.as_ref()?.gpu;
+            Some(Dot {
+                row,
+                kind: kinds.iter().position(|kind| kind == gpu)?,
+                measured: *row.measured.figures.get(&metric)?,
+                simulated: *row.simulated.as_ref().ok()?.get(&metric)?,
+            })
+        })
+        .filter(|dot| dot.measured > 0.0 && dot.simulated > 0.0)
+        .collect();
+    if dots.is_empty() {
+        return None;
+    }
+    Some(Panel { metric, spread: validation.spread(metric, |_| true), dots })
+}
+
+fn draw_kinds(picture: &mut Picture, kinds: &[String]) {
+    let mut x = MARGIN + 10.0;
+    let y = 150.0;
+    for (i, name) in kinds.iter().enumerate() {
+        let (fill, ink) = color(i);
+        let style = Style { size: 28.0, bold: true, color: ink };
+        let end = x + 22.0 + style.width(name);
+        if end > PAGE.0 - MARGIN {
+            picture.text((x, y), Align::Left, style, "…");
+            return;
+        }
+        picture.shapes.push(Shape::Dot { x, y: y - 10.0, radius: 9.0, fill, tip: name.clone() });
+        picture.text((x + 20.0, y), Align::Left, style, name);
+        x = end + 36.0;
+    }
+}
+
+fn draw_panel(picture: &mut Picture, panel: &Panel, corner: (f64, f64), side: f64, named: bool) {
+    let plot = plot(panel, corner, side);
+    let words = panel.metric.words();
+    let title = PANEL_TITLE.fit(&[capital(words), capital(brief(panel.metric))], LEFT + side);
+    picture.text((corner.0, corner.1 + 30.0), Align::Left, PANEL_TITLE, &title);
+    let Spread { n, median_abs_err, p90_abs_err, bias } = panel.spread;
+    let known = |error: Option<f64>| error.map_or("–".into(), percent);
+    let full = format!(
+        "n {n} · median {} · 90 % within {} · bias {}",
+        known(median_abs_err),
+        known(p90_abs_err),
+        bias.map_or("–".into(), |bias| format!("{:+.1} %", bias * 100.0))
+    );
+    let brief = format!("n {n} · median {} · 90 % in {}", known(median_abs_err), known(p90_abs_err));
+    let note = PANEL_NOTE.fit(&[full, brief], LEFT + side);
+    picture.text((corner.0, corner.1 + 64.0), Align::Left, PANEL_NOTE, &note);
+    draw_band(picture, &plot);
+    draw_axes(picture, &plot);
+    for dot in &panel.dots {
+        let fill = color(dot.kind).0;
+        let fill = if dot.row.measured.suspect_host_bound { pale(fill) } else { fill };
+        let radius = if panel.dots.len() > 150 { 4.0 } else { 6.5 };
+        let tip = format!(
+            "{}: measured {}, simulated {}",
+            dot.row.measured.id,
+            short(dot.measured),
+            short(dot.simulated)
+        );
+        let (x, y) = (plot.x(dot.measured), plot.y(dot.simulated));
+        picture.shapes.push(Shape::Dot { x, y, radius, fill, tip });
+    }
+    if named {
+        draw_names(picture, panel, &plot);
+    }
+}
+
+/// The plot with room for all dots.
+fn plot(panel: &Panel, corner: (f64, f64), side: f64) -> Plot {
+    let logs = panel.dots.iter().flat_map(|dot| [dot.measured.log10(), dot.simulated.log10()]);
+    let (low, high) = logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+    let pad = (0.06 * (high - low)).max(0.08);
+    Plot { left: corner.0 + LEFT, top: corner.1 + TOP, side, low: low - pad, high: high + pad }
+}
+
+/// Within a quarter of the diagonal, and the diagonal.
+fn draw_band(picture: &mut Picture, plot: &Plot) {
+    let steps = plot.side.round().max(2.0) as usize;
+    let at = |k: f64| plot.left + plot.side * k / steps as f64;
+    let value = |x: f64| 10f64.powf(plot.low + (plot.high - plot.low) * (x - plot.left) / plot.side);
+    let edges: Vec<f64> = (0..=steps).map(|k| at(k as f64)).collect();
+    let middle = |k: usize| value(at(k as f64 + 0.5));
+    let inside = |y: f64| y.clamp(plot.top, plot.bottom());
+    picture.shapes.push(Shape::Band {
+        top: (0..steps).map(|k| inside(plot.y(middle(k) * (1.0 + WITHIN)))).collect(),
+        bottom: (0..steps).map(|k| inside(plot.y(middle(k) * (1.0 - WITHIN)))).collect(),
+        edges,
+        fill: BAND,
+    });
+}
+
+fn draw_axes(picture: &mut Picture, plot: &Plot) {
+    let ticks = ticks(plot.low, plot.high);
+    for &(value, _) in &ticks {
+        picture.path(vec![(plot.x(value), plot.top), (plot.x(value), plot.bottom())], 1.5, GRID);
+        picture.path(vec![(plot.left, plot.y(value)), (plot.right(), plot.y(value))], 1.5, GRID);
+    }
+    picture.path(vec![(plot.left, plot.bottom()), (plot.right(), plot.top)], 2.0, SOFT_INK);
+    picture.path(vec![(plot.left, plot.bottom()), (plot.right(), plot.bottom())], 2.5, INK);
+    picture.path(vec![(plot.left, plot.top), (plot.left, plot.bottom())], 2.5, INK);
+    let mut taken = f64::NEG_INFINITY;
+    for (value, label) in &ticks {
+        let half = TICK.width(label) / 2.0;
+        let x = plot.x(*value);
+        // Labels that would run into their neighbours are left out; their lines stay.
+        if x - half > taken + 8.0 {
+            picture.text((x, plot.bottom() + 12.0 + TICK.size), Align::Middle, TICK, label);
+            taken = x + half;
+        }
+        picture.text((plot.left - 12.0, plot.y(*value) + TICK.size * 0.36), Align::Right, TICK, label);
+    }
+}
+
+/// Powers of ten, or 1, 2 and 5 of each where there are few.
+fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let steps: &[f64] = if high - low < 2.2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let decades = low.floor() as i32..=high.ceil() as i32;
+    let mut ticks: Vec<f64> =
+        decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade))).collect();
+    ticks.retain(|value| (low..=high).contains(&value.log10()));
+    ticks.into_iter().map(|value| (value, tick_label(value))).collect()
+}
+
+fn tick_label(value: f64) -> String {
+    let (prefix, factor) = crate::report::numbers::prefix(value);
+    let scaled = value / factor;
+    let decimals = (-(scaled.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
+    let space = if prefix.is_empty() { "" } else { " " };
+    format!("{scaled:.decimals$}{space}{prefix}")
+}
+
+/// Names beside dots, on the side with more room, moved apart where they would overlap.
+fn draw_names(picture: &mut Picture, panel: &Panel, plot: &Plot) {
+    let middle = plot.left + plot.side / 2.0;
+    for right in [false, true] {
+        let mut names: Vec<(f64, f64, &Dot)> = panel
+            .dots
+            .iter()
+            .map(|dot| (plot.x(dot.measured), plot.y(dot.simulated), dot))
+            .filter(|(x, ..)| (*x > middle) == right)
+            .collect();
+        names.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let mut lowest = plot.top + NAME.size;
+        for (x, y, dot) in names {
+            let baseline = (y + NAME.size * 0.36).max(lowest).min(plot.bottom() - 6.0);
+            lowest = baseline + NAME.size * 1.15;
+            let style = Style { color: color(dot.kind).1, ..NAME };
+            let (at, align) = if right { (x - 14.0, Align::Right) } else { (x + 14.0, Align::Left) };
+            picture.text((at, baseline), align, style, &dot.row.measured.id);
+        }
+    }
+}
+
+fn draw_footer(picture: &mut Picture, validation: &Validation, subject: &Subject) {
+    let middle = PAGE.0 / 2.0;
+    let axes = "Horizontal: measured; vertical: simulated; watts and joules at the GPU unless said otherwise";
+    picture.text((middle, picture.height - 58.0), Align::Middle, PANEL_NOTE, axes);
+    let pale = validation.rows.iter().any(|row| row.measured.suspect_host_bound);
+    let pale = if pale { " · pale: rows suspected to measure the host" } else { "" };
+    let hash: String = subject.hash.chars().take(8).collect();
+    let fixed = format!(" · {hash} · seed {} · wattmill {}{pale}", subject.seed, env!("CARGO_PKG_VERSION"));
+    let room = PAGE.0 - 2.0 * MARGIN - FOOTER.width(&fixed);
+    let name = FOOTER.fit(std::slice::from_ref(&subject.name), room);
+    picture.text((MARGIN, picture.height - 18.0), Align::Left, FOOTER, &format!("{name}{fixed}"));
+}
+
+/// A metric where there is little room.
+fn brief(metric: Metric) -> &'static str {
+    match metric {
+        Metric::OutputTokPerS => "tokens/s",
+        Metric::GpuPowerW => "GPU power",
+        Metric::JPerOutputToken => "J/token",
+        Metric::ItlMs => "ITL",
+        Metric::ItlP50Ms => "median ITL",
+        Metric::TtftMs => "TTFT",
+        Metric::TpotMs => "TPOT",
+        Metric::E2eMs => "E2E",
+        Metric::NodePowerW => "node power",
+        Metric::ThroughputRatio => "ratios",
+        Metric::QueueMs => "queue",
+        Metric::MakespanS => "makespan",
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn csv(panels: &[Panel]) -> String {
+    let mut out = String::from("metric,id,gpu,measured,simulated,error,suspect_host_bound\n");
+    for panel in panels {
+        for Dot { row, measured, simulated, .. } in &panel.dots {
+            let gpu = row.understood.as_ref().map(|names| names.gpu.as_str()).unwrap_or_default();
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                out,
+                "{},{},{},{measured},{simulated},{},{}",
+                panel.metric.key(),
+                csv_text(&row.measured.id),
+                csv_text(gpu),
+                simulated / measured - 1.0,
+                u8::from(row.measured.suspect_host_bound)
+            );
+        }
+    }
+    out
+}

@@ -1,7 +1,6 @@
 //! Entries of the catalog but for models: GPUs, nodes, serving engines; and where numbers come from.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// How much a number can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +20,9 @@ pub enum Quality {
 pub trait CatalogValue: Sized {
     /// What is wrong with it, if anything.
     fn check(&self) -> Result<(), String>;
+
+    /// What stands for a number that is still to be taken from the fit; `None` if it cannot be.
+    fn pending() -> Option<Self>;
 }
 
 impl CatalogValue for f64 {
@@ -33,35 +35,90 @@ impl CatalogValue for f64 {
             Ok(())
         }
     }
+
+    fn pending() -> Option<Self> {
+        Some(f64::NAN)
+    }
 }
 
 impl CatalogValue for u32 {
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
+
+    fn pending() -> Option<Self> {
+        None
+    }
 }
 
-/// A number, where it comes from and how much it can be trusted.
+/// A number, where it comes from and how much it can be trusted. In a file: `{ value, source, quality }`, or
+/// `{ fit: NAME }` for a coefficient of the catalog's [`super::Fit`], of which it takes the value, `times` a factor if
+/// there is one, and unless it has its own the source and the quality `fitted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "T: CatalogValue + Deserialize<'de>"))]
+#[serde(try_from = "Written<T>", bound(deserialize = "T: CatalogValue + Deserialize<'de>"))]
 pub struct Sourced<T> {
     /// The number, in the unit its field's name ends in.
-    #[serde(deserialize_with = "checked")]
     pub value: T,
     /// Citation, or the reasoning of a guess. In a file it may be a key of the file's `sources`.
     pub source: String,
     /// How much it can be trusted.
     pub quality: Quality,
+    /// The coefficient it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<String>,
+    /// Its value over the coefficient's; `None`: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<f64>,
 }
 
-fn checked<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: CatalogValue + Deserialize<'de>,
-{
-    let value = T::deserialize(deserializer)?;
-    value.check().map_err(D::Error::custom)?;
-    Ok(value)
+impl Sourced<f64> {
+    /// Takes the value that follows from the coefficient it names.
+    pub(super) fn take(&mut self, coefficient: f64) {
+        self.value = coefficient * self.times.unwrap_or(1.0);
+    }
+}
+
+/// A [`Sourced`] as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<T> {
+    value: Option<T>,
+    source: Option<String>,
+    quality: Option<Quality>,
+    fit: Option<String>,
+    times: Option<f64>,
+}
+
+impl<T: CatalogValue> TryFrom<Written<T>> for Sourced<T> {
+    type Error = String;
+
+    fn try_from(written: Written<T>) -> Result<Self, String> {
+        match written {
+            Written { times: Some(times), .. } if !times.is_finite() || times <= 0.0 => {
+                Err(format!("times is {times}; expected a number above 0"))
+            }
+            Written { fit: None, times: Some(_), .. } => Err("`times` needs a `fit` to multiply".into()),
+            Written { value: Some(value), source: Some(source), quality: Some(quality), fit: None, .. } => {
+                value.check()?;
+                Ok(Self { value, source, quality, fit: None, times: None })
+            }
+            Written { value: None, source, quality, fit: Some(fit), times } => {
+                let value = T::pending().ok_or("a whole number cannot follow a fit; give its `value`")?;
+                let quality = quality.unwrap_or(Quality::Fitted);
+                Ok(Self { value, source: source.unwrap_or_default(), quality, fit: Some(fit), times })
+            }
+            Written { value: Some(_), fit: Some(_), .. } => {
+                Err("give either `value` or `fit`, not both".into())
+            }
+            Written { value: None, fit: None, .. } => {
+                Err("missing `value` (with `source` and `quality`), or `fit`, the name of a coefficient".into())
+            }
+            Written { source: None, .. } => Err("missing field `source`: where is the number from?".into()),
+            Written { quality: None, .. } => {
+                Err("missing field `quality`: one of measured, fitted, datasheet, guess".into())
+            }
+        }
+    }
 }
 
 /// A GPU (or TPU chip) with what software gets out of it.
@@ -122,19 +179,22 @@ pub struct Fractions {
     pub expert_mfu_factor: Sourced<f64>,
     /// Share of the memory bandwidth at which decode attention reads the KV cache.
     pub attn_mbu: Sourced<f64>,
-    /// Fixed time of a decode attention call, one per layer and step [µs].
-    pub attn_layer_us: Sourced<f64>,
+    /// Decode attention on latent caches, which arithmetic can limit, share of the 16 bit peak.
+    pub absorbed_attn_mfu: Sourced<f64>,
     /// Prefill attention over long contexts, share of the 16 bit peak.
     pub prefill_attn_mfu: Sourced<f64>,
     /// K in the time of prefill attention, flop·p·(c + K)/(share·peak): short prompts are less efficient.
     pub prefill_attn_overhead_tok: Sourced<f64>,
 }
 
-/// All-reduce of m bytes over N GPUs: latency + m · 2(N − 1)/N / (fraction · link/2).
+/// All-reduce of m bytes over N GPUs: max(floor, latency + m · 2(N − 1)/N / (fraction · link/2)). Small messages take
+/// one kernel, larger ones a reduction in steps. An all-to-all takes latency + m / (fraction · link/2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comm {
     /// Time of a small message [µs].
+    pub floor_us: Sourced<f64>,
+    /// Time of a larger one, without its bytes [µs].
     pub latency_us: Sourced<f64>,
     /// Share of the link's one-directional rate that messages reach.
     pub link_fraction: Sourced<f64>,
@@ -148,14 +208,14 @@ pub struct GpuPowerEntry {
     pub empty_w: Sourced<f64>,
     /// Weights resident, no work [W].
     pub idle_loaded_w: Sourced<f64>,
-    /// Busy with next to no bandwidth or FLOP used [W].
-    pub p0_w: Sourced<f64>,
-    /// What the law tends to at full use [W]; the TDP cuts it.
-    pub pmax_w: Sourced<f64>,
+    /// Busy with next to no bandwidth or FLOP used, over the TDP.
+    pub p0_tdp: Sourced<f64>,
+    /// What the law tends to at full use, over the TDP; the TDP cuts it.
+    pub pmax_tdp: Sourced<f64>,
     /// Weight of the bandwidth share.
-    pub a: Sourced<f64>,
-    /// Weight of the FLOP share.
-    pub b: Sourced<f64>,
+    pub mbu_weight: Sourced<f64>,
+    /// Weight of the root of the FLOP share.
+    pub mfu_weight: Sourced<f64>,
     /// Exponent of the clock.
     pub clock_exponent: Sourced<f64>,
     /// Lowest clock, share of the full clock.
@@ -229,7 +289,7 @@ impl Node {
     }
 }
 
-/// A serving engine in one version: what the host costs.
+/// A serving engine in one version: what the host costs, and what its kernels waste.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
@@ -237,10 +297,148 @@ pub struct Engine {
     pub name: String,
     /// Host time of a step [µs].
     pub per_step_us: Sourced<f64>,
-    /// Host time per decoding sequence and step [µs].
+    /// Host time per running sequence and step [µs].
     pub per_seq_us: Sourced<f64>,
-    /// Fixed time of a layer with routed experts: routing, sorting, launches [µs].
+    /// Gaps between the kernels of a layer, attention's launch included [µs].
+    pub per_layer_us: Sourced<f64>,
+    /// More of a layer with routed experts: routing, sorting, launches [µs].
     pub per_moe_layer_us: Sourced<f64>,
-    /// The same where the experts are stored in fp8 [µs].
+    /// The same where the experts are stored in 8 bit [µs].
     pub per_fp8_moe_layer_us: Sourced<f64>,
+    /// The same where the experts are stored in 4 bit [µs].
+    pub per_fp4_moe_layer_us: Sourced<f64>,
+    /// Tokens of a step, after the first, that pick their experts independently: the rest follow the favourites.
+    pub expert_spread: Sourced<f64>,
+    /// Rows of a tile in the grouped products of 16 bit experts [tokens].
+    pub expert_tile_bf16_tok: Sourced<f64>,
+    /// The same for 8 bit experts [tokens].
+    pub expert_tile_fp8_tok: Sourced<f64>,
+    /// The same for 4 bit experts [tokens].
+    pub expert_tile_fp4_tok: Sourced<f64>,
+}
+
+impl Gpu {
+    /// Every number that is not whole.
+    pub(super) fn numbers_mut(&mut self) -> Vec<&mut Sourced<f64>> {
+        let Self {
+            name: _,
+            node: _,
+            gpus_per_node: _,
+            bf16_dense_tflops,
+            fp8_dense_tflops,
+            fp4_dense_tflops,
+            int8_dense_tops,
+            hbm_gb,
+            hbm_tb_s,
+            tdp_w,
+            link_gb_s,
+            fractions,
+            comm: Comm { floor_us, latency_us, link_fraction },
+            power,
+            throttle_c,
+        } = self;
+        let Fractions {
+            gemm_mfu_bf16,
+            gemm_mfu_fp8,
+            gemm_mfu_fp4,
+            weight_mbu,
+            expert_mfu_factor,
+            attn_mbu,
+            absorbed_attn_mfu,
+            prefill_attn_mfu,
+            prefill_attn_overhead_tok,
+        } = fractions;
+        let GpuPowerEntry {
+            empty_w,
+            idle_loaded_w,
+            p0_tdp,
+            pmax_tdp,
+            mbu_weight,
+            mfu_weight,
+            clock_exponent,
+            min_clock,
+            memory_clock_knee,
+        } = power;
+        let mut numbers = vec![
+            bf16_dense_tflops,
+            hbm_gb,
+            hbm_tb_s,
+            tdp_w,
+            link_gb_s,
+            floor_us,
+            latency_us,
+            link_fraction,
+            gemm_mfu_bf16,
+            weight_mbu,
+            expert_mfu_factor,
+            attn_mbu,
+            absorbed_attn_mfu,
+            prefill_attn_mfu,
+            prefill_attn_overhead_tok,
+            empty_w,
+            idle_loaded_w,
+            p0_tdp,
+            pmax_tdp,
+            mbu_weight,
+            mfu_weight,
+            clock_exponent,
+            min_clock,
+            memory_clock_knee,
+        ];
+        let optional = [
+            fp8_dense_tflops,
+            fp4_dense_tflops,
+            int8_dense_tops,
+            gemm_mfu_fp8,
+            gemm_mfu_fp4,
+            throttle_c,
+        ];
+        numbers.extend(optional.into_iter().flatten());
+        numbers
+    }
+}
+
+impl Node {
+    /// Every number that is not whole.
+    pub(super) fn numbers_mut(&mut self) -> Vec<&mut Sourced<f64>> {
+        let Self { name: _, gpus: _, overhead_w, gpu_factor, r_th_k_per_w, overrides } = self;
+        let mut numbers = vec![overhead_w, gpu_factor];
+        numbers.extend(r_th_k_per_w);
+        if let Some(Overrides { idle_w, clock_exponent, min_clock, memory_clock_knee }) = overrides {
+            numbers
+                .extend([idle_w, clock_exponent, min_clock, memory_clock_knee].into_iter().flatten());
+        }
+        numbers
+    }
+}
+
+impl Engine {
+    /// Every number.
+    pub(super) fn numbers_mut(&mut self) -> Vec<&mut Sourced<f64>> {
+        let Self {
+            name: _,
+            per_step_us,
+            per_seq_us,
+            per_layer_us,
+            per_moe_layer_us,
+            per_fp8_moe_layer_us,
+            per_fp4_moe_layer_us,
+            expert_spread,
+            expert_tile_bf16_tok,
+            expert_tile_fp8_tok,
+            expert_tile_fp4_tok,
+        } = self;
+        vec![
+            per_step_us,
+            per_seq_us,
+            per_layer_us,
+            per_moe_layer_us,
+            per_fp8_moe_layer_us,
+            per_fp4_moe_layer_us,
+            expert_spread,
+            expert_tile_bf16_tok,
+            expert_tile_fp8_tok,
+            expert_tile_fp4_tok,
+        ]
+    }
 }

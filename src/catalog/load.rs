@@ -9,7 +9,8 @@ use serde_yaml::Spanned;
 use thiserror::Error;
 
 use super::alias::Aliases;
-use super::entry::{Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Sourced};
+use super::entry::{Engine, Gpu, Node, Sourced};
+use super::fit::Fit;
 use super::model::Model;
 use super::quality::{Answering, QualityTier};
 use super::{Catalog, nearest};
@@ -68,6 +69,7 @@ struct File {
     quality_tiers: Vec<Spanned<QualityTier>>,
     #[serde(default)]
     aliases: Option<Spanned<Aliases>>,
+    fit: Option<Spanned<Fit>>,
 }
 
 /// Where an entry stands.
@@ -94,6 +96,7 @@ struct Draft {
     engines: Vec<(At, Engine)>,
     quality_tiers: Vec<(At, QualityTier)>,
     aliases: Vec<(At, Aliases)>,
+    fit: Option<(At, Fit)>,
 }
 
 impl Catalog {
@@ -147,6 +150,7 @@ impl Catalog {
         merge(&mut draft.engines, overlay.engines, |engine| &engine.name);
         merge(&mut draft.quality_tiers, overlay.quality_tiers, |tier| &tier.name);
         draft.aliases.append(&mut overlay.aliases);
+        draft.fit = overlay.fit.or(draft.fit);
         draft.finish()
     }
 
@@ -162,6 +166,7 @@ impl Catalog {
         merge(&mut draft.engines, own.engines, |engine| &engine.name);
         merge(&mut draft.quality_tiers, own.quality_tiers, |tier| &tier.name);
         draft.aliases.append(&mut own.aliases);
+        draft.fit = own.fit.or(draft.fit);
         draft.finish()
     }
 }
@@ -193,12 +198,26 @@ impl Draft {
             CatalogError::Content { file: name.into(), line, column, message: plain(&error, line, column) }
         })?;
         self.sources.extend(file.sources);
+        if let Some(Spanned { value, referenced, .. }) = file.fit {
+            let at = At { file: name.into(), line: referenced.line(), column: referenced.column() };
+            if let Some((first, _)) = &self.fit {
+                return Err(at.error(format!(
+                    "there is a `fit` already, at {}:{}: a catalog has one",
+                    first.file, first.line
+                )));
+            }
+            value.check().map_err(|message| at.error(message))?;
+            self.fit = Some((at, value));
+        }
         if let Some(Spanned { value, referenced, .. }) = file.aliases {
             let at = At { file: name.into(), line: referenced.line(), column: referenced.column() };
             self.aliases.push((at, value));
         }
         let sources = &self.sources;
-        add_all(name, &mut self.gpus, file.gpus, |gpu| &gpu.name, |gpu| cite_gpu(gpu, sources))?;
+        add_all(name, &mut self.gpus, file.gpus, |gpu| &gpu.name, |gpu| {
+            cite(&mut gpu.gpus_per_node.source, sources);
+            cite_all(gpu.numbers_mut(), sources);
+        })?;
         add_all(
             name,
             &mut self.models,
@@ -206,18 +225,16 @@ impl Draft {
             |model| &model.name,
             |model| cite(&mut model.source, sources),
         )?;
-        add_all(name, &mut self.nodes, file.nodes, |node| &node.name, |node| cite_node(node, sources))?;
+        add_all(name, &mut self.nodes, file.nodes, |node| &node.name, |node| {
+            cite(&mut node.gpus.source, sources);
+            cite_all(node.numbers_mut(), sources);
+        })?;
         add_all(
             name,
             &mut self.engines,
             file.engines,
             |engine| &engine.name,
-            |engine| {
-                cite(&mut engine.per_step_us.source, sources);
-                cite(&mut engine.per_seq_us.source, sources);
-                cite(&mut engine.per_moe_layer_us.source, sources);
-                cite(&mut engine.per_fp8_moe_layer_us.source, sources);
-            },
+            |engine| cite_all(engine.numbers_mut(), sources),
         )?;
         add_all(
             name,
@@ -236,7 +253,17 @@ impl Draft {
     }
 
     /// Checks what no single number shows.
-    fn finish(self) -> Result<Catalog, CatalogError> {
+    fn finish(mut self) -> Result<Catalog, CatalogError> {
+        let fit = self.fit.map(|(_, fit)| fit).unwrap_or_default();
+        for (at, gpu) in &mut self.gpus {
+            follow(gpu.numbers_mut(), &fit).map_err(|message| at.error(message))?;
+        }
+        for (at, node) in &mut self.nodes {
+            follow(node.numbers_mut(), &fit).map_err(|message| at.error(message))?;
+        }
+        for (at, engine) in &mut self.engines {
+            follow(engine.numbers_mut(), &fit).map_err(|message| at.error(message))?;
+        }
         for (at, gpu) in &self.gpus {
             check_gpu(gpu, &self.nodes).map_err(|message| at.error(message))?;
         }
@@ -245,6 +272,14 @@ impl Draft {
         }
         for (at, node) in &self.nodes {
             check_node(node).map_err(|message| at.error(message))?;
+        }
+        for (at, engine) in &self.engines {
+            if engine.expert_spread.value <= 0.0 || engine.expert_spread.value > 1.0 {
+                return Err(at.error(format!(
+                    "{}: expert_spread is {}, a share: above 0, at most 1",
+                    engine.name, engine.expert_spread.value
+                )));
+            }
         }
         for (at, tier) in &self.quality_tiers {
             tier.check().map_err(|message| at.error(message))?;
@@ -256,6 +291,7 @@ impl Draft {
             engines: without_places(self.engines),
             quality_tiers: without_places(self.quality_tiers),
             aliases: Aliases::default(),
+            fit,
         };
         for (at, aliases) in self.aliases {
             catalog.aliases.extend(aliases);
@@ -299,6 +335,30 @@ fn add_all<T>(
     Ok(())
 }
 
+/// Gives numbers that follow a coefficient its value, and its source if they have none.
+///
+/// # Errors
+/// A name that the fit does not have.
+pub(super) fn follow(numbers: Vec<&mut Sourced<f64>>, fit: &Fit) -> Result<(), String> {
+    for number in numbers {
+        let Some(name) = &number.fit else { continue };
+        match fit.coefficient(name) {
+            Some(coefficient) => {
+                number.take(coefficient.value);
+                if number.source.is_empty() {
+                    number.source.clone_from(&fit.source);
+                }
+            }
+            None => {
+                let near = nearest(name, fit.coefficients.iter().map(|other| other.name.as_str()));
+                let hint = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+                return Err(format!("the fit has no coefficient '{name}'{hint}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Replaces a key of `sources` by the citation it stands for.
 fn cite(source: &mut String, sources: &BTreeMap<String, String>) {
     if let Some(full) = sources.get(source.as_str()) {
@@ -312,80 +372,6 @@ fn cite_all<'a, T: 'a>(
 ) {
     for number in numbers {
         cite(&mut number.source, sources);
-    }
-}
-
-fn cite_gpu(gpu: &mut Gpu, sources: &BTreeMap<String, String>) {
-    let Gpu {
-        name: _,
-        node: _,
-        gpus_per_node,
-        bf16_dense_tflops,
-        fp8_dense_tflops,
-        fp4_dense_tflops,
-        int8_dense_tops,
-        hbm_gb,
-        hbm_tb_s,
-        tdp_w,
-        link_gb_s,
-        fractions,
-        comm: Comm { latency_us, link_fraction },
-        power,
-        throttle_c,
-    } = gpu;
-    cite_all(throttle_c, sources);
-    cite_all([gpus_per_node], sources);
-    cite_all([bf16_dense_tflops, hbm_gb, hbm_tb_s, tdp_w, link_gb_s, latency_us, link_fraction], sources);
-    cite_all(fp8_dense_tflops.iter_mut().chain(fp4_dense_tflops).chain(int8_dense_tops), sources);
-    let Fractions {
-        gemm_mfu_bf16,
-        gemm_mfu_fp8,
-        gemm_mfu_fp4,
-        weight_mbu,
-        expert_mfu_factor,
-        attn_mbu,
-        attn_layer_us,
-        prefill_attn_mfu,
-        prefill_attn_overhead_tok,
-    } = fractions;
-    cite_all(gemm_mfu_fp8.iter_mut().chain(gemm_mfu_fp4), sources);
-    cite_all(
-        [
-            gemm_mfu_bf16,
-            weight_mbu,
-            expert_mfu_factor,
-            attn_mbu,
-            attn_layer_us,
-            prefill_attn_mfu,
-            prefill_attn_overhead_tok,
-        ],
-        sources,
-    );
-    let GpuPowerEntry {
-        empty_w,
-        idle_loaded_w,
-        p0_w,
-        pmax_w,
-        a,
-        b,
-        clock_exponent,
-        min_clock,
-        memory_clock_knee,
-    } = power;
-    cite_all(
-        [empty_w, idle_loaded_w, p0_w, pmax_w, a, b, clock_exponent, min_clock, memory_clock_knee],
-        sources,
-    );
-}
-
-fn cite_node(node: &mut Node, sources: &BTreeMap<String, String>) {
-    cite_all([&mut node.gpus], sources);
-    cite_all([&mut node.overhead_w, &mut node.gpu_factor], sources);
-    cite_all(&mut node.r_th_k_per_w, sources);
-    if let Some(over) = &mut node.overrides {
-        let fields =
-            [&mut over.idle_w, &mut over.clock_exponent, &mut over.min_clock, &mut over.memory_clock_knee];
-        cite_all(fields.into_iter().flatten(), sources);
     }
 }
 
@@ -437,6 +423,7 @@ fn check_gpu(gpu: &Gpu, nodes: &[(At, Node)]) -> Result<(), String> {
         ("fractions.weight_mbu", &f.weight_mbu),
         ("fractions.expert_mfu_factor", &f.expert_mfu_factor),
         ("fractions.attn_mbu", &f.attn_mbu),
+        ("fractions.absorbed_attn_mfu", &f.absorbed_attn_mfu),
         ("fractions.prefill_attn_mfu", &f.prefill_attn_mfu),
         ("power.min_clock", &power.min_clock),
         ("power.memory_clock_knee", &power.memory_clock_knee),
@@ -448,11 +435,12 @@ fn check_gpu(gpu: &Gpu, nodes: &[(At, Node)]) -> Result<(), String> {
             return Err(format!("{}: {field} is {}, a share: above 0, at most 1", gpu.name, share.value));
         }
     }
+    let tdp_w = gpu.tdp_w.value;
     let ladder = [
         ("empty_w", power.empty_w.value),
         ("idle_loaded_w", power.idle_loaded_w.value),
-        ("p0_w", power.p0_w.value),
-        ("pmax_w", power.pmax_w.value),
+        ("p0_tdp", power.p0_tdp.value * tdp_w),
+        ("pmax_tdp", power.pmax_tdp.value * tdp_w),
     ];
     for pair in ladder.windows(2) {
         if pair[0].1 > pair[1].1 {
@@ -462,8 +450,8 @@ fn check_gpu(gpu: &Gpu, nodes: &[(At, Node)]) -> Result<(), String> {
             ));
         }
     }
-    if power.p0_w.value > gpu.tdp_w.value {
-        return Err(format!("{}: power.p0_w must not exceed tdp_w", gpu.name));
+    if power.p0_tdp.value > 1.0 {
+        return Err(format!("{}: power.p0_tdp is {}, a share of the TDP: at most 1", gpu.name, power.p0_tdp.value));
     }
     Ok(())
 }

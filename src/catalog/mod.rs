@@ -5,6 +5,7 @@
 
 mod alias;
 mod entry;
+mod fit;
 mod load;
 mod model;
 mod provenance;
@@ -17,11 +18,12 @@ pub use alias::EngineMatch;
 pub use entry::{
     CatalogValue, Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Overrides, Quality, Sourced,
 };
+pub use fit::{Coefficient, Fit, FittedOn};
 pub use load::CatalogError;
 pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
 pub use provenance::weakest;
 pub use quality::{Answering, Difficulty, QualityTier};
-pub use replica::{Arithmetic, arithmetic, gpu_power, node_power, replica};
+pub use replica::{Arithmetic, Split, arithmetic, gpu_power, node_power, replica};
 
 /// All entries, in the order of the files.
 #[derive(Debug, Clone, Default)]
@@ -31,10 +33,35 @@ pub struct Catalog {
     nodes: Vec<Node>,
     engines: Vec<Engine>,
     quality_tiers: Vec<QualityTier>,
+    fit: Fit,
     aliases: alias::Aliases,
 }
 
 impl Catalog {
+    /// The coefficients that were fitted together.
+    pub fn fit(&self) -> &Fit {
+        &self.fit
+    }
+
+    /// This catalog with other values of the fit's coefficients, in the fit's order.
+    pub fn with_coefficients(&self, values: &[f64]) -> Self {
+        let mut other = self.clone();
+        for (coefficient, value) in other.fit.coefficients.iter_mut().zip(values) {
+            coefficient.value = *value;
+        }
+        let fit = &other.fit;
+        let gpus = other.gpus.iter_mut().flat_map(Gpu::numbers_mut);
+        let nodes = other.nodes.iter_mut().flat_map(Node::numbers_mut);
+        let engines = other.engines.iter_mut().flat_map(Engine::numbers_mut);
+        for number in gpus.chain(nodes).chain(engines) {
+            let follows = number.fit.as_deref().and_then(|name| fit.coefficient(name));
+            if let Some(coefficient) = follows {
+                number.take(coefficient.value);
+            }
+        }
+        other
+    }
+
     /// The GPU of this name.
     pub fn gpu(&self, name: &str) -> Option<&Gpu> {
         self.gpus.iter().find(|entry| entry.name == name)

@@ -244,8 +244,13 @@ impl Model {
     /// Bytes of all weights.
     pub fn weight_bytes(&self, weights: Weights) -> f64 {
         self.dense_params() * weights.body.bytes()
-            + self.routed_params() * weights.experts.bytes()
+            + self.expert_bytes(weights)
             + 2.0 * self.head_params() * Precision::Bf16.bytes()
+    }
+
+    /// Bytes of the routed experts' weights.
+    pub fn expert_bytes(&self, weights: Weights) -> f64 {
+        self.routed_params() * weights.experts.bytes()
     }
 
     /// Layers that see the whole context.

@@ -98,13 +98,14 @@ impl QualityTier {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.sigma.value > 10.0 {
+        if !(0.0..=10.0).contains(&self.sigma.value) {
             return Err(format!("{}: sigma is {}; expected 0 to 10", self.name, self.sigma.value));
         }
         for difficulty in Difficulty::ALL {
             let (name, answering) = (difficulty.name(), self.at(difficulty));
             for (field, value) in [("a0", answering.a0.value), ("a1", answering.a1.value)] {
-                if value > 1.0 {
+                // A number that was left to a fit is none.
+                if !(0.0..=1.0).contains(&value) {
                     return Err(format!("{}: {name}.{field} is {value}, a probability: 0 to 1", self.name));
                 }
             }

@@ -208,22 +208,26 @@ fn build_pool(
     let engine = catalog
         .engine(&pool.engine)
         .ok_or_else(|| problem("engine", format!("unknown serving engine '{}'", pool.engine)))?;
-    let tensor = pool.parallel.tensor;
+    let split = catalog::Split::from(&pool.parallel);
+    let gpus = split.gpus();
     let per_node = node.gpus.value;
-    if tensor == 0 || !per_node.is_multiple_of(tensor) {
+    if gpus == 0 || !per_node.is_multiple_of(gpus) {
+        let field = if split.attention_data > 1 { "parallel" } else { "parallel.tensor" };
         return Err(problem(
-            "parallel.tensor",
-            format!("{tensor} does not divide the {per_node} GPUs of a node; use a divisor"),
+            field,
+            format!("{gpus} does not divide the {per_node} GPUs of a node; use a divisor"),
         ));
     }
-    let params = catalog::replica(gpu, model, tensor, weights, kv, engine)
-        .map_err(|message| problem("parallel.tensor", message))?;
+    let params = catalog::replica(gpu, model, split, weights, kv, engine).map_err(|message| {
+        let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
+        problem(field, message)
+    })?;
     let memory = memory_plan(gpu, &params, &pool.batching);
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
     let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
     if memory.kv_blocks == 0 && !own_memory {
-        return Err(problem("parallel.tensor", too_large(gpu, model, tensor, per_node, &memory)));
+        return Err(problem("parallel.tensor", too_large(gpu, model, gpus, per_node, &memory)));
     }
     if kv_blocks > memory.kv_blocks && !own_memory {
         return Err(problem(
@@ -300,8 +304,8 @@ fn build_pool(
     }
     let power = PowerLaw {
         source,
-        gpus: tensor,
-        node_overhead_w: node.overhead_w.value * f64::from(tensor) / f64::from(per_node),
+        gpus,
+        node_overhead_w: node.overhead_w.value * f64::from(gpus) / f64::from(per_node),
         node_factor: node.gpu_factor.value,
         clock,
         gpu_cap_w: pool.gpu_cap_w,
@@ -315,14 +319,14 @@ fn build_pool(
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
     let Policy::UniformClock(policy) = &site.power.policy;
-    let replicas = pool.nodes as usize * (per_node / tensor) as usize;
+    let replicas = pool.nodes as usize * (per_node / gpus) as usize;
     Ok(Pool {
         name: pool.name.clone(),
         site: site_number,
         model: pool.model.clone(),
         gpu: pool.gpu.clone(),
         replicas: first_replica..first_replica + replicas,
-        gpus_per_replica: tensor,
+        gpus_per_replica: gpus,
         step,
         power,
         clocks: clock_grid(&clock, policy.clock_step),
@@ -358,8 +362,8 @@ fn clock_grid(law: &ClockLaw, step: f64) -> Vec<Clock> {
     (0..=steps).rev().map(|down| Clock::at(1.0 - f64::from(down) * step, law)).collect()
 }
 
-fn too_large(gpu: &Gpu, model: &catalog::Model, tensor: u32, per_node: u32, memory: &MemoryPlan) -> String {
-    let needed = memory.weights_gb * f64::from(tensor);
+fn too_large(gpu: &Gpu, model: &catalog::Model, gpus: u32, per_node: u32, memory: &MemoryPlan) -> String {
+    let needed = memory.weights_gb * f64::from(gpus);
     let fits = (1..=per_node)
         .filter(|tp| per_node.is_multiple_of(*tp) && model.heads.is_multiple_of(*tp))
         .find(|tp| needed / f64::from(*tp) < 0.95 * memory.usable_gb);

@@ -35,6 +35,20 @@ pub fn phi(z: f64) -> f64 {
     if z > 0.0 { 1.0 - upper } else { upper }
 }
 
+/// Φ⁻¹(p) by bisection of [`phi`], to 1e-12; ±[`FAR`] at the ends.
+#[must_use]
+pub fn quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-FAR, FAR);
+    while high - low > 1e-12 {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if phi(middle) < p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
 /// Share of LogNormal(μ, σ) at or below `limit`; σ = 0 is a constant.
 #[must_use]
 pub fn lognormal_below(limit: f64, mu: f64, sigma: f64) -> f64 {

@@ -3,12 +3,14 @@
 //! At full clock a working GPU draws
 //!
 //! ```text
-//! natural = min(TDP, p0 + (pmax − p0)·(1 − exp(−a·MBU − b·MFU)))
+//! natural = min(TDP, p0 + (pmax − p0)·(1 − exp(−a·MBU − b·√MFU)))
 //! ```
 //!
 //! MBU and MFU are the shares of the peak memory bandwidth and of the peak FLOP rate that the step
-//! uses, averaged over the whole step. The law saturates: the first tenth of either costs more watts
-//! than the last. At a lower clock f (share of the full clock) only the part above the idle draw
+//! uses, averaged over the whole step; rows of tiles that hold no token count as FLOP here, they burn
+//! watts all the same. The law saturates: the first tenth of either costs more watts than the last, and
+//! of FLOP so much that its root describes it better than its share (held against whole groups of
+//! measured rows that the fit had not seen). At a lower clock f (share of the full clock) only the part above the idle draw
 //! shrinks:
 //!
 //! ```text
@@ -28,7 +30,7 @@ pub struct GpuPower {
     pub pmax_w: f64,
     /// Weight of the bandwidth share in the exponent.
     pub a: f64,
-    /// Weight of the FLOP share in the exponent.
+    /// Weight of the root of the FLOP share in the exponent.
     pub b: f64,
     /// Limit the GPU keeps by itself [W].
     pub tdp_w: f64,
@@ -39,7 +41,7 @@ pub struct GpuPower {
 impl GpuPower {
     /// Draw at full clock of a step with these shares of peak bandwidth and peak FLOP rate [W].
     pub fn natural_w(&self, mbu: f64, mfu: f64) -> f64 {
-        let activity = -(-self.a * mbu - self.b * mfu).exp_m1();
+        let activity = -(-self.a * mbu - self.b * mfu.sqrt()).exp_m1();
         (self.p0_w + (self.pmax_w - self.p0_w) * activity).min(self.tdp_w)
     }
 

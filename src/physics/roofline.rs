@@ -1,14 +1,19 @@
 //! Step time of one replica: what one iteration costs in compute, memory traffic, links and host.
 //!
 //! ```text
-//! t = linear(n + p, sampled) + decode_attention(S, n) + prefill_attention(p, pairs) + comm(n + p) + host(n)
+//! t = linear(n + p, sampled) + decode_attention(S) + prefill_attention(p, pairs) + comm(n + p) + host(n)
 //! ```
 //!
 //! for n decoding sequences with S tokens of context, and p prompt tokens; of S and pairs, layers that see a
 //! window only count what is inside it. Compute and memory times of
 //! the linear layers add (they overlap only in part); those of attention do not (the larger counts).
-//! All numbers are for **one GPU** of a replica that is split over `tp` GPUs; the GPUs work in step.
+//! A replica is `groups` groups of `tp` GPUs: attention and dense layers are split over the GPUs of a group, each
+//! group has its share of the sequences, and the routed experts are spread over all GPUs. All numbers are for **one
+//! GPU**, and where experts are unevenly asked for, times are those of the busiest: the GPUs work in step.
 //! Times are at full clock: a lower clock stretches compute times, memory times less, links and host not.
+
+use super::normal::quantile;
+use super::step::FluidShape;
 
 /// Weights that are multiplied in one number format.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -32,6 +37,8 @@ impl WeightGroup {
 pub struct RooflineParams {
     /// GPUs over which each layer is split.
     pub tp: f64,
+    /// Groups of them, each with its own part of the sequences; 1 but for data-parallel attention.
+    pub groups: f64,
     /// Parameters that every token passes: projections, dense feed-forward, shared experts, routers.
     pub dense_params: f64,
     /// How they are stored and multiplied.
@@ -46,6 +53,13 @@ pub struct RooflineParams {
     pub experts_per_tok: f64,
     /// How experts are stored and multiplied.
     pub expert: WeightGroup,
+    /// Tokens that pick their experts independently, per token of a step after the first: below 1 as routing has
+    /// favourites, and neighbouring tokens like ones.
+    pub expert_spread: f64,
+    /// Rows of a tile in the grouped products of experts: each expert touched computes whole tiles [tokens].
+    pub expert_tile_tok: f64,
+    /// GPUs over which whole experts are spread; 1: each expert is split over all.
+    pub expert_groups: f64,
     /// Parameters of the output head, hidden × vocabulary.
     pub head_params: f64,
     /// How the head is stored and multiplied.
@@ -56,16 +70,14 @@ pub struct RooflineParams {
     pub hbm_byte_s: f64,
     /// Share of it reached when weights are streamed.
     pub weight_mbu: f64,
-    /// Layers with attention.
-    pub attn_layers: f64,
-    /// Fixed time of an attention call [s].
-    pub attn_layer_s: f64,
     /// Share of the peak bandwidth reached when the KV cache is read.
     pub attn_mbu: f64,
     /// Peak rate of attention's arithmetic, one GPU [FLOP/s].
     pub attn_peak_flop_s: f64,
-    /// Share of that peak reached by attention over long contexts.
-    pub attn_mfu: f64,
+    /// Share of that peak reached by decode attention where arithmetic limits it.
+    pub decode_attn_mfu: f64,
+    /// Share of that peak reached by prefill attention over long contexts.
+    pub prefill_attn_mfu: f64,
     /// KV cache read per decoded token and token of context, one GPU, layers that see all of it [byte].
     pub kv_read_bytes_per_ctx_tok: f64,
     /// FLOP per decoded token and token of context, one GPU, layers that see all of it.
@@ -86,11 +98,19 @@ pub struct RooflineParams {
     pub all_reduces: f64,
     /// Message of one all-reduce per token [byte].
     pub all_reduce_bytes_per_tok: f64,
-    /// Time of an empty all-reduce [s].
-    pub all_reduce_latency_s: f64,
-    /// Time per byte of message [s/byte].
+    /// Time below which no all-reduce gets: the one-shot kernel for small messages [s].
+    pub all_reduce_floor_s: f64,
+    /// Time of an all-reduce of larger messages, without their bytes; also of an all-to-all [s].
+    pub link_latency_s: f64,
+    /// Time per byte of an all-reduced message [s/byte].
     pub all_reduce_s_per_byte: f64,
-    /// Host time per step, with the fixed times of expert layers [s].
+    /// All-to-alls per step: tokens to the GPUs of their experts, and back.
+    pub all_to_alls: f64,
+    /// Bytes that leave one GPU in an all-to-all, per token of its group [byte].
+    pub all_to_all_bytes_per_tok: f64,
+    /// Time per byte of it [s/byte].
+    pub link_s_per_byte: f64,
+    /// Time per step in which the GPU waits: the host, the gaps between the kernels of the layers [s].
     pub host_step_s: f64,
     /// Host time per decoding sequence and step [s].
     pub host_seq_s: f64,
@@ -109,21 +129,19 @@ pub struct LinearTerm {
     pub compute_s: f64,
     /// Time of the memory traffic, added to it [s].
     pub memory_s: f64,
-    /// FLOP of one GPU.
+    /// FLOP of one GPU that the model asks for.
     pub flop: f64,
     /// Memory traffic of one GPU [byte].
     pub bytes: f64,
-    /// Time the arithmetic would take at the peak rate of its format [s]: numerator of MFU.
+    /// Time the arithmetic, empty rows of tiles included, would take at the peak rate of its format [s]: numerator
+    /// of MFU in the power law.
     pub peak_flop_s: f64,
 }
 
-/// Attention of decoding sequences. Per step with at least one of them:
-/// `layer_s + S·max(memory, compute)_s_per_ctx_tok + W·max(memory, compute)_s_per_window_tok`, where W is
-/// Σ min(context, window).
+/// Attention of decoding sequences: `S·max(memory, compute)_s_per_ctx_tok + W·max(memory, compute)_s_per_window_tok`,
+/// where S is the sum of contexts and W is Σ min(context, window).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeAttention {
-    /// Fixed time, once per step with decoding sequences; does not scale with the clock [s].
-    pub layer_s: f64,
     /// Memory time per token of context [s].
     pub memory_s_per_ctx_tok: f64,
     /// Compute time per token of context [s].
@@ -164,59 +182,80 @@ pub struct PrefillAttention {
 }
 
 impl RooflineParams {
-    /// Distinct routed experts of a layer that `tokens` tokens touch, if each picks `experts_per_tok` of
-    /// them evenly: E·(1 − (1 − k/E)^tokens).
+    /// GPUs of the replica.
+    pub fn gpus(&self) -> f64 {
+        self.tp * self.groups
+    }
+
+    /// Distinct routed experts of a layer that `tokens` tokens touch, if the first and `expert_spread` of each
+    /// further one pick `experts_per_tok` evenly: E·(1 − (1 − k/E)^(1 + spread·(tokens − 1))).
     pub fn experts_touched(&self, tokens: f64) -> f64 {
         if self.experts == 0.0 || tokens <= 0.0 {
             return 0.0;
         }
         let share = (self.experts_per_tok / self.experts).min(1.0);
-        self.experts * -(tokens * (-share).ln_1p()).exp_m1()
+        let independent = tokens.min(1.0) + self.expert_spread * (tokens - 1.0).max(0.0);
+        self.experts * -(independent * (-share).ln_1p()).exp_m1()
+    }
+
+    /// Experts of a layer touched on the busiest GPU over those on the mean GPU, at least 1, where whole experts are
+    /// spread over G GPUs: with a share π of the experts touched at random, a GPU's number of them has mean
+    /// m = π·E/G and standard deviation √(m(1 − π)), and the largest of G of them lies
+    /// Φ⁻¹((G − 3/8)/(G + 1/4)) deviations higher (Blom 1958). It has no more than its E/G.
+    pub fn busiest_over_mean(&self, touched: f64) -> f64 {
+        if self.expert_groups <= 1.0 || touched <= 0.0 {
+            return 1.0;
+        }
+        let share = (touched / self.experts).min(1.0);
+        let mean = touched / self.expert_groups;
+        let z = quantile((self.expert_groups - 0.375) / (self.expert_groups + 0.25));
+        (1.0 + z * ((1.0 - share) / mean).sqrt()).min(1.0 / share)
     }
 
     /// Linear layers of a step with `tokens` tokens, decoding and prompt together, of which `sampled`
     /// yield an output token and so pass the head.
     pub fn linear(&self, tokens: f64, sampled: f64) -> LinearTerm {
-        let dense_flop = 2.0 * self.dense_params * tokens / self.tp;
-        let expert_flop =
-            2.0 * self.expert_params * self.moe_layers * self.experts_per_tok.min(self.experts) * tokens
-                / self.tp;
-        let head_flop = 2.0 * self.head_params * sampled / self.tp;
-
-        let mut bytes = 0.0;
+        let gpus = self.gpus();
+        let dense_flop = 2.0 * self.dense_params * tokens / gpus;
+        let head_flop = 2.0 * self.head_params * sampled / gpus;
+        let mut term = LinearTerm {
+            compute_s: self.dense.compute_s(dense_flop) + self.head.compute_s(head_flop),
+            memory_s: 0.0,
+            flop: dense_flop + head_flop,
+            bytes: 0.0,
+            peak_flop_s: dense_flop / self.dense.peak_flop_s + head_flop / self.head.peak_flop_s,
+        };
         if tokens > 0.0 {
-            bytes += self.dense_params * self.dense.bytes_per_param / self.tp;
-            bytes += self.activation_bytes_per_tok * tokens;
-            bytes += self.expert_params
-                * self.moe_layers
-                * self.experts_touched(tokens)
-                * self.expert.bytes_per_param
-                / self.tp;
+            term.bytes += self.dense_params * self.dense.bytes_per_param / self.tp;
+            term.bytes += self.activation_bytes_per_tok * tokens / self.groups;
         }
         if sampled > 0.0 {
-            bytes += self.head_params * self.head.bytes_per_param / self.tp;
+            term.bytes += self.head_params * self.head.bytes_per_param / self.tp;
         }
-        let mut compute_s = self.dense.compute_s(dense_flop) + self.head.compute_s(head_flop);
-        let mut peak_flop_s = dense_flop / self.dense.peak_flop_s + head_flop / self.head.peak_flop_s;
-        if expert_flop > 0.0 {
-            compute_s += self.expert.compute_s(expert_flop);
-            peak_flop_s += expert_flop / self.expert.peak_flop_s;
+        let mut busiest_bytes = term.bytes;
+        let touched = self.experts_touched(tokens);
+        if touched > 0.0 {
+            let busiest = self.busiest_over_mean(touched);
+            let rows = tokens * self.experts_per_tok.min(self.experts) / touched;
+            let in_tiles = (rows + 0.5 * self.expert_tile_tok).max(self.expert_tile_tok) / rows;
+            let flop = 2.0 * self.expert_params * self.moe_layers * touched * rows / gpus;
+            let bytes =
+                self.expert_params * self.moe_layers * touched * self.expert.bytes_per_param / gpus;
+            term.flop += flop;
+            term.compute_s += self.expert.compute_s(flop * in_tiles * busiest);
+            term.peak_flop_s += flop * in_tiles / self.expert.peak_flop_s;
+            term.bytes += bytes;
+            busiest_bytes += bytes * busiest;
         }
-        LinearTerm {
-            compute_s,
-            memory_s: bytes / (self.hbm_byte_s * self.weight_mbu),
-            flop: dense_flop + expert_flop + head_flop,
-            bytes,
-            peak_flop_s,
-        }
+        term.memory_s = busiest_bytes / (self.hbm_byte_s * self.weight_mbu);
+        term
     }
 
     /// Coefficients of decode attention.
     pub fn decode_attention(&self) -> DecodeAttention {
         let byte_s = self.hbm_byte_s * self.attn_mbu;
-        let flop_s = self.attn_peak_flop_s * self.attn_mfu;
+        let flop_s = self.attn_peak_flop_s * self.decode_attn_mfu;
         DecodeAttention {
-            layer_s: self.attn_layers * self.attn_layer_s,
             memory_s_per_ctx_tok: self.kv_read_bytes_per_ctx_tok / byte_s,
             compute_s_per_ctx_tok: self.decode_flop_per_ctx_tok / flop_s,
             memory_s_per_window_tok: self.window_read_bytes_per_tok / byte_s,
@@ -231,7 +270,7 @@ impl RooflineParams {
 
     /// Coefficients of prefill attention.
     pub fn prefill_attention(&self) -> PrefillAttention {
-        let flop_s = self.attn_peak_flop_s * self.attn_mfu;
+        let flop_s = self.attn_peak_flop_s * self.prefill_attn_mfu;
         PrefillAttention {
             s_per_pair: self.prefill_flop_per_pair / flop_s,
             overhead_tok: self.prefill_overhead_tok,
@@ -242,12 +281,67 @@ impl RooflineParams {
         }
     }
 
-    /// All-reduces of a step with `tokens` tokens [s]; 0 on a single GPU.
+    /// Links in a step with `tokens` tokens [s]: all-reduces within a group, all-to-alls between groups; 0 on a
+    /// single GPU.
     pub fn comm_s(&self, tokens: f64) -> f64 {
-        if self.tp <= 1.0 || tokens <= 0.0 {
+        if tokens <= 0.0 {
             return 0.0;
         }
-        let message = tokens * self.all_reduce_bytes_per_tok;
-        self.all_reduces * (self.all_reduce_latency_s + message * self.all_reduce_s_per_byte)
+        let in_group = tokens / self.groups;
+        let mut time_s = 0.0;
+        if self.tp > 1.0 {
+            let message = in_group * self.all_reduce_bytes_per_tok;
+            time_s += self.all_reduces
+                * (self.link_latency_s + message * self.all_reduce_s_per_byte).max(self.all_reduce_floor_s);
+        }
+        if self.groups > 1.0 {
+            let message = in_group * self.all_to_all_bytes_per_tok;
+            time_s += self.all_to_alls * (self.link_latency_s + message * self.link_s_per_byte);
+        }
+        time_s
     }
+
+    /// A step of real numbers, prefill's overhead, gaps and host included: what [`super::step::StepLaw`] tabulates, for
+    /// fits, which try thousands of parameters.
+    pub fn step(&self, shape: &FluidShape) -> RooflineStep {
+        let FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs } = *shape;
+        let linear = self.linear(n + p, n + chunks);
+        let decode = self.decode_attention();
+        let prefill = self.prefill_attention();
+        // Decoding attends to the token that it writes.
+        let attended = kv_tok + n;
+        let global = attended * decode.memory_s_per_ctx_tok.max(decode.compute_s_per_ctx_tok);
+        let windowed = window_tok * decode.memory_s_per_window_tok.max(decode.compute_s_per_window_tok);
+        let prompts =
+            prefill.s_per_pair * (pairs + p * prefill.overhead_tok) + prefill.s_per_window_pair * window_pairs;
+        let flop = attended * decode.flop_per_ctx_tok
+            + window_tok * decode.flop_per_window_tok
+            + pairs * prefill.flop_per_pair
+            + window_pairs * prefill.flop_per_window_pair;
+        RooflineStep {
+            step_s: linear.compute_s
+                + linear.memory_s
+                + global
+                + windowed
+                + prompts
+                + self.comm_s(n + p)
+                + self.host_step_s
+                + (n + chunks) * self.host_seq_s,
+            peak_s: linear.peak_flop_s + flop / self.attn_peak_flop_s,
+            bytes: linear.bytes
+                + attended * decode.bytes_per_ctx_tok
+                + window_tok * decode.bytes_per_window_tok,
+        }
+    }
+}
+
+/// A step as [`RooflineParams::step`] gives it, one GPU at full clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RooflineStep {
+    /// The whole step [s].
+    pub step_s: f64,
+    /// Seconds its operations would take at the peak rates of their formats.
+    pub peak_s: f64,
+    /// Bytes it moves.
+    pub bytes: f64,
 }

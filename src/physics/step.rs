@@ -132,9 +132,7 @@ pub struct StepLaw {
     pub kv_tok_compute_fs: i64,
     /// See `kv_tok_compute_fs` [fs].
     pub kv_tok_memory_fs: i64,
-    /// Attention calls of a step with decoding sequences, independent of the clock [fs].
-    pub decode_fixed_fs: i64,
-    /// Host time per step [fs].
+    /// Time per step in which GPUs wait for the host or between kernels [fs].
     pub host_step_fs: i64,
     /// Host time per running sequence (decoding or chunk) [fs].
     pub host_seq_fs: i64,
@@ -297,7 +295,6 @@ impl StepLaw {
             window_pair_compute_fs: round_fs(prefill.s_per_window_pair),
             kv_tok_compute_fs: round_fs(decode.compute_s_per_ctx_tok),
             kv_tok_memory_fs: round_fs(decode.memory_s_per_ctx_tok),
-            decode_fixed_fs: round_fs(decode.layer_s),
             host_step_fs: round_fs(params.host_step_s),
             host_seq_fs: round_fs(params.host_seq_s),
             sampled,
@@ -331,7 +328,6 @@ impl StepLaw {
             window_pair_compute_fs: 0,
             kv_tok_compute_fs: round_fs(kv_tok_s),
             kv_tok_memory_fs: 0,
-            decode_fixed_fs: 0,
             host_step_fs: 0,
             host_seq_fs: 0,
             sampled: Work::default(),
@@ -364,12 +360,9 @@ impl StepLaw {
         let linear = &self.linear[(n + p) as usize];
         let sampled = i64::from(n + chunks);
         let mut compute = linear.compute_fs + sampled * self.sampled_compute_fs;
-        let mut fixed = linear.link_fs + self.host_step_fs + sampled * self.host_seq_fs;
+        let fixed = linear.link_fs + self.host_step_fs + sampled * self.host_seq_fs;
         if p > 0 {
             compute += self.prefill_compute_fs + i64::from(p) * self.prompt_tok_compute_fs;
-        }
-        if n > 0 {
-            fixed += self.decode_fixed_fs;
         }
         let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
         let kv_tok_fs = scaled(self.kv_tok_compute_fs, clock.slow_compute)
@@ -448,10 +441,8 @@ impl StepLaw {
         let memory = most(|c| c.memory_fs)
             + kv_tok * self.kv_tok_memory_fs as f64
             + window_tok * self.window_tok_memory_fs as f64;
-        let fixed = most(|c| c.link_fs)
-            + self.host_step_fs as f64
-            + seqs * self.host_seq_fs as f64
-            + self.decode_fixed_fs as f64;
+        let fixed =
+            most(|c| c.link_fs) + self.host_step_fs as f64 + seqs * self.host_seq_fs as f64;
         let one = super::clock::ONE as f64;
         (compute * (clock.slow_compute as f64 / one) + memory * (clock.slow_memory as f64 / one) + fixed)
             * 1e-15
@@ -463,7 +454,6 @@ impl StepLaw {
         let one = super::clock::ONE as f64;
         let (slow_c, slow_m) = (clock.slow_compute as f64 / one, clock.slow_memory as f64 / one);
         let linear = self.linear_at(n + p);
-        let decoding = if n > 0.0 { 1.0 } else { 0.0 };
         let prompt = if p > 0.0 {
             self.prefill_compute_fs as f64 + p * self.prompt_tok_compute_fs as f64
         } else {
@@ -484,8 +474,7 @@ impl StepLaw {
             (linear.compute_fs + prompt + prompt_attention + (n + chunks) * self.sampled_compute_fs as f64)
                 * slow_c
                 + attention_c;
-        // Attention calls are issued at a fixed pace while the caches stream: counted to memory.
-        let memory = linear.memory_fs * slow_m + attention_m + decoding * self.decode_fixed_fs as f64;
+        let memory = linear.memory_fs * slow_m + attention_m;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
         let total = compute + memory + linear.link_fs + host;
         let growth = (n + p)
@@ -529,8 +518,7 @@ impl StepLaw {
         if state.n > 0 {
             let kv_tok = bucket::centre(state.kv_bucket);
             let attended = kv_tok + f64::from(state.n);
-            fs += self.decode_fixed_fs as f64
-                + attended * self.kv_tok_compute_fs.max(self.kv_tok_memory_fs) as f64;
+            fs += attended * self.kv_tok_compute_fs.max(self.kv_tok_memory_fs) as f64;
             peak_s += attended * self.kv_tok.peak_s;
             bytes += attended * self.kv_tok.bytes;
             if self.window_tok.is_some() {

@@ -664,17 +664,28 @@ pub struct Parallel {
     /// GPUs over which each layer is split.
     #[serde(default = "one_u32")]
     pub tensor: u32,
+    /// Groups of `tensor` GPUs in a replica, each attending to its own part of the sequences; experts are shared by
+    /// all.
+    #[serde(default = "one_u32")]
+    pub attention_data: u32,
+    /// GPUs of the replica over which whole experts are spread; 1: each expert is split over all of them.
+    #[serde(default = "one_u32")]
+    pub expert: u32,
     /// Stages over which the layers are spread; more than 1 cannot be simulated yet.
     #[serde(default = "one_u32")]
     pub pipeline: u32,
-    /// Groups over which experts are spread beyond `tensor`; more than 1 cannot be simulated yet.
-    #[serde(default = "one_u32")]
-    pub expert: u32,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
-        Self { tensor: 1, pipeline: 1, expert: 1 }
+        Self { tensor: 1, attention_data: 1, expert: 1, pipeline: 1 }
+    }
+}
+
+impl From<&Parallel> for crate::catalog::Split {
+    fn from(parallel: &Parallel) -> Self {
+        let Parallel { tensor, attention_data, expert, pipeline: _ } = *parallel;
+        Self { tensor, attention_data, expert }
     }
 }
 

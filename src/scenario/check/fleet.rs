@@ -1,7 +1,7 @@
 //! What must hold in sites and pools, but for the building around them.
 
 use super::super::lookup::{self, Kind};
-use super::super::types::{Affine, Batching, CapFraction, Energy, Policy, Pool, Scenario, Site, StepLaw};
+use super::super::types::{Affine, Batching, CapFraction, Energy, Parallel, Policy, Pool, Scenario, Site, StepLaw};
 use super::{Check, MAX_DURATION_S, MAX_TOK};
 use crate::catalog::Catalog;
 
@@ -115,27 +115,37 @@ impl Check {
         }
         self.known(&format!("{path}.engine"), &pool.engine, Kind::Engine, catalog);
         self.count(&format!("{path}.nodes"), pool.nodes.into(), MAX_NODES.into());
-        for (name, parts) in [("pipeline", pool.parallel.pipeline), ("expert", pool.parallel.expert)] {
-            self.require(
-                &format!("{path}.parallel.{name}"),
-                parts,
-                parts == 1,
-                "1: only tensor parallelism can be simulated yet",
-            );
+        self.require(
+            &format!("{path}.parallel.pipeline"),
+            pool.parallel.pipeline,
+            pool.parallel.pipeline == 1,
+            "1: stages of layers cannot be simulated yet",
+        );
+        let Parallel { tensor, attention_data, expert, pipeline: _ } = pool.parallel;
+        for (name, gpus) in [("tensor", tensor), ("attention_data", attention_data), ("expert", expert)] {
+            self.require(&format!("{path}.parallel.{name}"), gpus, gpus >= 1, "at least 1");
         }
-        let tensor = pool.parallel.tensor;
-        let tensor_path = format!("{path}.parallel.tensor");
-        self.require(&tensor_path, tensor, tensor >= 1, "at least 1");
+        let replica = tensor.saturating_mul(attention_data);
         if gpu_known
-            && tensor >= 1
+            && replica >= 1
             && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu, pool.node.as_deref())
-            && gpus % tensor != 0
+            && gpus % replica != 0
         {
             let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
-            self.refuse(
-                tensor_path,
-                format!("is {tensor}; must divide the {gpus} GPUs of a node: {}", fitting.join(", ")),
-            );
+            let fitting = fitting.join(", ");
+            if attention_data > 1 {
+                self.refuse(
+                    format!("{path}.parallel.attention_data"),
+                    format!(
+                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node: {fitting}"
+                    ),
+                );
+            } else {
+                self.refuse(
+                    format!("{path}.parallel.tensor"),
+                    format!("is {tensor}; must divide the {gpus} GPUs of a node: {fitting}"),
+                );
+            }
         }
         if let Some(gpu_cap_w) = pool.gpu_cap_w {
             self.positive(&format!("{path}.gpu_cap_w"), gpu_cap_w, 1e6);

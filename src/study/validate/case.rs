@@ -86,12 +86,6 @@ impl Case {
         };
         let (engine, engine_asked) = engine(row, catalog, &mut remarks)?;
         let split = row.split.clone()?;
-        if split.attention_data > 1 {
-            remarks.push(format!(
-                "attention over {} data-parallel groups is simulated as tensor parallel",
-                split.attention_data
-            ));
-        }
         let (node, nodes, whole_nodes) = node(row, gpu, split, catalog)?;
         let (prompt_tok, outputs) = lengths(row, model, tasks, &mut remarks)?;
         let large = gpu.hbm_gb.value >= LARGE_GPU_GB && !gpu.name.starts_with("A100");
@@ -201,9 +195,10 @@ impl Case {
         Resolved::new(scenario, base_dir, catalog.clone()).map_err(|error| error.to_string())
     }
 
-    /// The scenario's `parallel`. Experts and attention are split by tensor alone.
+    /// The scenario's `parallel`.
     fn parallel(&self) -> Value {
-        json!({ "tensor": self.split.replica_gpus() })
+        let Split { tensor, attention_data, expert, replicas: _ } = self.split;
+        json!({ "tensor": tensor, "attention_data": attention_data, "expert": expert })
     }
 }
 

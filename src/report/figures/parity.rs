@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::frame::{FOOTER, MARGIN, PAGE, SUBTITLE, TITLE};
 use super::picture::{Align, Picture, Shape, Style};
 use super::{Figure, Table, csv_text};
-use crate::report::numbers::short;
+use crate::report::numbers::{count, short, significant};
 use crate::report::palette::{BAND, Color, GRID, INK, KINDS, SOFT_INK, pale};
 use crate::report::validation::Subject;
 use crate::study::validate::{Metric, Row, Spread, Validation};
@@ -14,6 +14,12 @@ use crate::study::validate::{Metric, Row, Spread, Validation};
 const WITHIN: f64 = 0.25;
 /// Dots of a panel that are named beside them.
 const MOST_NAMED: usize = 12;
+/// A single dot is no plot, unless no panel has more.
+const FEWEST: usize = 2;
+/// Radius of dots [px] in panels with up to so many.
+const RADII: [(usize, f64); 3] = [(40, 8.0), (400, 4.5), (usize::MAX, 3.0)];
+const LEGEND: Style = Style { size: 28.0, bold: true, color: INK };
+const LEGEND_DOT: f64 = 30.0;
 const PANEL_TITLE: Style = Style { size: 28.0, bold: true, color: INK };
 const PANEL_NOTE: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
 const TICK: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
@@ -23,7 +29,7 @@ const LEFT: f64 = 92.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 88.0;
 const BOTTOM: f64 = 62.0;
-const HEAD: f64 = 188.0;
+const HEAD: f64 = 150.0;
 const FOOT: f64 = 96.0;
 
 /// A row in one panel.
@@ -76,13 +82,20 @@ impl Plot {
 /// Draws the figure; nothing without a figure that was measured and simulated.
 pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Option<Figure> {
     let kinds = kinds(validation);
-    let panels: Vec<Panel> = Metric::ALL.into_iter().filter_map(|m| panel(validation, m, &kinds)).collect();
+    let mut panels: Vec<Panel> =
+        Metric::ALL.into_iter().filter_map(|m| panel(validation, m, &kinds)).collect();
+    if panels.iter().any(|panel| panel.dots.len() >= FEWEST) {
+        panels.retain(|panel| panel.dots.len() >= FEWEST);
+    }
+    let named = panels.iter().all(|panel| panel.dots.len() <= MOST_NAMED);
     let columns = match panels.len() {
         0 => return None,
         1 => 1,
         2 | 4 => 2,
+        _ if named => 2,
         _ => 3,
     };
+    let (lines, head) = legend(&kinds);
     let rows = panels.len().div_ceil(columns);
     let cell = if columns == 1 { 900.0 } else { (PAGE.0 - 2.0 * MARGIN) / columns as f64 };
     let side = cell - LEFT - RIGHT;
@@ -95,7 +108,7 @@ pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Opt
         (1..=medians.len()).rev().map(|n| format!("Median error: {}", medians[..n].join(", "))).collect();
     let mut picture = Picture {
         width: PAGE.0,
-        height: HEAD + rows as f64 * cell_height + FOOT,
+        height: head + rows as f64 * cell_height + FOOT,
         title: titles.first().cloned().unwrap_or_default(),
         description:
             "Simulated against measured values on logarithmic axes, a panel per metric; a dot on the \
@@ -107,12 +120,18 @@ pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Opt
     picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
     let failed = validation.failed().count();
     let shown = validation.rows.len() - failed;
-    let not = if failed > 0 { format!("; {failed} rows could not be simulated") } else { String::new() };
-    let subtitle = format!("Simulated against measured, {shown} rows{not}; band: within 25 %");
+    let not = if failed > 0 { format!(", {} could not be", count(failed as u64)) } else { String::new() };
+    let subtitle =
+        format!("{} rows simulated against measurement{not}; band: within 25 %", count(shown as u64));
     picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[subtitle], room));
-    draw_kinds(&mut picture, &kinds);
+    for (x, y, kind) in lines {
+        let (fill, ink) = color(kind);
+        let (name, style) = (&kinds[kind], Style { color: ink, ..LEGEND });
+        picture.shapes.push(Shape::Dot { x: x + 10.0, y: y - 10.0, radius: 9.0, fill, tip: name.clone() });
+        picture.text((x + LEGEND_DOT, y), Align::Left, style, name);
+    }
     for (i, panel) in panels.iter().enumerate() {
-        let corner = (MARGIN + (i % columns) as f64 * cell, HEAD + (i / columns) as f64 * cell_height);
+        let corner = (MARGIN + (i % columns) as f64 * cell, head + (i / columns) as f64 * cell_height);
         draw_panel(&mut picture, panel, corner, side, columns < 3 && panel.dots.len() <= MOST_NAMED);
     }
     draw_footer(&mut picture, validation, subject);
@@ -156,21 +175,19 @@ fn panel<'a>(validation: &'a Validation, metric: Metric, kinds: &[String]) -> Op
     Some(Panel { metric, spread: validation.spread(metric, |_| true), dots })
 }
 
-fn draw_kinds(picture: &mut Picture, kinds: &[String]) {
-    let mut x = MARGIN + 10.0;
-    let y = 150.0;
-    for (i, name) in kinds.iter().enumerate() {
-        let (fill, ink) = color(i);
-        let style = Style { size: 28.0, bold: true, color: ink };
-        let end = x + 22.0 + style.width(name);
-        if end > PAGE.0 - MARGIN {
-            picture.text((x, y), Align::Left, style, "…");
-            return;
+/// Where the name of each kind stands, line by line, and where the panels begin [px].
+fn legend(kinds: &[String]) -> (Vec<(f64, f64, usize)>, f64) {
+    let (mut x, mut y) = (MARGIN, HEAD);
+    let mut places = Vec::new();
+    for (kind, name) in kinds.iter().enumerate() {
+        let width = LEGEND_DOT + LEGEND.width(name);
+        if x > MARGIN && x + width > PAGE.0 - MARGIN {
+            (x, y) = (MARGIN, y + LEGEND.size * 1.4);
         }
-        picture.shapes.push(Shape::Dot { x, y: y - 10.0, radius: 9.0, fill, tip: name.clone() });
-        picture.text((x + 20.0, y), Align::Left, style, name);
-        x = end + 36.0;
+        places.push((x, y, kind));
+        x += width + 36.0;
     }
+    (places, y + 38.0)
 }
 
 fn draw_panel(picture: &mut Picture, panel: &Panel, corner: (f64, f64), side: f64, named: bool) {
@@ -180,21 +197,21 @@ fn draw_panel(picture: &mut Picture, panel: &Panel, corner: (f64, f64), side: f6
     picture.text((corner.0, corner.1 + 30.0), Align::Left, PANEL_TITLE, &title);
     let Spread { n, median_abs_err, p90_abs_err, bias } = panel.spread;
     let known = |error: Option<f64>| error.map_or("–".into(), percent);
-    let full = format!(
-        "n {n} · median {} · 90 % within {} · bias {}",
-        known(median_abs_err),
-        known(p90_abs_err),
-        bias.map_or("–".into(), |bias| format!("{:+.1} %", bias * 100.0))
-    );
-    let brief = format!("n {n} · median {} · 90 % in {}", known(median_abs_err), known(p90_abs_err));
-    let note = PANEL_NOTE.fit(&[full, brief], LEFT + side);
+    let middle =
+        format!("n {} · median {} · 90 % in {}", count(n as u64), known(median_abs_err), known(p90_abs_err));
+    let signed = bias.map_or("–".into(), |bias| {
+        format!("{}{}", if bias < 0.0 { "−" } else { "+" }, percent(bias.abs()))
+    });
+    let without_n = format!("median {} · 90 % in {}", known(median_abs_err), known(p90_abs_err));
+    let note = PANEL_NOTE.fit(&[format!("{middle} · bias {signed}"), middle, without_n], side + LEFT);
     picture.text((corner.0, corner.1 + 64.0), Align::Left, PANEL_NOTE, &note);
     draw_band(picture, &plot);
     draw_axes(picture, &plot);
     for dot in &panel.dots {
         let fill = color(dot.kind).0;
         let fill = if dot.row.measured.suspect_host_bound { pale(fill) } else { fill };
-        let radius = if panel.dots.len() > 150 { 4.0 } else { 6.5 };
+        let radius =
+            RADII.iter().find(|(most, _)| panel.dots.len() <= *most).map_or(3.0, |(_, radius)| *radius);
         let tip = format!(
             "{}: measured {}, simulated {}",
             dot.row.measured.id,
@@ -255,22 +272,33 @@ fn draw_axes(picture: &mut Picture, plot: &Plot) {
     }
 }
 
-/// Powers of ten, or 1, 2 and 5 of each where there are few.
+/// Powers of ten, or finer steps where there are few.
 fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let steps: &[f64] = if high - low < 2.2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-    let decades = low.floor() as i32..=high.ceil() as i32;
-    let mut ticks: Vec<f64> =
-        decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade))).collect();
-    ticks.retain(|value| (low..=high).contains(&value.log10()));
+    let by_decade = |steps: &[f64]| -> Vec<f64> {
+        let decades = low.floor() as i32..=high.ceil() as i32;
+        let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
+        all.filter(|value| (low..=high).contains(&value.log10())).collect()
+    };
+    let scales: [&[f64]; 5] = [
+        &[1.0],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+        &[1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+        &[
+            1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5,
+            7.0, 7.5, 8.0, 8.5, 9.0, 9.5,
+        ],
+    ];
+    let found = scales.iter().map(|steps| by_decade(steps)).find(|ticks| ticks.len() >= 3);
+    let ticks = found.unwrap_or_else(|| by_decade(scales[4]));
     ticks.into_iter().map(|value| (value, tick_label(value))).collect()
 }
 
 fn tick_label(value: f64) -> String {
     let (prefix, factor) = crate::report::numbers::prefix(value);
-    let scaled = value / factor;
-    let decimals = (-(scaled.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
-    let space = if prefix.is_empty() { "" } else { " " };
-    format!("{scaled:.decimals$}{space}{prefix}")
+    let text = format!("{:.4}", value / factor);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if prefix.is_empty() { text.to_string() } else { format!("{text} {prefix}") }
 }
 
 /// Names beside dots, on the side with more room, moved apart where they would overlap.
@@ -332,7 +360,7 @@ fn capital(text: &str) -> String {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{} %", significant(share * 100.0, if share < 0.1 { 2 } else { 3 }))
 }
 
 fn csv(panels: &[Panel]) -> String {

@@ -80,11 +80,15 @@ impl Case {
             None => of_name,
             Some(name) => Some(format_called(name, model, catalog)?),
         };
+        let (engine, engine_asked) = engine(row, catalog, &mut remarks)?;
         let kv = match row.kv_precision.as_deref() {
+            None | Some("auto") if keeps_kv_in_fp8(row, weights) => {
+                remarks.push("KV cache in fp8, as TensorRT-LLM keeps it for quantised checkpoints".into());
+                Precision::Fp8
+            }
             None | Some("auto") => Precision::Bf16,
             Some(name) => format_called(name, model, catalog)?,
         };
-        let (engine, engine_asked) = engine(row, catalog, &mut remarks)?;
         let split = row.split.clone()?;
         let (node, nodes, whole_nodes) = node(row, gpu, split, catalog)?;
         let (prompt_tok, outputs) = lengths(row, model, tasks, &mut remarks)?;
@@ -217,6 +221,13 @@ fn format_called(name: &str, model: &Model, catalog: &Catalog) -> Result<Precisi
     catalog.precision_called(name).ok_or_else(|| {
         format!("unknown precision '{name}'; known are bf16, fp8, nvfp4, fp4, mxfp4, int8 and int4")
     })
+}
+
+/// Checkpoints quantised for TensorRT-LLM say that their KV cache is fp8, and it follows them.
+fn keeps_kv_in_fp8(row: &Measured, weights: Option<Precision>) -> bool {
+    let name = row.engine.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let trt = name.starts_with("trt") || name.starts_with("tensorrt");
+    trt && matches!(weights, Some(Precision::Fp8 | Precision::Nvfp4))
 }
 
 /// The engine's entry, and what the row calls it.

@@ -25,11 +25,11 @@ const MOST_WARM_UP: f64 = 12.0;
 /// Turns of a warm-up at least.
 const LEAST_WARM_UP: f64 = 2.0;
 /// Turns of a window at least.
-const LEAST_TURNS: f64 = 6.0;
+const LEAST_TURNS: f64 = 10.0;
 /// Turns of a window of equally long requests.
 const EQUAL_TURNS: f64 = 8.0;
 /// Requests that a window should see at least.
-const LEAST_REQUESTS: f64 = 2000.0;
+const LEAST_REQUESTS: f64 = 4000.0;
 /// A run is repeated if a turn was longer than guessed by more than this factor.
 const TOO_SHORT: f64 = 1.25;
 /// A window of equally long requests may miss whole turns by this share of one.

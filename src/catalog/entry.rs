@@ -187,14 +187,15 @@ pub struct Fractions {
     pub prefill_attn_overhead_tok: Sourced<f64>,
 }
 
-/// All-reduce of m bytes over N GPUs: max(floor, latency + m · 2(N − 1)/N / (fraction · link/2)). Small messages take
-/// one kernel, larger ones a reduction in steps. An all-to-all takes latency + m / (fraction · link/2).
+/// All-reduce of m bytes over N GPUs, at a rate r = fraction · link/2: in one shot, in which each GPU reads what all
+/// others have, `one_shot` + m·(N − 1)/r; in two phases `latency` + m·2(N − 1)/N/r; whichever is faster. An all-to-all
+/// takes `latency` + m/r.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comm {
-    /// Time of a small message [µs].
-    pub floor_us: Sourced<f64>,
-    /// Time of a larger one, without its bytes [µs].
+    /// Time of an all-reduce in one shot, without its bytes [µs].
+    pub one_shot_us: Sourced<f64>,
+    /// Time of one in two phases, without its bytes [µs].
     pub latency_us: Sourced<f64>,
     /// Share of the link's one-directional rate that messages reach.
     pub link_fraction: Sourced<f64>,
@@ -333,7 +334,7 @@ impl Gpu {
             tdp_w,
             link_gb_s,
             fractions,
-            comm: Comm { floor_us, latency_us, link_fraction },
+            comm: Comm { one_shot_us, latency_us, link_fraction },
             power,
             throttle_c,
         } = self;
@@ -365,7 +366,7 @@ impl Gpu {
             hbm_tb_s,
             tdp_w,
             link_gb_s,
-            floor_us,
+            one_shot_us,
             latency_us,
             link_fraction,
             gemm_mfu_bf16,

@@ -1,6 +1,7 @@
 //! Commands, one file each; arguments here, exit codes in `exit`.
 
 mod backend;
+mod calibrate;
 mod check;
 mod exit;
 mod facility;
@@ -41,6 +42,8 @@ enum Command {
     Schema,
     /// Make request traces
     Trace(trace::Arguments),
+    /// Fit the catalog's coefficients to measured rows, with cross-validation
+    Calibrate(calibrate::Arguments),
     /// Hold the simulator against measured rows: error table and parity plot
     Validate(validate::Arguments),
 }
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),
+        Command::Calibrate(arguments) => calibrate::main(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),
     })
 }

@@ -98,11 +98,13 @@ pub struct RooflineParams {
     pub all_reduces: f64,
     /// Message of one all-reduce per token [byte].
     pub all_reduce_bytes_per_tok: f64,
-    /// Time below which no all-reduce gets: the one-shot kernel for small messages [s].
-    pub all_reduce_floor_s: f64,
-    /// Time of an all-reduce of larger messages, without their bytes; also of an all-to-all [s].
+    /// Time of an all-reduce in one shot, in which each GPU reads all the others' messages, without their bytes [s].
+    pub one_shot_latency_s: f64,
+    /// Its time per byte of message [s/byte].
+    pub one_shot_s_per_byte: f64,
+    /// Time of an all-reduce in two phases, for larger messages, without their bytes; also of an all-to-all [s].
     pub link_latency_s: f64,
-    /// Time per byte of an all-reduced message [s/byte].
+    /// Its time per byte of message [s/byte].
     pub all_reduce_s_per_byte: f64,
     /// All-to-alls per step: tokens to the GPUs of their experts, and back.
     pub all_to_alls: f64,
@@ -291,8 +293,9 @@ impl RooflineParams {
         let mut time_s = 0.0;
         if self.tp > 1.0 {
             let message = in_group * self.all_reduce_bytes_per_tok;
-            time_s += self.all_reduces
-                * (self.link_latency_s + message * self.all_reduce_s_per_byte).max(self.all_reduce_floor_s);
+            let one_shot_s = self.one_shot_latency_s + message * self.one_shot_s_per_byte;
+            let two_phases_s = self.link_latency_s + message * self.all_reduce_s_per_byte;
+            time_s += self.all_reduces * one_shot_s.min(two_phases_s);
         }
         if self.groups > 1.0 {
             let message = in_group * self.all_to_all_bytes_per_tok;
@@ -301,36 +304,38 @@ impl RooflineParams {
         time_s
     }
 
-    /// A step of real numbers, prefill's overhead, gaps and host included: what [`super::step::StepLaw`] tabulates, for
-    /// fits, which try thousands of parameters.
+    /// A step of real numbers at full clock, prefill's overhead, gaps and host included: what
+    /// [`super::step::StepLaw`] tabulates, for fits, which try thousands of parameters.
     pub fn step(&self, shape: &FluidShape) -> RooflineStep {
+        self.slow_step(shape, 1.0, 1.0)
+    }
+
+    /// The same where arithmetic takes `slow_compute` times as long and memory traffic `slow_memory` times.
+    pub fn slow_step(&self, shape: &FluidShape, slow_compute: f64, slow_memory: f64) -> RooflineStep {
         let FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs } = *shape;
         let linear = self.linear(n + p, n + chunks);
         let decode = self.decode_attention();
         let prefill = self.prefill_attention();
+        let slower = |compute_s: f64, memory_s: f64| (compute_s * slow_compute).max(memory_s * slow_memory);
         // Decoding attends to the token that it writes.
         let attended = kv_tok + n;
-        let global = attended * decode.memory_s_per_ctx_tok.max(decode.compute_s_per_ctx_tok);
-        let windowed = window_tok * decode.memory_s_per_window_tok.max(decode.compute_s_per_window_tok);
-        let prompts =
+        let attention_s = attended * slower(decode.compute_s_per_ctx_tok, decode.memory_s_per_ctx_tok)
+            + window_tok * slower(decode.compute_s_per_window_tok, decode.memory_s_per_window_tok);
+        let prompts_s =
             prefill.s_per_pair * (pairs + p * prefill.overhead_tok) + prefill.s_per_window_pair * window_pairs;
         let flop = attended * decode.flop_per_ctx_tok
             + window_tok * decode.flop_per_window_tok
             + pairs * prefill.flop_per_pair
             + window_pairs * prefill.flop_per_window_pair;
         RooflineStep {
-            step_s: linear.compute_s
-                + linear.memory_s
-                + global
-                + windowed
-                + prompts
+            step_s: (linear.compute_s + prompts_s) * slow_compute
+                + linear.memory_s * slow_memory
+                + attention_s
                 + self.comm_s(n + p)
                 + self.host_step_s
                 + (n + chunks) * self.host_seq_s,
             peak_s: linear.peak_flop_s + flop / self.attn_peak_flop_s,
-            bytes: linear.bytes
-                + attended * decode.bytes_per_ctx_tok
-                + window_tok * decode.bytes_per_window_tok,
+            bytes: linear.bytes + attended * decode.bytes_per_ctx_tok + window_tok * decode.bytes_per_window_tok,
         }
     }
 }

@@ -11,6 +11,7 @@ mod ribbon;
 mod sample;
 mod terminal;
 mod time_axis;
+pub mod calibration;
 pub mod validation;
 
 use std::io;

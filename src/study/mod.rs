@@ -1,3 +1,4 @@
 //! Many runs that answer one question.
 
+pub mod calibrate;
 pub mod validate;

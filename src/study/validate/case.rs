@@ -23,7 +23,7 @@ const MOST_TOK: u64 = 10_000_000;
 
 /// Lengths of outputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Outputs {
+pub(in crate::study) struct Outputs {
     pub mean_tok: f64,
     /// 0: all equally long.
     pub sigma: f64,
@@ -31,14 +31,14 @@ pub(super) struct Outputs {
 
 impl Outputs {
     /// Mean of the tokens that a request in flight has emitted already: E\[L²\]/2E\[L\].
-    pub(super) fn mean_age_tok(self) -> f64 {
+    pub(in crate::study) fn mean_age_tok(self) -> f64 {
         self.mean_tok * (self.sigma * self.sigma).exp() / 2.0
     }
 }
 
 /// A row in the catalog's terms.
 #[derive(Debug, Clone)]
-pub(super) struct Case {
+pub(in crate::study) struct Case {
     pub model: String,
     pub gpu: String,
     pub engine: String,
@@ -69,7 +69,7 @@ impl Case {
     ///
     /// # Errors
     /// Why it cannot be simulated, in words.
-    pub(super) fn of(row: &Measured, catalog: &Catalog, tasks: &Tasks) -> Result<Self, String> {
+    pub(in crate::study) fn of(row: &Measured, catalog: &Catalog, tasks: &Tasks) -> Result<Self, String> {
         let mut remarks = Vec::new();
         let gpu =
             catalog.gpu_called(&row.gpu).ok_or_else(|| unknown("GPU", &row.gpu, catalog.gpu_names()))?;

@@ -140,6 +140,8 @@ pub struct Measured {
     pub split: Result<Split, String>,
     /// Requests in flight; 0: idle.
     pub batch: u32,
+    /// Of them, those that were running on average; `None`: not measured.
+    pub running: Option<f64>,
     /// Mean prompt; `None`: by the task.
     pub input_tok: Option<u32>,
     /// Mean output.

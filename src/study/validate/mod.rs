@@ -5,7 +5,7 @@
 //! ([`replay`]) is one open-loop run, of which each request is a row. A row that cannot be simulated stays a row,
 //! with the reason in words.
 
-mod case;
+pub(super) mod case;
 mod errors;
 mod layout;
 mod measured;
@@ -13,7 +13,7 @@ mod published;
 mod read;
 mod replay;
 mod steady;
-mod tasks;
+pub(super) mod tasks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

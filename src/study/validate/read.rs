@@ -6,6 +6,8 @@ use crate::input::{InputError, Table};
 
 /// Most rows of a table; each is simulated.
 const MOST_ROWS: usize = 100_000;
+/// GPUs that one server has at most, racks apart.
+const GPUS_OF_A_SERVER: u32 = 8;
 /// Figures that should agree may differ by this share.
 const AGREE: f64 = 0.02;
 
@@ -111,6 +113,8 @@ struct Places {
     data: Option<usize>,
     attention_data: Option<usize>,
     batch: usize,
+    running: Option<usize>,
+    expert_tensor: Option<usize>,
     input_tok: Option<usize>,
     output_tok: usize,
     output_sigma: Option<usize>,
@@ -164,6 +168,8 @@ impl Places {
             data: columns.find(table, "data_parallel"),
             attention_data: columns.find(table, "attention_dp"),
             batch: columns.require(table, "batch")?,
+            running: columns.find(table, "running"),
+            expert_tensor: columns.find(table, "moe_tp_size"),
             input_tok,
             output_tok: columns.require(table, "output_tok")?,
             output_sigma: columns.find(table, "output_sigma"),
@@ -186,7 +192,7 @@ impl Places {
             }
         }
         let tensor = cells.count(self.tensor)?;
-        let asked = Asked {
+        let mut asked = Asked {
             gpus: cells.count(self.gpus)?,
             tensor: tensor.unwrap_or(1),
             pipeline: cells.optional_count(self.pipeline)?,
@@ -194,8 +200,16 @@ impl Places {
             data: cells.optional_count(self.data)?,
             attention_data: cells.optional_count(self.attention_data)?,
         };
+        if asked.squared(cells.optional_count(self.expert_tensor)?) {
+            let gpus = asked.expert.unwrap_or(1);
+            remarks.push(format!(
+                "its {} GPUs seem to be {gpus}, counted once for attention and once for experts",
+                gpus * gpus
+            ));
+            asked = asked.unsquared(gpus);
+        }
         let gpus = asked.gpus();
-        remarks.extend(watts_disagree(&figures, gpus));
+        remarks.extend(reconcile_watts(&mut figures, gpus));
         let batch = cells.whole(self.batch, 0)?.ok_or_else(|| table.bad_value(self.batch, ""))?;
         let output_tok = match cells.number(self.output_tok)? {
             Some(tokens) if batch == 0 || (1.0..=1e7).contains(&tokens) => tokens,
@@ -237,6 +251,10 @@ impl Places {
             gpus,
             split: asked.split(),
             batch,
+            running: match self.running {
+                Some(i) => cells.positive(i)?,
+                None => None,
+            },
             input_tok,
             output_tok,
             output_sigma: output_sigma.or(layout.constant_lengths.then_some(0.0)),
@@ -277,6 +295,29 @@ impl Asked {
         })
     }
 
+    /// Whether the row has as many GPUs for attention as for experts, and calls their product its GPUs: some tables
+    /// of InferenceX results do, in which the same measurement is found under both counts. `expert_tensor` is what
+    /// they say each expert is split over; without it only a product that no server has is taken for one.
+    fn squared(&self, expert_tensor: Option<u32>) -> bool {
+        let replica = self.tensor.saturating_mul(self.attention_data.unwrap_or(1));
+        match (self.expert, expert_tensor) {
+            (Some(expert), Some(tensor)) => expert > 1 && tensor == expert && expert.saturating_mul(expert) == replica,
+            (Some(expert), None) => expert > 1 && replica > GPUS_OF_A_SERVER && expert.saturating_mul(expert) == replica,
+            (None, _) => false,
+        }
+    }
+
+    /// The same with `gpus` GPUs, as attention or as tensor parallelism has them.
+    fn unsquared(self, gpus: u32) -> Self {
+        let attention = self.attention_data.is_some_and(|groups| groups > 1);
+        Self {
+            gpus: None,
+            tensor: if attention { 1 } else { gpus },
+            attention_data: attention.then_some(gpus),
+            ..self
+        }
+    }
+
     /// Replicas over which experts are spread share them, as vLLM has it: experts lie on tensor × data GPUs, and
     /// what is left to tensor parallelism is attention.
     fn split(&self) -> Result<Split, String> {
@@ -307,8 +348,8 @@ impl Asked {
     }
 }
 
-/// Power, rate and energy per token must agree; often enough the power is that of one GPU.
-fn watts_disagree(figures: &Figures, gpus: u32) -> Option<String> {
+/// Power, rate and energy per token must agree; where they say that the power is that of one GPU, it is multiplied.
+fn reconcile_watts(figures: &mut Figures, gpus: u32) -> Option<String> {
     let figure = |metric| figures.get(&metric).copied();
     let per_token = figure(Metric::JPerOutputToken)?;
     let ratio = figure(Metric::GpuPowerW)? / figure(Metric::OutputTokPerS)? / per_token;
@@ -316,7 +357,10 @@ fn watts_disagree(figures: &Figures, gpus: u32) -> Option<String> {
         return None;
     }
     if gpus > 1 && (ratio * f64::from(gpus) - 1.0).abs() <= AGREE {
-        return Some("its GPU power seems to be that of one GPU; that of all its GPUs is meant".into());
+        if let Some(watts) = figures.get_mut(&Metric::GpuPowerW) {
+            *watts *= f64::from(gpus);
+        }
+        return Some(format!("its GPU power is that of one GPU, as its joules show: taken {gpus} times"));
     }
     Some(format!("its GPU power over its output rate is {ratio:.2} times its joules per token"))
 }

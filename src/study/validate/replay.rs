@@ -270,6 +270,7 @@ impl Server {
             gpus,
             split,
             batch: self.max_num_seqs.saturating_mul(self.data_parallel_size),
+            running: None,
             input_tok: Some(1),
             output_tok: 1.0,
             output_sigma: Some(0.0),

@@ -10,7 +10,7 @@ pub(super) const DEFAULT_SIGMA: f64 = 1.1;
 
 /// Lengths of a task's requests.
 #[derive(Debug, Clone)]
-pub(super) struct Task {
+pub(in crate::study) struct Task {
     name: String,
     also: String,
     /// Models whose names begin so; empty: all others.
@@ -23,11 +23,11 @@ pub(super) struct Task {
 
 /// All tasks that are known.
 #[derive(Debug, Clone)]
-pub(super) struct Tasks(Vec<Task>);
+pub(in crate::study) struct Tasks(Vec<Task>);
 
 impl Tasks {
     /// Those that come with the program.
-    pub(super) fn embedded() -> Result<Self, InputError> {
+    pub(in crate::study) fn embedded() -> Result<Self, InputError> {
         let mut table = Table::embedded(FILE, TEXT)?;
         let names = ["task", "also", "model", "prompt_tok", "output_sigma"];
         let mut columns = [0; 5];

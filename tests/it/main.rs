@@ -18,4 +18,5 @@ mod reasoning;
 mod scenario;
 mod support;
 mod trace_cache;
+mod validate;
 mod windows;

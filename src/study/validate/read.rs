@@ -34,7 +34,7 @@ pub(super) fn read(mut table: Table) -> Result<MeasuredTable, InputError> {
     let copied: Vec<usize> = (0..table.header().len())
         .filter(|i| !columns.used.contains(i) && !layout.unused.contains(&table.header()[*i].as_str()))
         .collect();
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = layout.warnings.iter().map(ToString::to_string).collect();
     if !copied.is_empty() {
         let names: Vec<String> = copied.iter().map(|&i| format!("`{}`", table.header()[i])).collect();
         warnings.push(format!("not understood, copied as it is: {}", names.join(", ")));
@@ -178,7 +178,6 @@ impl Places {
 
     fn row(&self, table: &Table, layout: &Layout) -> Result<Measured, InputError> {
         let cells = Cells { table, zero_is_unknown: layout.zero_is_unknown };
-        let mut remarks: Vec<String> = layout.remarks.iter().map(ToString::to_string).collect();
         let mut figures = Figures::new();
         for &(metric, i) in &self.metrics {
             if let Some(value) = cells.positive(i)? {
@@ -195,7 +194,7 @@ impl Places {
             attention_data: cells.optional_count(self.attention_data)?,
         };
         let gpus = asked.gpus();
-        remarks.extend(watts_disagree(&figures, gpus));
+        let remarks = watts_disagree(&figures, gpus).into_iter().collect();
         let batch = cells.whole(self.batch, 0)?.ok_or_else(|| table.bad_value(self.batch, ""))?;
         let output_tok = match cells.number(self.output_tok)? {
             Some(tokens) if batch == 0 || (1.0..=1e7).contains(&tokens) => tokens,
@@ -231,8 +230,10 @@ impl Places {
             node: cells.text(self.node),
             precision: cells.text(Some(self.precision)),
             kv_precision: cells.text(self.kv_precision),
-            engine: cells.text(self.engine),
-            engine_version: cells.text(self.engine_version),
+            engine: cells.text(self.engine).or(layout.engine.map(|(name, _)| name.into())),
+            engine_version: cells
+                .text(self.engine_version)
+                .or(layout.engine.map(|(_, version)| version.into())),
             task: cells.text(self.task),
             gpus,
             split: asked.split(),

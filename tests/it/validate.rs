@@ -349,7 +349,7 @@ fn broken_tables_with_their_places() {
     refused(&row("Llama-3.1-8B,bf16"), "m.csv:2:1: ", "the row has 3 fields, the header 12");
     refused(
         &format!("{COLUMNS},ttft_ms,relative_to\nx,{SET_UP},9,y\n"),
-        "m.csv:2:1: ",
+        "m.csv:2:51: ",
         "`relative_to` = `y` is no row's id",
     );
 }

@@ -1,9 +1,9 @@
 //! The simulator against measurement: every measured row is simulated, and what comes out compared.
 //!
-//! [`read`] takes a table whose columns it knows by their header ([`layout`]); [`run`] looks up what a row names
-//! ([`case`]), simulates it in closed loop into its steady state ([`steady`]) and compares ([`errors`]). A replay
-//! ([`replay`]) is one open-loop run, of which each request is a row. A row that cannot be simulated stays a row,
-//! with the reason in words.
+//! [`read()`] takes a table whose columns it knows by their header (`layout`); [`run`] looks up what a row names
+//! (`case`), simulates it in closed loop into its steady state (`steady`) and compares (`errors`). A replay is one
+//! open-loop run, of which each request is a row. A row that cannot be simulated stays a row, with the reason in
+//! words.
 
 mod case;
 mod errors;
@@ -197,9 +197,9 @@ pub fn run(
                 .rows
                 .into_par_iter()
                 .map(|measured| {
-                    let row = row(measured, catalog, &tasks, options);
+                    let row = row(measured, catalog, &tasks, options)?;
                     (options.row_done)();
-                    row
+                    Ok(row)
                 })
                 .collect();
             let rows = rows.into_iter().collect::<Result<Vec<Row>, ValidateError>>()?;

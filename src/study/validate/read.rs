@@ -1,5 +1,7 @@
 //! Rows of a measured table.
 
+use std::collections::HashSet;
+
 use super::layout::Layout;
 use super::measured::{Figures, Measured, Metric, Split};
 use crate::input::{InputError, Table};
@@ -40,13 +42,18 @@ pub(super) fn read(mut table: Table) -> Result<MeasuredTable, InputError> {
         warnings.push(format!("not understood, copied as it is: {}", names.join(", ")));
     }
     let mut rows: Vec<Measured> = Vec::new();
-    let mut ids = std::collections::HashSet::new();
+    let mut ids = HashSet::new();
+    // What rows relate to, and the error if that turns out to be nowhere.
+    let mut references: Vec<(String, InputError)> = Vec::new();
     while table.advance()? {
         if rows.len() == MOST_ROWS {
             return Err(table.bad_line(format!("a measured table has at most {MOST_ROWS} rows; split it")));
         }
         let mut row = places.row(&table, layout)?;
         row.copied = copied.iter().map(|&i| (table.header()[i].clone(), table.text(i))).collect();
+        if let (Some(id), Some(i)) = (&row.relative_to, places.relative_to) {
+            references.push((id.clone(), table.bad_value(i, "is no row's id")));
+        }
         if !ids.insert(row.id.clone()) {
             row.remarks.push("its id appears more than once".into());
         }
@@ -55,21 +62,9 @@ pub(super) fn read(mut table: Table) -> Result<MeasuredTable, InputError> {
     if rows.is_empty() {
         return Err(table.bad_file("has a header but no rows".into()));
     }
-    check_references(&table, &rows)?;
-    Ok(MeasuredTable { layout: layout.name, rows, warnings })
-}
-
-fn check_references(table: &Table, rows: &[Measured]) -> Result<(), InputError> {
-    let wrong = rows.iter().find_map(|row| {
-        let wanted = row.relative_to.as_ref()?;
-        (!rows.iter().any(|other| &other.id == wanted)).then_some((row, wanted))
-    });
-    match wrong {
-        Some((row, wanted)) => Err(InputError {
-            line: Some(row.line),
-            ..table.bad_line(format!("`relative_to` = `{wanted}` is no row's id"))
-        }),
-        None => Ok(()),
+    match references.into_iter().find(|(id, _)| !ids.contains(id)) {
+        Some((_, nowhere)) => Err(nowhere),
+        None => Ok(MeasuredTable { layout: layout.name, rows, warnings }),
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Options<'a> {
 }
 
 /// A row as it was understood; the names are the catalog's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Understood {
     /// Model.
     pub model: String,
@@ -61,6 +61,10 @@ pub struct Understood {
     pub engine: String,
     /// Format of the weights: of the experts, where there are any.
     pub precision: &'static str,
+    /// Prompt that was simulated [tokens]; of a replay, each request has its own.
+    pub prompt_tok: Option<u32>,
+    /// Spread of the outputs' logarithm that was simulated, likewise.
+    pub output_sigma: Option<f64>,
 }
 
 impl Understood {
@@ -72,6 +76,8 @@ impl Understood {
             engine_asked: case.engine_asked.clone(),
             engine: case.engine.clone(),
             precision: case.format.name(),
+            prompt_tok: Some(case.prompt_tok),
+            output_sigma: Some(case.outputs.sigma),
         }
     }
 }
@@ -228,7 +234,8 @@ fn replayed(
         match replay.run(catalog, tasks, options.seed, options.go_on) {
             Ok((case, figures)) => {
                 warnings.extend(case.remarks.iter().cloned());
-                (Some(Understood::of(&case)), figures.into_iter().map(Ok).collect())
+                let understood = Understood { prompt_tok: None, output_sigma: None, ..Understood::of(&case) };
+                (Some(understood), figures.into_iter().map(Ok).collect())
             }
             Err(Stop::Row(why)) => (None, vec![Err(why); rows.len()]),
             Err(Stop::Interrupted) => return Err(ValidateError::Interrupted),

@@ -273,10 +273,20 @@ mod tests {
     fn the_nearest_version_of_the_same_engine() {
         let entry = |name: &str, us: f64| {
             let number = format!("{{ value: {us}, source: test, quality: guess }}");
-            format!(
-                "  - {{ name: {name}, per_step_us: {number}, per_seq_us: {number}, per_moe_layer_us: {number}, \
-                 per_fp8_moe_layer_us: {number} }}\n"
-            )
+            let names = [
+                "per_step_us",
+                "per_seq_us",
+                "per_layer_us",
+                "per_moe_layer_us",
+                "per_fp8_moe_layer_us",
+                "per_fp4_moe_layer_us",
+                "expert_spread",
+                "expert_tile_bf16_tok",
+                "expert_tile_fp8_tok",
+                "expert_tile_fp4_tok",
+            ];
+            let numbers = names.map(|name| format!("    {name}: {number}\n")).concat();
+            format!("  - name: {name}\n{numbers}")
         };
         let text = format!("engines:\n{}{}", entry("mine-1.2", 1.0), entry("mine-1.10", 1.0));
         let catalog = Catalog::from_text("t.yaml", &text).unwrap();

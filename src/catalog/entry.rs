@@ -98,7 +98,9 @@ impl<T: CatalogValue> TryFrom<Written<T>> for Sourced<T> {
                 Err(format!("times is {times}; expected a number above 0"))
             }
             Written { fit: None, times: Some(_), .. } => Err("`times` needs a `fit` to multiply".into()),
-            Written { value: Some(value), source: Some(source), quality: Some(quality), fit: None, .. } => {
+            Written {
+                value: Some(value), source: Some(source), quality: Some(quality), fit: None, ..
+            } => {
                 value.check()?;
                 Ok(Self { value, source, quality, fit: None, times: None })
             }
@@ -111,7 +113,8 @@ impl<T: CatalogValue> TryFrom<Written<T>> for Sourced<T> {
                 Err("give either `value` or `fit`, not both".into())
             }
             Written { value: None, fit: None, .. } => {
-                Err("missing `value` (with `source` and `quality`), or `fit`, the name of a coefficient".into())
+                Err("missing `value` (with `source` and `quality`), or `fit`, the name of a coefficient"
+                    .into())
             }
             Written { source: None, .. } => Err("missing field `source`: where is the number from?".into()),
             Written { quality: None, .. } => {
@@ -386,14 +389,8 @@ impl Gpu {
             min_clock,
             memory_clock_knee,
         ];
-        let optional = [
-            fp8_dense_tflops,
-            fp4_dense_tflops,
-            int8_dense_tops,
-            gemm_mfu_fp8,
-            gemm_mfu_fp4,
-            throttle_c,
-        ];
+        let optional =
+            [fp8_dense_tflops, fp4_dense_tflops, int8_dense_tops, gemm_mfu_fp8, gemm_mfu_fp4, throttle_c];
         numbers.extend(optional.into_iter().flatten());
         numbers
     }
@@ -406,8 +403,7 @@ impl Node {
         let mut numbers = vec![overhead_w, gpu_factor];
         numbers.extend(r_th_k_per_w);
         if let Some(Overrides { idle_w, clock_exponent, min_clock, memory_clock_knee }) = overrides {
-            numbers
-                .extend([idle_w, clock_exponent, min_clock, memory_clock_knee].into_iter().flatten());
+            numbers.extend([idle_w, clock_exponent, min_clock, memory_clock_knee].into_iter().flatten());
         }
         numbers
     }

@@ -214,10 +214,16 @@ impl Draft {
             self.aliases.push((at, value));
         }
         let sources = &self.sources;
-        add_all(name, &mut self.gpus, file.gpus, |gpu| &gpu.name, |gpu| {
-            cite(&mut gpu.gpus_per_node.source, sources);
-            cite_all(gpu.numbers_mut(), sources);
-        })?;
+        add_all(
+            name,
+            &mut self.gpus,
+            file.gpus,
+            |gpu| &gpu.name,
+            |gpu| {
+                cite(&mut gpu.gpus_per_node.source, sources);
+                cite_all(gpu.numbers_mut(), sources);
+            },
+        )?;
         add_all(
             name,
             &mut self.models,
@@ -225,10 +231,16 @@ impl Draft {
             |model| &model.name,
             |model| cite(&mut model.source, sources),
         )?;
-        add_all(name, &mut self.nodes, file.nodes, |node| &node.name, |node| {
-            cite(&mut node.gpus.source, sources);
-            cite_all(node.numbers_mut(), sources);
-        })?;
+        add_all(
+            name,
+            &mut self.nodes,
+            file.nodes,
+            |node| &node.name,
+            |node| {
+                cite(&mut node.gpus.source, sources);
+                cite_all(node.numbers_mut(), sources);
+            },
+        )?;
         add_all(
             name,
             &mut self.engines,
@@ -451,7 +463,10 @@ fn check_gpu(gpu: &Gpu, nodes: &[(At, Node)]) -> Result<(), String> {
         }
     }
     if power.p0_tdp.value > 1.0 {
-        return Err(format!("{}: power.p0_tdp is {}, a share of the TDP: at most 1", gpu.name, power.p0_tdp.value));
+        return Err(format!(
+            "{}: power.p0_tdp is {}, a share of the TDP: at most 1",
+            gpu.name, power.p0_tdp.value
+        ));
     }
     Ok(())
 }

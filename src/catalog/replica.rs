@@ -165,7 +165,11 @@ pub fn replica(
         attn_mbu: f.attn_mbu.value,
         attn_peak_flop_s: bf16_flop_s,
         // Only the absorbed form of latent attention is ever limited by arithmetic.
-        decode_attn_mfu: if model.mla.is_some() { f.absorbed_attn_mfu.value } else { f.prefill_attn_mfu.value },
+        decode_attn_mfu: if model.mla.is_some() {
+            f.absorbed_attn_mfu.value
+        } else {
+            f.prefill_attn_mfu.value
+        },
         prefill_attn_mfu: f.prefill_attn_mfu.value,
         kv_read_bytes_per_ctx_tok: kv_bytes,
         decode_flop_per_ctx_tok: model.global_layers() * model.decode_flop_per_layer() / all,
@@ -183,7 +187,8 @@ pub fn replica(
         all_reduce_s_per_byte: 2.0 * (tensor - 1.0) / tensor * link_s_per_byte,
         all_to_alls: 2.0 * model.moe_layers(),
         // There in 8 bit and back in 16, to as many other GPUs as a token has experts.
-        all_to_all_bytes_per_tok: 1.5 * f64::from(model.hidden) * experts_per_tok.min(all) * (all - 1.0) / all,
+        all_to_all_bytes_per_tok: 1.5 * f64::from(model.hidden) * experts_per_tok.min(all) * (all - 1.0)
+            / all,
         link_s_per_byte,
         host_step_s: (engine.per_step_us.value
             + layers * engine.per_layer_us.value

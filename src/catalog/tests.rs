@@ -33,7 +33,7 @@ fn params(gpu: &str, name: &str, tp: u32, weights: Option<Precision>) -> Rooflin
     replica(
         catalog.gpu(gpu).unwrap(),
         catalog.model(name).unwrap(),
-        tp,
+        Split::tensor(tp),
         weights,
         Precision::Bf16,
         catalog.engine("vllm-0.11").unwrap(),
@@ -48,7 +48,6 @@ fn decode_step_s(p: &RooflineParams, n: f64, context: f64) -> f64 {
     let ctx = n * context;
     linear.compute_s
         + linear.memory_s
-        + attention.layer_s
         + (ctx * attention.memory_s_per_ctx_tok).max(ctx * attention.compute_s_per_ctx_tok)
         + p.window_tok.map_or(0.0, |window| {
             n * context.min(f64::from(window))
@@ -287,18 +286,30 @@ fn impossible_replicas_are_refused_in_words() {
     let gpu = catalog.gpu("H100-SXM-80GB").unwrap();
     let engine = catalog.engine("vllm-0.11").unwrap();
     let llama = catalog.model("Llama-3.1-8B").unwrap();
-    let of = |tp, kv| replica(gpu, llama, tp, None, kv, engine);
+    let of = |tp, kv| replica(gpu, llama, Split::tensor(tp), None, kv, engine);
     assert!(of(16, Precision::Bf16).unwrap_err().contains("does not fit"));
     assert!(of(3, Precision::Bf16).unwrap_err().contains("divisor of 32"));
     assert!(of(0, Precision::Bf16).is_err());
     assert!(of(1, Precision::Int4).unwrap_err().contains("use bf16, fp8 or int8"));
+    let (qwen, bf16) = (catalog.model("Qwen3-30B-A3B").unwrap(), Precision::Bf16);
+    let split = |model, attention_data, expert| {
+        replica(gpu, model, Split { tensor: 2, attention_data, expert }, None, bf16, engine)
+    };
+    assert!(split(llama, 1, 2).unwrap_err().contains("has no experts to spread"));
+    assert!(split(qwen, 1, 3).unwrap_err().contains("use a divisor of 2"));
+    assert!(split(qwen, 5, 1).unwrap_err().contains("10 GPUs does not fit"));
+    assert!(split(qwen, 4, 8).is_ok());
 }
 
 #[test]
 fn experts_touched_grow_from_k_to_all() {
     let p = params("H100-SXM-80GB", "Qwen3-30B-A3B", 2, None);
     assert_eq!(p.experts_touched(0.0), 0.0);
+    // One token touches its 8 whatever the favourites are.
     assert!((p.experts_touched(1.0) - 8.0).abs() < 1e-9);
+    let even = RooflineParams { expert_spread: 1.0, ..p.clone() };
+    assert!((even.experts_touched(2.0) - (16.0 - 0.5)).abs() < 1e-9, "8 + 8·(1 − 8/128)");
+    assert!(p.experts_touched(64.0) < even.experts_touched(64.0));
     assert!((p.experts_touched(1e6) - 128.0).abs() < 1e-9);
     let mut last = 0.0;
     for tokens in 1..2000 {
@@ -327,6 +338,55 @@ fn more_work_never_takes_less_time() {
         assert!(decode.memory_s_per_ctx_tok > 0.0 && decode.compute_s_per_ctx_tok > 0.0);
         assert!(prefill.s_per_pair > 0.0 && prefill.flop_per_pair > 0.0);
     }
+}
+
+/// Experts of a step of 8 tokens by hand, E = 128, k = 8, 4 GPUs with whole experts, spread 1:
+/// touched 128·(1 − (15/16)^8) = 51.6, π = 0.403, m = 12.9; z(4) = Φ⁻¹(3.625/4.25) = 1.05;
+/// busiest over mean 1 + 1.05·√(0.597/12.9) = 1.226.
+#[test]
+fn the_busiest_gpu_by_hand() {
+    let p = params("H100-SXM-80GB", "Qwen3-235B-A22B", 4, None);
+    let p = RooflineParams { expert_spread: 1.0, expert_groups: 4.0, expert_tile_tok: 16.0, ..p };
+    let touched = p.experts_touched(8.0);
+    assert!((touched - 51.62).abs() < 0.01, "{touched}");
+    let busiest = p.busiest_over_mean(touched);
+    assert!((busiest - 1.226).abs() < 0.001, "{busiest}");
+    assert_eq!(p.busiest_over_mean(128.0), 1.0);
+    assert_eq!(RooflineParams { expert_groups: 1.0, ..p.clone() }.busiest_over_mean(touched), 1.0);
+    // Each of them gets 64/51.62 rows and computes 16: 12.9 times the FLOP asked for.
+    let (with, without) =
+        (p.linear(8.0, 8.0), RooflineParams { expert_tile_tok: 0.0, ..p.clone() }.linear(8.0, 8.0));
+    let experts = 2.0 * p.expert_params * p.moe_layers * 64.0 / 4.0;
+    let more = (with.peak_flop_s - without.peak_flop_s) * p.expert.peak_flop_s / experts;
+    assert!((more - (16.0 / (64.0 / touched) - 1.0)).abs() < 1e-9, "{more}");
+    assert_eq!(with.flop, without.flop);
+    // Bytes are those of the mean GPU, the time that of the busiest.
+    let bytes = p.expert_params * p.moe_layers * touched * 2.0 / 4.0;
+    let later = with.memory_s - with.bytes / (p.hbm_byte_s * p.weight_mbu);
+    assert!((later - bytes * (busiest - 1.0) / (p.hbm_byte_s * p.weight_mbu)).abs() < 1e-12);
+}
+
+/// Two groups of two GPUs: each GPU multiplies a quarter of the tokens' FLOP, streams half of the dense weights and a
+/// quarter of the experts, and keeps the caches of half of the sequences.
+#[test]
+fn data_parallel_attention_by_hand() {
+    let catalog = catalog();
+    let of = |tensor, attention_data| {
+        let split = Split { tensor, attention_data, expert: 1 };
+        let (gpu, model) = (catalog.gpu("B200-SXM-180GB").unwrap(), catalog.model("DeepSeek-V3").unwrap());
+        replica(gpu, model, split, None, Precision::Bf16, catalog.engine("sglang-0.5").unwrap()).unwrap()
+    };
+    let (one, four, grouped) = (of(1, 1), of(4, 1), of(2, 2));
+    assert_eq!(grouped.kv_bytes_per_tok_per_gpu * 2.0, one.kv_bytes_per_tok_per_gpu);
+    assert_eq!(four.kv_bytes_per_tok_per_gpu, one.kv_bytes_per_tok_per_gpu);
+    assert!((grouped.linear(64.0, 64.0).flop / four.linear(64.0, 64.0).flop - 1.0).abs() < 1e-12);
+    let dense = one.dense_params * one.dense.bytes_per_param;
+    let model = catalog.model("DeepSeek-V3").unwrap();
+    let experts = model.expert_bytes(model.native());
+    let rest = model.weight_bytes(model.native()) - experts;
+    assert!((grouped.weight_bytes_per_gpu - (rest / 2.0 + experts / 4.0)).abs() < 1.0);
+    assert!(dense < rest, "embedding and head besides");
+    assert!(grouped.comm_s(64.0) > 0.0);
 }
 
 #[test]
@@ -370,6 +430,86 @@ fn power_law_comes_from_gpu_and_node() {
     assert_eq!(ideal.at_clock_w(600.0, 0.5), 300.0);
     let wall = node_power(catalog.node("8xH200-air").unwrap()).wall_w(8.0 * own.idle_loaded_w);
     assert!((wall - 2400.0).abs() < 5.0, "{wall}");
+}
+
+/// What the fits ask is what the engine tabulates.
+#[test]
+fn the_step_law_tabulates_the_roofline() {
+    use crate::physics::clock::Clock;
+    use crate::physics::step::{FluidShape, StepLaw};
+    for (name, tp) in [("Llama-3.1-8B", 1), ("Qwen3-235B-A22B", 8), ("gpt-oss-120b", 2)] {
+        let p = params("H100-SXM-80GB", name, tp, Some(Precision::Fp8));
+        let law = StepLaw::roofline(&p, 1024);
+        let mut shape = FluidShape {
+            n: 37.0,
+            kv_tok: 30_000.0,
+            p: 500.0,
+            chunks: 2.0,
+            pairs: 70_000.0,
+            ..FluidShape::default()
+        };
+        if p.window_tok.is_some() {
+            (shape.window_tok, shape.window_pairs) = (37.0 * 128.0, 50_000.0);
+        }
+        let (step, fluid) = (p.step(&shape), law.fluid(&shape, &Clock::FULL));
+        assert!((step.step_s / fluid.parts.total_s() - 1.0).abs() < 1e-6, "{name}");
+        assert!((step.peak_s / fluid.work.peak_s - 1.0).abs() < 1e-9, "{name}");
+        assert!((step.bytes / fluid.work.bytes - 1.0).abs() < 1e-9, "{name}");
+    }
+}
+
+#[test]
+fn numbers_follow_the_fit() {
+    let catalog = catalog();
+    let fit = catalog.fit();
+    let of = |name: &str| fit.coefficient(name).unwrap().value;
+    let h200 = catalog.gpu("H200-SXM-141GB").unwrap();
+    assert_eq!(h200.fractions.weight_mbu.value, of("hopper.weight_mbu"));
+    assert_eq!(h200.fractions.weight_mbu.quality, Quality::Fitted);
+    let mi300x = catalog.gpu("MI300X").unwrap();
+    assert_eq!(mi300x.fractions.weight_mbu.value, 0.8 * of("hopper.weight_mbu"));
+    assert_eq!(mi300x.fractions.weight_mbu.quality, Quality::Guess);
+    // Other values reach every number that follows them.
+    let doubled: Vec<f64> = fit.values().iter().map(|value| value * 0.5).collect();
+    let other = catalog.with_coefficients(&doubled);
+    let half = other.gpu("MI300X").unwrap().fractions.weight_mbu.value;
+    assert_eq!(half, 0.4 * of("hopper.weight_mbu"));
+    assert_eq!(other.gpu("MI300X").unwrap().hbm_tb_s, mi300x.hbm_tb_s);
+}
+
+#[test]
+fn mistakes_of_a_fit_have_a_place() {
+    let engine = |number: &str| {
+        let names = [
+            "per_step_us",
+            "per_seq_us",
+            "per_layer_us",
+            "per_moe_layer_us",
+            "per_fp8_moe_layer_us",
+            "per_fp4_moe_layer_us",
+            "expert_spread",
+            "expert_tile_bf16_tok",
+            "expert_tile_fp8_tok",
+        ];
+        let good =
+            names.map(|name| format!("    {name}: {{ value: 1, source: me, quality: guess }}\n")).concat();
+        format!("engines:\n  - name: mine-1.0\n{good}    expert_tile_fp4_tok: {number}\n")
+    };
+    for (text, says) in [
+        (engine("{ fit: kernels.expert_tile_fp4_toc }"), "did you mean 'kernels.expert_tile_fp4_tok'?"),
+        (engine("{ fit: kernels.expert_tile_fp4_tok, value: 1 }"), "not both"),
+        (engine("{ source: me }"), "missing `value`"),
+        (engine("{ value: 1, quality: guess }"), "missing field `source`"),
+        (engine("{ value: 1, source: me, quality: guess, times: 2 }"), "`times` needs a `fit`"),
+        (
+            "fit: { date: d, source: s, coefficients: [], correlations: [[]] }".into(),
+            "a row for each of the 0",
+        ),
+    ] {
+        let error = Catalog::from_text("my.yaml", &text).expect_err(&text).to_string();
+        assert!(error.starts_with("my.yaml:") && error.contains(says), "{error}");
+    }
+    assert!(Catalog::from_text("my.yaml", &engine("{ fit: kernels.expert_tile_fp4_tok, times: 2 }")).is_ok());
 }
 
 const MY_NODE: &str = "\

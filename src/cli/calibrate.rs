@@ -66,9 +66,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let input = |error: wattmill::input::InputError| Failure::input(error.to_string());
     let table = |path: &PathBuf| match validate::read(path, None).map_err(input)? {
         Measurements::Table(table) => Ok(table.rows),
-        Measurements::Replay(_) => {
-            Err(Failure::input(format!("{}: is a replay; a fit stands on rows in steady state", path.display())))
-        }
+        Measurements::Replay(_) => Err(Failure::input(format!(
+            "{}: is a replay; a fit stands on rows in steady state",
+            path.display()
+        ))),
     };
     let capped = match &arguments.caps {
         Some(path) => table(path)?,

@@ -47,25 +47,34 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Each row is simulated in closed loop: `batch` requests in flight, each replaced when it ends, past the warm-up, with
-drawn output lengths. The errors are simulated / measured - 1. Written: rows.csv, summary.json, figures/parity.*.
+Each row is simulated in closed loop (`batch` requests in flight, each replaced when it ends),
+past the warm-up, with drawn output lengths; errors are simulated / measured - 1. Written are
+rows.csv, summary.json and figures/parity.*.
 
-Columns, known by the header:
-  wattmill     model,precision,gpu,gpus,tensor_parallel,batch,input_tok,output_tok, and of what was measured any of
-               output_tok_per_s, gpu_power_w (all the row's GPUs together), j_per_output_token (GPU), itl_ms (mean
-               time between tokens), itl_p50_ms (its median), ttft_ms, tpot_ms, e2e_ms (means over requests),
-               node_power_w (wall, settled), throughput_ratio (over the row relative_to); an empty cell: not measured.
-               Optional: id, expert_parallel, data_parallel, attention_dp, kv_precision, engine, engine_version,
-               task, output_sigma (of the logarithm; 0: all alike), gpu_cap_w, node, max_num_batched_tokens,
-               suspect_host_bound, source. Other columns are copied to the row's output.
-  ML.ENERGY    model_id,gpu_model,max_num_seqs,avg_output_len,...: medians of time between tokens are compared;
-               prompts and the spread of outputs go by the task
-  InferenceX   model_path,system,isl,osl,concurrency,...: all requests alike
-  replay       request_id,arrival_s,input_tokens,output_tokens,measured_*: one open-loop run, compared by request
-Names are the catalog's or known aliases of them (configs/catalog/aliases.yaml). A row that cannot be simulated, as its
-model is unknown or does not fit, is listed with the reason and is no failure.
-Without a task or output_sigma: lognormal outputs with sigma 1.1, or all alike where input_tok = output_tok. Steps have
-at most 8192 tokens (vLLM's default where it serves online on GPUs of at least 70 GB, A100 excepted), else 2048.";
+Columns, known by the header; an empty cell was not measured:
+  wattmill    model,precision,gpu,gpus,tensor_parallel,batch,input_tok,output_tok, and any of
+              output_tok_per_s
+              gpu_power_w         all the row's GPUs together [W]
+              j_per_output_token  of the GPUs [J]
+              itl_ms, itl_p50_ms  mean and median time between tokens
+              ttft_ms, tpot_ms, e2e_ms  means over requests
+              node_power_w        at the wall, settled [W]
+              throughput_ratio    over the row whose id is relative_to
+              Optional: id, expert_parallel, data_parallel, attention_dp, pipeline_parallel,
+              kv_precision, engine, engine_version, task, output_sigma (of the logarithm; 0: all
+              alike), gpu_cap_w, node, max_num_batched_tokens, suspect_host_bound, source.
+              Other columns are copied to the row's output. batch 0 is an idle node.
+  ML.ENERGY   model_id,gpu_model,max_num_seqs,avg_output_len,...: compares medians of the time
+              between tokens; prompts and the spread of outputs go by the task
+  InferenceX  model_path,system,isl,osl,concurrency,...: all requests alike
+  replay      request_id,arrival_s,input_tokens,output_tokens,measured_...: one open-loop run,
+              compared request by request
+
+Names are the catalog's or aliases of them (configs/catalog/aliases.yaml). A row that cannot be
+simulated, as its model is unknown or does not fit, is listed with the reason and is no failure.
+Without a task or output_sigma, outputs are lognormal with sigma 1.1, or all alike where
+input_tok = output_tok. Steps have at most 8192 tokens (vLLM's default for online serving on
+GPUs of at least 70 GB, A100 excepted), else 2048.";
 
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let interrupted = interrupt::watch()?;

@@ -1,5 +1,4 @@
-//! Tables that a scenario names: CSV, plain or gzip, and what can be wrong with them and with the fields that name
-//! them.
+//! Tables: CSV, plain or gzip, and what can be wrong with them and with the fields that name them.
 
 mod error;
 mod table;

@@ -241,8 +241,7 @@ impl RooflineParams {
             let rows = tokens * self.experts_per_tok.min(self.experts) / touched;
             let in_tiles = (rows + 0.5 * self.expert_tile_tok).max(self.expert_tile_tok) / rows;
             let flop = 2.0 * self.expert_params * self.moe_layers * touched * rows / gpus;
-            let bytes =
-                self.expert_params * self.moe_layers * touched * self.expert.bytes_per_param / gpus;
+            let bytes = self.expert_params * self.moe_layers * touched * self.expert.bytes_per_param / gpus;
             term.flop += flop;
             term.compute_s += self.expert.compute_s(flop * in_tiles * busiest);
             term.peak_flop_s += flop * in_tiles / self.expert.peak_flop_s;
@@ -321,8 +320,8 @@ impl RooflineParams {
         let attended = kv_tok + n;
         let attention_s = attended * slower(decode.compute_s_per_ctx_tok, decode.memory_s_per_ctx_tok)
             + window_tok * slower(decode.compute_s_per_window_tok, decode.memory_s_per_window_tok);
-        let prompts_s =
-            prefill.s_per_pair * (pairs + p * prefill.overhead_tok) + prefill.s_per_window_pair * window_pairs;
+        let prompts_s = prefill.s_per_pair * (pairs + p * prefill.overhead_tok)
+            + prefill.s_per_window_pair * window_pairs;
         let flop = attended * decode.flop_per_ctx_tok
             + window_tok * decode.flop_per_window_tok
             + pairs * prefill.flop_per_pair
@@ -335,7 +334,9 @@ impl RooflineParams {
                 + self.host_step_s
                 + (n + chunks) * self.host_seq_s,
             peak_s: linear.peak_flop_s + flop / self.attn_peak_flop_s,
-            bytes: linear.bytes + attended * decode.bytes_per_ctx_tok + window_tok * decode.bytes_per_window_tok,
+            bytes: linear.bytes
+                + attended * decode.bytes_per_ctx_tok
+                + window_tok * decode.bytes_per_window_tok,
         }
     }
 }

@@ -441,8 +441,7 @@ impl StepLaw {
         let memory = most(|c| c.memory_fs)
             + kv_tok * self.kv_tok_memory_fs as f64
             + window_tok * self.window_tok_memory_fs as f64;
-        let fixed =
-            most(|c| c.link_fs) + self.host_step_fs as f64 + seqs * self.host_seq_fs as f64;
+        let fixed = most(|c| c.link_fs) + self.host_step_fs as f64 + seqs * self.host_seq_fs as f64;
         let one = super::clock::ONE as f64;
         (compute * (clock.slow_compute as f64 / one) + memory * (clock.slow_memory as f64 / one) + fixed)
             * 1e-15

@@ -1,5 +1,6 @@
 //! What a reader gets: the summary on the terminal, and the result folder with data files and figures.
 
+pub mod calibration;
 mod figures;
 mod files;
 mod folder;
@@ -11,7 +12,6 @@ mod ribbon;
 mod sample;
 mod terminal;
 mod time_axis;
-pub mod calibration;
 pub mod validation;
 
 use std::io;

@@ -478,6 +478,16 @@ fn azure_stamps_are_relative_to_the_first_row() {
 }
 
 #[test]
+fn records_of_a_served_trace_are_replayed() {
+    let text = "request_id,arrival_s,input_tokens,output_tokens,measured_ttft_s\na,0.5,374,44,0.1\nb,0.7,396,109,0.2\n";
+    let dir = folder(&[("t.csv", text)]);
+    let w = open(&scenario(1, Value::Null, one_class(json!({ "trace": { "path": "t.csv" } }))), dir.path());
+    let r = all(&w);
+    assert_eq!((r[0].arrival_fs, r[1].arrival_fs), (500_000_000_000_000, 700_000_000_000_000));
+    assert_eq!((r[1].prompt_tok, r[1].output_tok), (396, 109));
+}
+
+#[test]
 fn errors_in_rows_name_line_and_column() {
     let mut text = String::from("arrival_s,prompt_tok,output_tok\n");
     for i in 0..12_344 {
@@ -529,7 +539,7 @@ fn errors_in_azure_rows_and_headers() {
     assert_eq!(
         e,
         "t.csv:1:1: the header `time,input,output` is of no known trace; known are \
-         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill) and `TIMESTAMP,ContextTokens,GeneratedTokens` (azure)"
+         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill), `arrival_s,input_tokens,output_tokens` (served) and `TIMESTAMP,ContextTokens,GeneratedTokens` (azure)"
     );
     let e = trace_error(b"arrival_s,prompt,output_tok\n1,2,3\n");
     assert_eq!(e, "t.csv:1:1: there is no column `prompt_tok`; the header is `arrival_s,prompt,output_tok`");

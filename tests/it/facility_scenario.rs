@@ -347,7 +347,7 @@ fn what_cannot_be_simulated_yet_is_refused() {
     refused(
         &[(pool, "nodes: 1, parallel: { pipeline: 2 },")],
         "10:86",
-        &["must be 1", "only tensor parallelism"],
+        &["must be 1", "stages of layers cannot be simulated yet"],
     );
     refused(&[(pool, "nodes: 1, serving: split,")], "10:73", &["unknown serving 'split'"]);
     refused(&[("duration_s: 60", "duration_s: 60\nfailures: [{}]")], "2:1", &["failures", "must be empty"]);

@@ -218,7 +218,7 @@ fn heat_adds_up_in_the_zone() {
 /// Size of the shipped scenario over the one of the day: both pools are whole nodes, in proportion.
 const DAY_SCALE: f64 = 4.0;
 /// Hours of the day that are run; in the others the site has watts, cold and GPUs to spare.
-const DAY_H: (f64, f64) = (9.0, 22.25);
+const DAY_H: (f64, f64) = (8.0, 22.25);
 /// Hours around those in which cooling binds.
 const HEAT_H: (f64, f64) = (13.0, 19.0);
 

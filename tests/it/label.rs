@@ -368,9 +368,18 @@ fn raised_catalog(limit: Limit) -> Arc<Catalog> {
     let (faster, shorter): (&[&str], &[&str]) = match limit {
         Limit::Compute => (
             &["bf16_dense_tflops", "fp8_dense_tflops", "fp4_dense_tflops", "int8_dense_tops", "link_gb_s"],
-            &["latency_us", "per_step_us", "per_seq_us", "per_moe_layer_us", "per_fp8_moe_layer_us"],
+            &[
+                "one_shot_us",
+                "latency_us",
+                "per_step_us",
+                "per_seq_us",
+                "per_layer_us",
+                "per_moe_layer_us",
+                "per_fp8_moe_layer_us",
+                "per_fp4_moe_layer_us",
+            ],
         ),
-        Limit::MemoryBandwidth => (&["hbm_tb_s"], &["attn_layer_us"]),
+        Limit::MemoryBandwidth => (&["hbm_tb_s"], &[]),
         _ => (&[], &[]),
     };
     let edit = |text: &str| -> String {
@@ -381,6 +390,9 @@ fn raised_catalog(limit: Limit) -> Arc<Catalog> {
                 (_, true) => 1.0 / STEP,
                 _ => return line.into(),
             };
+            if let Some((before, fit)) = line.split_once("{ fit: ") {
+                return format!("{before}{{ times: {factor}, fit: {fit}");
+            }
             let (before, rest) = line.split_once("value: ").expect("a number with its source");
             let (value, after) = rest.split_once(',').expect("a number with its source");
             let value: f64 = value.trim().parse().expect("a number");

@@ -3,6 +3,7 @@
 mod analytic;
 mod azure_week;
 mod broken;
+mod calibrate;
 mod engines;
 mod facility_command;
 mod facility_scenario;
@@ -18,4 +19,5 @@ mod reasoning;
 mod scenario;
 mod support;
 mod trace_cache;
+mod validate;
 mod windows;

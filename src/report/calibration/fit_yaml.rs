@@ -11,7 +11,12 @@ pub fn text(fit: &Fit) -> String {
          # what is believed without the rows; `sd_ln` and the correlations are of the logarithms, after the fit.\n",
     );
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let _ = writeln!(out, "fit:\n  date: {}\n  source: {}\n  coefficients:", quoted(&fit.date), quoted(&fit.source));
+    let _ = writeln!(
+        out,
+        "fit:\n  date: {}\n  source: {}\n  coefficients:",
+        quoted(&fit.date),
+        quoted(&fit.source)
+    );
     for c in &fit.coefficients {
         let on = match c.on {
             FittedOn::Links => "links",
@@ -19,7 +24,11 @@ pub fn text(fit: &Fit) -> String {
             FittedOn::Watts => "watts",
             FittedOn::Caps => "caps",
         };
-        let _ = writeln!(out, "    - name: {}\n      value: {}\n      sd_ln: {}\n      on: {on}", c.name, c.value, c.sd_ln);
+        let _ = writeln!(
+            out,
+            "    - name: {}\n      value: {}\n      sd_ln: {}\n      on: {on}",
+            c.name, c.value, c.sd_ln
+        );
         let _ = writeln!(
             out,
             "      prior: {}\n      prior_sd_ln: {}\n      prior_source: {}",

@@ -6,7 +6,8 @@ use crate::study::calibrate::{Calibration, Split};
 /// One line per row; errors are told / measured − 1, empty where nothing was measured.
 pub fn csv(calibration: &Calibration, subject: &Subject) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let split_key = |split: Split| serde_json::to_value(split).ok().and_then(|v| v.as_str().map(String::from));
+    let split_key =
+        |split: Split| serde_json::to_value(split).ok().and_then(|v| v.as_str().map(String::from));
     let mut header: Vec<String> = ["table", "id", "model", "gpu", "engine"].map(String::from).to_vec();
     for split in Split::ALL {
         let split = split_key(split).unwrap_or_default();

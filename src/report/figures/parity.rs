@@ -301,15 +301,19 @@ fn tick_label(value: f64) -> String {
     if prefix.is_empty() { text.to_string() } else { format!("{text} {prefix}") }
 }
 
-/// Names beside dots, on the side with more room, moved apart where they would overlap.
+/// Names beside dots, on the side away from the diagonal where there is room, moved apart where they would overlap.
 fn draw_names(picture: &mut Picture, panel: &Panel, plot: &Plot) {
-    let middle = plot.left + plot.side / 2.0;
-    for right in [false, true] {
+    let to_the_left = |dot: &Dot| {
+        let (x, room) = (plot.x(dot.measured), NAME.width(&dot.row.measured.id) + 18.0);
+        let above = dot.simulated > dot.measured;
+        if above { x - room > plot.left } else { x + room > plot.right() }
+    };
+    for left in [false, true] {
         let mut names: Vec<(f64, f64, &Dot)> = panel
             .dots
             .iter()
+            .filter(|dot| to_the_left(dot) == left)
             .map(|dot| (plot.x(dot.measured), plot.y(dot.simulated), dot))
-            .filter(|(x, ..)| (*x > middle) == right)
             .collect();
         names.sort_by(|a, b| a.1.total_cmp(&b.1));
         let mut lowest = plot.top + NAME.size;
@@ -317,7 +321,7 @@ fn draw_names(picture: &mut Picture, panel: &Panel, plot: &Plot) {
             let baseline = (y + NAME.size * 0.36).max(lowest).min(plot.bottom() - 6.0);
             lowest = baseline + NAME.size * 1.15;
             let style = Style { color: color(dot.kind).1, ..NAME };
-            let (at, align) = if right { (x - 14.0, Align::Right) } else { (x + 14.0, Align::Left) };
+            let (at, align) = if left { (x - 14.0, Align::Right) } else { (x + 14.0, Align::Left) };
             picture.text((at, baseline), align, style, &dot.row.measured.id);
         }
     }

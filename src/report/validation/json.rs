@@ -67,6 +67,8 @@ fn row(row: &Row) -> Value {
             "gpu": names.gpu,
             "engine": names.engine,
             "precision": names.precision,
+            "prompt_tok": names.prompt_tok,
+            "output_sigma": names.output_sigma,
         })),
         "error": row.simulated.as_ref().err(),
         "measured": figures(&measured.figures),

@@ -28,6 +28,8 @@ pub(super) fn csv(validation: &Validation) -> String {
         "simulated_gpu",
         "simulated_engine",
         "simulated_precision",
+        "simulated_prompt_tok",
+        "simulated_output_sigma",
     ]
     .map(String::from)
     .to_vec();
@@ -58,6 +60,8 @@ pub(super) fn csv(validation: &Validation) -> String {
             csv_text(name(|names| &names.gpu)),
             csv_text(name(|names| &names.engine)),
             csv_text(name(|names| names.precision)),
+            csv_number(names.and_then(|names| names.prompt_tok).map(f64::from)),
+            csv_number(names.and_then(|names| names.output_sigma)),
         ];
         for metric in &metrics {
             let simulated = row.simulated.as_ref().ok().and_then(|figures| figures.get(metric));

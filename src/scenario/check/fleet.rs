@@ -1,7 +1,9 @@
 //! What must hold in sites and pools, but for the building around them.
 
 use super::super::lookup::{self, Kind};
-use super::super::types::{Affine, Batching, CapFraction, Energy, Parallel, Policy, Pool, Scenario, Site, StepLaw};
+use super::super::types::{
+    Affine, Batching, CapFraction, Energy, Parallel, Policy, Pool, Scenario, Site, StepLaw,
+};
 use super::{Check, MAX_DURATION_S, MAX_TOK};
 use crate::catalog::Catalog;
 

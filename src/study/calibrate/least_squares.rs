@@ -49,12 +49,7 @@ fn robust(residual: f64) -> f64 {
 
 /// Minimises Σ (robust(rᵢ)·wᵢ)² + Σ ((x − mean)/sd)² from `start`; `weights` are 1/sd of the residuals, 0 leaves one
 /// out. Parameters stay at or below their bounds.
-pub(super) fn solve(
-    problem: &impl Problem,
-    priors: &[Prior],
-    weights: &[f64],
-    start: &[f64],
-) -> Solution {
+pub(super) fn solve(problem: &impl Problem, priors: &[Prior], weights: &[f64], start: &[f64]) -> Solution {
     let n = priors.len();
     let bounded = |x: f64, j: usize| x.min(priors[j].at_most);
     let mut x: Vec<f64> = start.iter().enumerate().map(|(j, x)| bounded(*x, j)).collect();
@@ -71,8 +66,7 @@ pub(super) fn solve(
         let mut improved = false;
         while damping < 1e10 {
             // A parameter at its bound that wants to go beyond stays.
-            let held: Vec<bool> =
-                (0..n).map(|j| x[j] >= priors[j].at_most && normal.1[j] < 0.0).collect();
+            let held: Vec<bool> = (0..n).map(|j| x[j] >= priors[j].at_most && normal.1[j] < 0.0).collect();
             let mut matrix = normal.0.clone();
             let mut right: Vec<f64> = normal.1.iter().map(|g| -g).collect();
             for j in 0..n {
@@ -91,7 +85,8 @@ pub(super) fn solve(
                 continue;
             };
             let step = back_substitute(&factor, &right);
-            let trial: Vec<f64> = x.iter().zip(&step).enumerate().map(|(j, (x, d))| bounded(x + d, j)).collect();
+            let trial: Vec<f64> =
+                x.iter().zip(&step).enumerate().map(|(j, (x, d))| bounded(x + d, j)).collect();
             let trial_raw = problem.residuals(&trial, None);
             let then = cost(&trial, &trial_raw);
             if then.is_finite() && then < now {
@@ -130,7 +125,11 @@ fn normal_equations(
             moved[j] += step;
             let there = problem.residuals(&moved, Some(Known { parameters: x, residuals: raw }));
             let slope = |i: usize| (robust(there[i]) * weights[i] - here[i]) / step;
-            (0..raw.len()).filter(|i| weights[*i] > 0.0).map(|i| (i, slope(i))).filter(|(_, s)| *s != 0.0).collect()
+            (0..raw.len())
+                .filter(|i| weights[*i] > 0.0)
+                .map(|i| (i, slope(i)))
+                .filter(|(_, s)| *s != 0.0)
+                .collect()
         })
         .collect();
     let mut matrix = vec![vec![0.0; n]; n];

@@ -36,7 +36,12 @@ impl Loop {
     }
 
     /// The same where arithmetic and memory take so many times as long.
-    pub(super) fn slow_mean_step(&self, params: &RooflineParams, slow_compute: f64, slow_memory: f64) -> MeanStep {
+    pub(super) fn slow_mean_step(
+        &self,
+        params: &RooflineParams,
+        slow_compute: f64,
+        slow_memory: f64,
+    ) -> MeanStep {
         let Self { seqs, prompt_tok, output_tok, age_tok } = *self;
         let context = prompt_tok + age_tok;
         let window = params.window_tok.map_or(0.0, f64::from);

@@ -110,7 +110,9 @@ pub fn calibrate(
     let tasks = Tasks::embedded()?;
     let mut values = catalog.fit().values();
     if values.is_empty() {
-        return Err(CalibrateError::Nothing("the catalog has no `fit` whose coefficients could be fitted".into()));
+        return Err(CalibrateError::Nothing(
+            "the catalog has no `fit` whose coefficients could be fitted".into(),
+        ));
     }
     let mut sds: Vec<f64> = catalog.fit().coefficients.iter().map(|c| c.sd_ln).collect();
     let links = match inputs.all_reduce {

@@ -95,7 +95,13 @@ impl Rows {
         }
     }
 
-    fn add_row(&mut self, table: usize, row: &Measured, catalog: &Catalog, tasks: &Tasks) -> Result<(), String> {
+    fn add_row(
+        &mut self,
+        table: usize,
+        row: &Measured,
+        catalog: &Catalog,
+        tasks: &Tasks,
+    ) -> Result<(), String> {
         if row.suspect_host_bound {
             return Err("the host is suspected to be what was measured".into());
         }

@@ -75,7 +75,8 @@ impl Problem for Times<'_> {
     fn residuals(&self, parameters: &[f64], near: Option<Known>) -> Vec<f64> {
         let params = params_of(self.rows, &self.stage.catalog_with(parameters));
         // Set-ups that do not have the one parameter that moved cost what they cost before.
-        let before = near.map(|known| (params_of(self.rows, &self.stage.catalog_with(known.parameters)), known));
+        let before =
+            near.map(|known| (params_of(self.rows, &self.stage.catalog_with(known.parameters)), known));
         let n = self.rows.rows.len();
         let mut residuals = vec![0.0; 2 * n];
         for (i, row) in self.rows.rows.iter().enumerate() {
@@ -101,7 +102,8 @@ impl Problem for Times<'_> {
 /// Weights of rows: 0 for those left out, else by their table's size.
 pub(super) fn weights(rows: &Rows, kept: &dyn Fn(&Row) -> bool) -> Vec<f64> {
     let tables = rows.rows.iter().map(|row| row.table + 1).max().unwrap_or(0);
-    let count = |table: usize| rows.rows.iter().filter(|row| row.table == table && row.step_s.is_finite()).count();
+    let count =
+        |table: usize| rows.rows.iter().filter(|row| row.table == table && row.step_s.is_finite()).count();
     let sizes: Vec<usize> = (0..tables).map(count).collect();
     let smallest = sizes.iter().copied().filter(|n| *n > 0).min().unwrap_or(1) as f64;
     rows.rows
@@ -144,7 +146,12 @@ struct Watts<'a> {
 }
 
 /// Shares of bandwidth and of FLOP that a row uses at a step time.
-pub(super) fn shares(row: &Row, step: &MeanStep, params: &[Option<RooflineParams>], step_s: f64) -> (f64, f64) {
+pub(super) fn shares(
+    row: &Row,
+    step: &MeanStep,
+    params: &[Option<RooflineParams>],
+    step_s: f64,
+) -> (f64, f64) {
     let hbm_byte_s = params[row.setup].as_ref().map_or(f64::INFINITY, |params| params.hbm_byte_s);
     (step.mean.bytes / (step_s * hbm_byte_s), step.mean.peak_s / step_s)
 }
@@ -173,11 +180,8 @@ pub(super) fn fit_watts(
     kept: &dyn Fn(&Row) -> bool,
 ) -> (Vec<f64>, Solution, Vec<usize>) {
     let params = params_of(rows, &catalog.with_coefficients(values));
-    let shares = rows
-        .rows
-        .iter()
-        .map(|row| shares(row, &mean_step(row, &params), &params, row.step_s))
-        .collect();
+    let shares =
+        rows.rows.iter().map(|row| shares(row, &mean_step(row, &params), &params, row.step_s)).collect();
     let stage = Stage::of(catalog, values, FittedOn::Watts);
     let measured = |row: &&Row| row.gpu_w.is_some() && row.step_s.is_finite() && row.gpu_cap_w.is_none();
     let weights: Vec<f64> =
@@ -230,7 +234,8 @@ pub(super) fn fit_caps(rows: &Rows, catalog: &Catalog, values: &[f64]) -> (Vec<f
     let stage = Stage::of(catalog, values, FittedOn::Caps);
     let params = params_of(rows, &catalog.with_coefficients(values));
     let capped = |row: &Row| row.ratio.is_some() && row.gpu_cap_w.is_some();
-    let weights: Vec<f64> = rows.rows.iter().map(|row| if capped(row) { 1.0 / ROW_SD } else { 0.0 }).collect();
+    let weights: Vec<f64> =
+        rows.rows.iter().map(|row| if capped(row) { 1.0 / ROW_SD } else { 0.0 }).collect();
     let (start, priors, places) = (stage.start(), stage.priors.clone(), stage.places.clone());
     let problem = Caps { stage, rows, params };
     let solution = solve(&problem, &priors, &weights, &start);

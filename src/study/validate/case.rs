@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::measured::{Measured, Split};
+use super::measured::{Measured, Metric, Split};
 use super::tasks::{DEFAULT_SIGMA, Tasks};
 use crate::catalog::{Catalog, EngineMatch, Gpu, Model, Node, Precision};
 use crate::scenario::types::Scenario;
@@ -91,6 +91,9 @@ impl Case {
         };
         let split = row.split.clone()?;
         let (node, nodes, whole_nodes) = node(row, gpu, split, catalog)?;
+        if whole_nodes.is_none() && row.figures.contains_key(&Metric::NodePowerW) {
+            remarks.push("its GPUs fill no node: node power is not compared".into());
+        }
         let (prompt_tok, outputs) = lengths(row, model, tasks, &mut remarks)?;
         let large = gpu.hbm_gb.value >= LARGE_GPU_GB && !gpu.name.starts_with("A100");
         let default_step_tok = if large { LARGE_GPU_STEP_TOK } else { STEP_TOK };

@@ -16,8 +16,10 @@ pub(super) struct Layout {
     pub constant_lengths: bool,
     /// A zero where none can be means that the value is not known.
     pub zero_is_unknown: bool,
-    /// Remarks that hold for every row.
-    pub remarks: &'static [&'static str],
+    /// What served all of its rows, where no column says so: engine and version.
+    pub engine: Option<(&'static str, &'static str)>,
+    /// What a reader of all its rows must know.
+    pub warnings: &'static [&'static str],
 }
 
 /// wattmill's own schema.
@@ -28,10 +30,11 @@ const OWN: Layout = Layout {
     unused: &[],
     constant_lengths: false,
     zero_is_unknown: false,
-    remarks: &[],
+    engine: None,
+    warnings: &[],
 };
 
-/// The ML.ENERGY Benchmark's results: steady state with all slots taken, GPU energy alone.
+/// The ML.ENERGY Benchmark's results (version 3, vLLM 0.11.1): steady state with all slots taken, GPU energy alone.
 const ML_ENERGY: Layout = Layout {
     name: "ML.ENERGY",
     known_by: &["model_id", "max_num_seqs", "avg_output_len"],
@@ -59,7 +62,8 @@ const ML_ENERGY: Layout = Layout {
     ],
     constant_lengths: false,
     zero_is_unknown: false,
-    remarks: &[],
+    engine: Some(("vllm", "0.11.1")),
+    warnings: &[],
 };
 
 /// InferenceX-style results: closed loop, all prompts and all outputs of one length.
@@ -86,16 +90,17 @@ const INFERENCE_X: Layout = Layout {
     unused: &["origin", "measured", "batch_size"],
     constant_lengths: true,
     zero_is_unknown: true,
-    remarks: &[],
+    engine: None,
+    warnings: &[
+        "out_tok_s_est is the table's own estimate, from its time to first token and per output token",
+    ],
 };
 
 impl Layout {
     /// The kind of table that has this header.
     pub(super) fn of(header: &[String]) -> Option<&'static Self> {
         let has = |name: &&str| header.iter().any(|column| column == name);
-        [&ML_ENERGY, &INFERENCE_X, &OWN]
-            .into_iter()
-            .find(|layout| layout.known_by.iter().all(|name| has(&name)))
+        [&ML_ENERGY, &INFERENCE_X, &OWN].into_iter().find(|layout| layout.known_by.iter().all(has))
     }
 
     /// What known kinds are known by, for an error message.

@@ -1,9 +1,9 @@
 //! The simulator against measurement: every measured row is simulated, and what comes out compared.
 //!
-//! [`read`] takes a table whose columns it knows by their header ([`layout`]); [`run`] looks up what a row names
-//! ([`case`]), simulates it in closed loop into its steady state ([`steady`]) and compares ([`errors`]). A replay
-//! ([`replay`]) is one open-loop run, of which each request is a row. A row that cannot be simulated stays a row,
-//! with the reason in words.
+//! [`read()`] takes a table whose columns it knows by their header (`layout`); [`run`] looks up what a row names
+//! (`case`), simulates it in closed loop into its steady state (`steady`) and compares (`errors`). A replay is one
+//! open-loop run, of which each request is a row. A row that cannot be simulated stays a row, with the reason in
+//! words.
 
 pub(super) mod case;
 mod errors;
@@ -47,7 +47,7 @@ pub struct Options<'a> {
 }
 
 /// A row as it was understood; the names are the catalog's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Understood {
     /// Model.
     pub model: String,
@@ -61,6 +61,10 @@ pub struct Understood {
     pub engine: String,
     /// Format of the weights: of the experts, where there are any.
     pub precision: &'static str,
+    /// Prompt that was simulated [tokens]; of a replay, each request has its own.
+    pub prompt_tok: Option<u32>,
+    /// Spread of the outputs' logarithm that was simulated, likewise.
+    pub output_sigma: Option<f64>,
 }
 
 impl Understood {
@@ -72,6 +76,8 @@ impl Understood {
             engine_asked: case.engine_asked.clone(),
             engine: case.engine.clone(),
             precision: case.format.name(),
+            prompt_tok: Some(case.prompt_tok),
+            output_sigma: Some(case.outputs.sigma),
         }
     }
 }
@@ -197,9 +203,9 @@ pub fn run(
                 .rows
                 .into_par_iter()
                 .map(|measured| {
-                    let row = row(measured, catalog, &tasks, options);
+                    let row = row(measured, catalog, &tasks, options)?;
                     (options.row_done)();
-                    row
+                    Ok(row)
                 })
                 .collect();
             let rows = rows.into_iter().collect::<Result<Vec<Row>, ValidateError>>()?;
@@ -228,7 +234,8 @@ fn replayed(
         match replay.run(catalog, tasks, options.seed, options.go_on) {
             Ok((case, figures)) => {
                 warnings.extend(case.remarks.iter().cloned());
-                (Some(Understood::of(&case)), figures.into_iter().map(Ok).collect())
+                let understood = Understood { prompt_tok: None, output_sigma: None, ..Understood::of(&case) };
+                (Some(understood), figures.into_iter().map(Ok).collect())
             }
             Err(Stop::Row(why)) => (None, vec![Err(why); rows.len()]),
             Err(Stop::Interrupted) => return Err(ValidateError::Interrupted),

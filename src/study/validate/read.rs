@@ -1,5 +1,7 @@
 //! Rows of a measured table.
 
+use std::collections::HashSet;
+
 use super::layout::Layout;
 use super::measured::{Figures, Measured, Metric, Split};
 use crate::input::{InputError, Table};
@@ -36,19 +38,24 @@ pub(super) fn read(mut table: Table) -> Result<MeasuredTable, InputError> {
     let copied: Vec<usize> = (0..table.header().len())
         .filter(|i| !columns.used.contains(i) && !layout.unused.contains(&table.header()[*i].as_str()))
         .collect();
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = layout.warnings.iter().map(ToString::to_string).collect();
     if !copied.is_empty() {
         let names: Vec<String> = copied.iter().map(|&i| format!("`{}`", table.header()[i])).collect();
         warnings.push(format!("not understood, copied as it is: {}", names.join(", ")));
     }
     let mut rows: Vec<Measured> = Vec::new();
-    let mut ids = std::collections::HashSet::new();
+    let mut ids = HashSet::new();
+    // What rows relate to, and the error if that turns out to be nowhere.
+    let mut references: Vec<(String, InputError)> = Vec::new();
     while table.advance()? {
         if rows.len() == MOST_ROWS {
             return Err(table.bad_line(format!("a measured table has at most {MOST_ROWS} rows; split it")));
         }
         let mut row = places.row(&table, layout)?;
         row.copied = copied.iter().map(|&i| (table.header()[i].clone(), table.text(i))).collect();
+        if let (Some(id), Some(i)) = (&row.relative_to, places.relative_to) {
+            references.push((id.clone(), table.bad_value(i, "is no row's id")));
+        }
         if !ids.insert(row.id.clone()) {
             row.remarks.push("its id appears more than once".into());
         }
@@ -57,21 +64,9 @@ pub(super) fn read(mut table: Table) -> Result<MeasuredTable, InputError> {
     if rows.is_empty() {
         return Err(table.bad_file("has a header but no rows".into()));
     }
-    check_references(&table, &rows)?;
-    Ok(MeasuredTable { layout: layout.name, rows, warnings })
-}
-
-fn check_references(table: &Table, rows: &[Measured]) -> Result<(), InputError> {
-    let wrong = rows.iter().find_map(|row| {
-        let wanted = row.relative_to.as_ref()?;
-        (!rows.iter().any(|other| &other.id == wanted)).then_some((row, wanted))
-    });
-    match wrong {
-        Some((row, wanted)) => Err(InputError {
-            line: Some(row.line),
-            ..table.bad_line(format!("`relative_to` = `{wanted}` is no row's id"))
-        }),
-        None => Ok(()),
+    match references.into_iter().find(|(id, _)| !ids.contains(id)) {
+        Some((_, nowhere)) => Err(nowhere),
+        None => Ok(MeasuredTable { layout: layout.name, rows, warnings }),
     }
 }
 
@@ -184,7 +179,7 @@ impl Places {
 
     fn row(&self, table: &Table, layout: &Layout) -> Result<Measured, InputError> {
         let cells = Cells { table, zero_is_unknown: layout.zero_is_unknown };
-        let mut remarks: Vec<String> = layout.remarks.iter().map(ToString::to_string).collect();
+        let mut remarks: Vec<String> = Vec::new();
         let mut figures = Figures::new();
         for &(metric, i) in &self.metrics {
             if let Some(value) = cells.positive(i)? {
@@ -245,8 +240,10 @@ impl Places {
             node: cells.text(self.node),
             precision: cells.text(Some(self.precision)),
             kv_precision: cells.text(self.kv_precision),
-            engine: cells.text(self.engine),
-            engine_version: cells.text(self.engine_version),
+            engine: cells.text(self.engine).or(layout.engine.map(|(name, _)| name.into())),
+            engine_version: cells
+                .text(self.engine_version)
+                .or(layout.engine.map(|(_, version)| version.into())),
             task: cells.text(self.task),
             gpus,
             split: asked.split(),
@@ -301,8 +298,12 @@ impl Asked {
     fn squared(&self, expert_tensor: Option<u32>) -> bool {
         let replica = self.tensor.saturating_mul(self.attention_data.unwrap_or(1));
         match (self.expert, expert_tensor) {
-            (Some(expert), Some(tensor)) => expert > 1 && tensor == expert && expert.saturating_mul(expert) == replica,
-            (Some(expert), None) => expert > 1 && replica > GPUS_OF_A_SERVER && expert.saturating_mul(expert) == replica,
+            (Some(expert), Some(tensor)) => {
+                expert > 1 && tensor == expert && expert.saturating_mul(expert) == replica
+            }
+            (Some(expert), None) => {
+                expert > 1 && replica > GPUS_OF_A_SERVER && expert.saturating_mul(expert) == replica
+            }
             (None, _) => false,
         }
     }

@@ -74,6 +74,22 @@ impl Fit {
         self.coefficients.iter().map(|coefficient| coefficient.value).collect()
     }
 
+    /// Correlations of the logarithms as a whole matrix; without any, coefficients are independent.
+    pub fn correlation_matrix(&self) -> Vec<Vec<f64>> {
+        let n = self.coefficients.len();
+        let mut matrix = vec![vec![0.0; n]; n];
+        for (i, row) in matrix.iter_mut().enumerate() {
+            row[i] = 1.0;
+        }
+        for (i, row) in self.correlations.iter().enumerate().take(n) {
+            for (j, r) in row.iter().enumerate().take(i) {
+                matrix[i][j] = *r;
+                matrix[j][i] = *r;
+            }
+        }
+        matrix
+    }
+
     /// What is wrong with it, if anything.
     pub(super) fn check(&self) -> Result<(), String> {
         for (i, coefficient) in self.coefficients.iter().enumerate() {

@@ -286,12 +286,7 @@ impl Draft {
             check_node(node).map_err(|message| at.error(message))?;
         }
         for (at, engine) in &self.engines {
-            if engine.expert_spread.value <= 0.0 || engine.expert_spread.value > 1.0 {
-                return Err(at.error(format!(
-                    "{}: expert_spread is {}, a share: above 0, at most 1",
-                    engine.name, engine.expert_spread.value
-                )));
-            }
+            check_engine(engine).map_err(|message| at.error(message))?;
         }
         for (at, tier) in &self.quality_tiers {
             tier.check().map_err(|message| at.error(message))?;
@@ -394,6 +389,11 @@ fn check_gpu(gpu: &Gpu, nodes: &[(At, Node)]) -> Result<(), String> {
             nearest(&gpu.node, names).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default()
         }));
     }
+    check_gpu_numbers(gpu)
+}
+
+/// What [`super::within`] has to keep to.
+pub(super) fn check_gpu_numbers(gpu: &Gpu) -> Result<(), String> {
     let positive = [
         ("bf16_dense_tflops", gpu.bf16_dense_tflops.value),
         ("hbm_gb", gpu.hbm_gb.value),
@@ -516,7 +516,7 @@ fn check_model(model: &Model) -> Result<(), String> {
     }
 }
 
-fn check_node(node: &Node) -> Result<(), String> {
+pub(super) fn check_node(node: &Node) -> Result<(), String> {
     if node.gpus.value == 0 {
         return Err(format!("{}: gpus must be at least 1", node.name));
     }
@@ -533,6 +533,14 @@ fn check_node(node: &Node) -> Result<(), String> {
         if over.clock_exponent.as_ref().is_some_and(|exponent| exponent.value <= 0.0) {
             return Err(format!("{}: overrides.clock_exponent must be above 0", node.name));
         }
+    }
+    Ok(())
+}
+
+pub(super) fn check_engine(engine: &Engine) -> Result<(), String> {
+    let spread = engine.expert_spread.value;
+    if spread <= 0.0 || spread > 1.0 {
+        return Err(format!("{}: expert_spread is {spread}, a share: above 0, at most 1", engine.name));
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod quality;
 mod replica;
 #[cfg(test)]
 mod tests;
+mod within;
 
 pub use alias::EngineMatch;
 pub use entry::{

@@ -7,6 +7,7 @@ pub mod outcome;
 pub mod quality;
 mod report;
 pub mod staves;
+pub mod uncertainty;
 
 pub use binding::Label;
 pub use book::{Departure, Gauges, Ledger, Run, Terms};

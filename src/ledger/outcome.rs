@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::uncertainty::{Draws, Uncertainty};
 use crate::control::Throttles;
 use crate::workload::Attempt;
 
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub series: Vec<SeriesRow>,
     /// `requests.csv` in order of index, if asked for.
     pub requests: Option<Vec<RequestRow>>,
+    /// `uncertainty.csv`: one row per draw of the fit's coefficients, if asked for.
+    pub draws: Option<Draws>,
     /// What the engine went through; equal in both engines unless named otherwise.
     pub counters: Counters,
 }
@@ -52,6 +55,8 @@ pub struct Summary {
     pub staves_tok_per_s: Staves,
     pub binding: Binding,
     pub tpf: Tpf,
+    /// What the catalog's fit leaves open; null unless asked for.
+    pub uncertainty: Option<Uncertainty>,
     pub per_site: Vec<SiteSummary>,
     pub per_pool: Vec<PoolSummary>,
     /// Catalog entries this run rests on, with the quality of their numbers.
@@ -387,7 +392,7 @@ pub struct Stretch {
     pub place: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct First {
     /// Start of the first power-bound stretch.

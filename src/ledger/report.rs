@@ -108,6 +108,7 @@ impl Ledger {
             staves_tok_per_s: staves,
             binding: self.binding.report(fleet, None),
             tpf,
+            uncertainty: None,
             per_pool: self.pool_summaries(fleet, window_s),
             per_site: sites
                 .into_iter()
@@ -135,7 +136,7 @@ impl Ledger {
             rows.sort_by_key(|row| row.index);
             rows
         });
-        Outcome { summary, series, requests, counters }
+        Outcome { summary, series, requests, draws: None, counters }
     }
 
     /// Counts that both engines must agree on.

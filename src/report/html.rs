@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::{Figure, escape};
 use super::numbers::{count, percent, quantity, short, short_time, significant, span, time_of_day};
-use super::palette;
+use super::{bands, palette};
 use crate::ledger::outcome::{Constraint, Outcome, PerBoundary, Quantiles, Shares, Summary};
 
 const STYLE: &str = "\
@@ -53,6 +53,7 @@ pub(super) fn page(outcome: &Outcome, resolved_yaml: &str, figures: &[Figure]) -
     energy(&mut out, summary);
     service(&mut out, summary);
     binding(&mut out, summary);
+    uncertainty(&mut out, outcome);
     pools(&mut out, summary);
     boundaries(&mut out, summary);
     notes(&mut out, summary);
@@ -244,6 +245,34 @@ fn binding(out: &mut String, summary: &Summary) {
         })
         .collect();
     table(out, false, &["limit", "share of GPU time", "would allow alone"], &rows);
+}
+
+fn uncertainty(out: &mut String, outcome: &Outcome) {
+    let summary = &outcome.summary;
+    let Some(uncertainty) = &summary.uncertainty else { return };
+    let _ = writeln!(out, "<h2>{}</h2>", escape(&bands::heading(uncertainty)));
+    let (changes, more) = bands::changes(summary, uncertainty);
+    let rows: Vec<Vec<String>> = bands::figures(summary, uncertainty)
+        .into_iter()
+        .chain(changes)
+        .map(|line| {
+            let start = [line.what, line.run];
+            start.into_iter().chain(line.band).chain([line.remark]).collect()
+        })
+        .collect();
+    table(out, false, &["", "run", "5 %", "50 %", "95 %", "of the draws"], &rows);
+    if more > 0 {
+        let _ = writeln!(out, "<p>And {more} more changes of what binds.</p>");
+    }
+    if let Some(failed) = bands::failed(outcome, uncertainty) {
+        let _ = writeln!(out, "<p>{}.</p>", escape(&failed));
+    }
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">{} Drawn: {}.</p>",
+        escape(bands::LIMITS),
+        escape(&uncertainty.coefficients.join(", "))
+    );
 }
 
 fn pools(out: &mut String, summary: &Summary) {

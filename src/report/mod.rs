@@ -1,6 +1,8 @@
 //! What a reader gets: the summary on the terminal, and the result folder with data files and figures.
 
+mod bands;
 pub mod calibration;
+mod draws;
 mod figures;
 mod files;
 mod folder;
@@ -80,6 +82,13 @@ pub fn write(
     put("timeseries.csv", series.as_bytes())?;
     if let Some(requests) = &outcome.requests {
         put("requests.csv", files::requests_csv(requests, outcome.summary.quality.is_some()).as_bytes())?;
+    }
+    if let Some(drawn) = &outcome.draws {
+        let text = draws::csv(drawn).map_err(|e| ReportError::Io {
+            path: staging.path().join("uncertainty.csv"),
+            source: io::Error::other(e),
+        })?;
+        put("uncertainty.csv", text.as_bytes())?;
     }
     if figures {
         let folder = staging.path().join("figures");

@@ -207,6 +207,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             predicted_tok_per_s: Some(output / time / 0.83),
             measured_tok_per_s: Some(output / time),
         },
+        uncertainty: None,
         per_site: vec![SiteSummary {
             name: "dallas".to_string(),
             gpus: 512,
@@ -248,7 +249,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
                 .to_string(),
         ],
     };
-    Outcome { summary, series, requests: None, counters: Counters::default() }
+    Outcome { summary, series, requests: None, draws: None, counters: Counters::default() }
 }
 
 /// Four hours from 9:00 in minutes: a power cut from 10:30 to 11:45, demand around it.

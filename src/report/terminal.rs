@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::numbers::{count, percent, quantity, short, short_time, significant, span, time_of_day};
-use super::{palette, ribbon, time_axis};
+use super::{bands, palette, ribbon, time_axis};
 use crate::ledger::outcome::{Constraint, Outcome, PerBoundary, Quantiles, Shares, Stretch, Summary};
 
 /// More pools than this are counted instead of listed.
@@ -93,6 +93,7 @@ pub fn terminal(outcome: &Outcome, width: usize, color: bool) -> String {
     sites(&mut page, summary);
     staves(&mut page, summary);
     production_function(&mut page, summary);
+    uncertainty(&mut page, outcome);
     notes(&mut page, summary);
     engine(&mut page, summary);
     page.out
@@ -438,6 +439,42 @@ fn production_function(page: &mut Page, summary: &Summary) {
         format!("utilisation u {}", tpf.u.map_or("–".to_string(), |u| significant(u, 3))),
     ];
     page.parts("TPF       ", &parts);
+}
+
+/// What the fit leaves open.
+fn uncertainty(page: &mut Page, outcome: &Outcome) {
+    let summary = &outcome.summary;
+    let Some(uncertainty) = &summary.uncertainty else { return };
+    page.heading(&bands::heading(uncertainty));
+    let row = |what: &str, run: &str, [low, middle, high]: [&str; 3], remark: &str| {
+        format!("  {what:<24} {run:>9} {low:>9} {middle:>9} {high:>9}  {remark}")
+    };
+    let lines = |page: &mut Page, lines: &[bands::Line]| {
+        for line in lines {
+            let band = [0, 1, 2].map(|k| line.band[k].as_str());
+            let text = row(&line.what, &line.run, band, &line.remark);
+            if text.chars().count() <= page.width {
+                page.line(&text);
+            } else {
+                let low_high = format!("{} ({} to {})", line.run, line.band[0], line.band[2]);
+                page.wrapped("  ", &format!("{} {low_high} {}", line.what, line.remark));
+            }
+        }
+    };
+    let head = row("", "run", ["5 %", "50 %", "95 %"], "");
+    if head.chars().count() + 9 <= page.width {
+        page.line(&head);
+    }
+    lines(page, &bands::figures(summary, uncertainty));
+    let (changes, more) = bands::changes(summary, uncertainty);
+    lines(page, &changes);
+    if more > 0 {
+        page.line(&format!("  and {more} more changes of what binds"));
+    }
+    if let Some(failed) = bands::failed(outcome, uncertainty) {
+        page.wrapped("  ", &format!("{failed}."));
+    }
+    page.wrapped("  ", bands::LIMITS);
 }
 
 fn notes(page: &mut Page, summary: &Summary) {

@@ -44,6 +44,8 @@ pub enum Purpose {
     Thinking,
     /// Whether its answer is right.
     Correct,
+    /// Coefficients of the catalog's fit; no request's, and its number is that of the draw.
+    Fit,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Self::Flag => *b"flag\0\0\0\0",
             Self::Thinking => *b"thinking",
             Self::Correct => *b"correct\0",
+            Self::Fit => *b"fit\0\0\0\0\0",
         })
     }
 }
@@ -130,6 +133,7 @@ mod tests {
                 Purpose::Flag,
                 Purpose::Thinking,
                 Purpose::Correct,
+                Purpose::Fit,
             ] {
                 for class in 0..4 {
                     let key = Key::new(seed, purpose, class);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::frame::{self, EndLabel, FOOTER, Frame, LABEL, MARGIN, PAGE, SUBTITLE, TITLE};
 use super::intervals::{self, Interval};
 use super::picture::{Align, Picture, Shape, Style};
-use super::{Figure, Table, csv_number};
+use super::{Figure, Table, brackets, csv_number};
 use crate::ledger::outcome::{Constraint, Outcome, SiteSummary, Stretch};
 use crate::report::numbers::{percent, short, time_of_day};
 use crate::report::palette::{self, AREA, INK, WHITE};
@@ -55,7 +55,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     let strip = draw_off_scale(&mut picture, &off_scale);
     let (labels, label_texts) = end_labels(&intervals, limit, &off_scale);
     let site_names = rows.iter().filter_map(|r| r.name.as_deref());
-    let frame = Frame {
+    let mut frame = Frame {
         left: 128.0,
         right: PAGE.0 - frame::label_room(label_texts.iter().map(String::as_str).chain(site_names)),
         top: if strip { 170.0 } else { 134.0 },
@@ -65,6 +65,9 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         floor: 0.0,
         limit,
     };
+    // The changes are the fleet's: sites that stand apart have ribbons of their own.
+    let bracketed = if rows.len() == 1 { summary.uncertainty.as_ref() } else { None };
+    frame.bottom -= brackets::room(bracketed, &frame);
     frame::draw_warm_up(&mut picture, &frame, summary);
     draw_area(&mut picture, &frame, &intervals);
     frame::draw_value_axis(&mut picture, &frame, factor);
@@ -81,15 +84,17 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     draw_ribbon(&mut picture, &frame, &rows);
     frame::draw_time_axis(&mut picture, &frame, RIBBON_BOTTOM + 8.0, summary.scenario.start_at_h);
     draw_key(&mut picture, &frame, &rows);
-    frame::draw_footer(&mut picture, summary, &intervals, rows_each);
-    Figure {
-        name: "binding",
-        picture,
-        tables: vec![
-            Table { name: "binding", csv: lines_csv(&intervals) },
-            Table { name: "binding_ribbon", csv: ribbon_csv(&rows) },
-        ],
+    let mut tables = vec![
+        Table { name: "binding", csv: lines_csv(&intervals) },
+        Table { name: "binding_ribbon", csv: ribbon_csv(&rows) },
+    ];
+    if bracketed.is_some() {
+        brackets::draw(&mut picture, &frame, RIBBON_BOTTOM - ribbon_height(rows.len()), summary);
+        tables.extend(brackets::table(summary));
     }
+    let remark = bracketed.map_or(String::new(), |_| brackets::remark(summary, &frame));
+    frame::draw_footer(&mut picture, summary, &intervals, rows_each, &remark);
+    Figure { name: "binding", picture, tables }
 }
 
 /// The finding, from the most to the least detailed wording.

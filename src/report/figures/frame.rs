@@ -224,14 +224,15 @@ fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     out
 }
 
-/// Scenario, hash, seed and remarks below the figure.
+/// Scenario, hash, seed and remarks below the figure, the last of them `more`.
 pub(super) fn draw_footer(
     picture: &mut Picture,
     summary: &Summary,
     intervals: &[Interval],
     rows_each: usize,
+    more: &str,
 ) {
-    draw_footer_with(picture, summary, &remarks(summary, intervals, rows_each));
+    draw_footer_with(picture, summary, &(remarks(summary, intervals, rows_each) + more));
 }
 
 /// The footer of a figure without a time axis, each of whose dots is an interval.

@@ -1,6 +1,7 @@
 //! Figures of runs and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
 
 mod binding;
+mod brackets;
 mod energy_flow;
 mod energy_per_token;
 mod font;

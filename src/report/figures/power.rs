@@ -90,7 +90,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     });
     frame::draw_end_labels(&mut picture, &frame, labels.collect());
     frame::draw_time_axis(&mut picture, &frame, frame.bottom, summary.scenario.start_at_h);
-    frame::draw_footer(&mut picture, summary, &intervals, rows_each);
+    frame::draw_footer(&mut picture, summary, &intervals, rows_each, "");
     Figure { name: "power", picture, tables: vec![Table { name: "power", csv: csv(&intervals) }] }
 }
 

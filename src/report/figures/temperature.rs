@@ -71,7 +71,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     binding::draw_ribbon(&mut picture, &frame, &rows);
     frame::draw_time_axis(&mut picture, &frame, binding::RIBBON_BOTTOM + 8.0, summary.scenario.start_at_h);
     binding::draw_key(&mut picture, &frame, &rows);
-    frame::draw_footer(&mut picture, summary, &intervals, rows_each);
+    frame::draw_footer(&mut picture, summary, &intervals, rows_each, "");
     let table = Table { name: "temperature", csv: csv(&intervals, zone) };
     Some(Figure { name: "temperature", picture, tables: vec![table] })
 }

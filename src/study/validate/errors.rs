@@ -37,8 +37,8 @@ impl Spread {
     }
 }
 
-/// Quantile of sorted values, linear between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+/// Quantile of sorted values, linear between neighbours; none of none.
+pub(in crate::study) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let at = share * sorted.len().checked_sub(1)? as f64;
     let low = at.floor() as usize;
     let high = (low + 1).min(sorted.len() - 1);

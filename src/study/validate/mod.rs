@@ -29,6 +29,7 @@ use crate::physics::clock::Clock;
 use crate::scenario;
 use case::Case;
 pub use errors::Spread;
+pub(super) use errors::quantile;
 pub use measured::{Figures, Measured, Metric, Split};
 pub use read::MeasuredTable;
 pub use replay::Replay;

@@ -477,6 +477,33 @@ fn numbers_follow_the_fit() {
     assert_eq!(other.gpu("MI300X").unwrap().hbm_tb_s, mi300x.hbm_tb_s);
 }
 
+/// Whatever the coefficients are, no check of a catalog file is broken, and what does not follow the fit stays.
+#[test]
+fn drawn_numbers_keep_to_the_checks() {
+    let catalog = catalog();
+    let fitted = catalog.fit().values();
+    assert_eq!(catalog.with_drawn(&fitted).gpus(), catalog.gpus());
+    for number in 0..400 {
+        // Up to a factor of 20 either way.
+        let off = |place: usize| (f64::from(number) * (1.7 + place as f64)).sin() * 3.0;
+        let wild: Vec<f64> =
+            fitted.iter().enumerate().map(|(place, value)| value * off(place).exp()).collect();
+        let other = catalog.with_drawn(&wild);
+        for gpu in other.gpus() {
+            load::check_gpu_numbers(gpu).unwrap();
+            assert_eq!(gpu.hbm_tb_s, catalog.gpu(&gpu.name).unwrap().hbm_tb_s);
+        }
+        other.nodes().iter().try_for_each(load::check_node).unwrap();
+        other.engines().iter().try_for_each(load::check_engine).unwrap();
+    }
+    // A busy GPU that would draw more than the fullest draws as much.
+    let mut values = fitted.clone();
+    let place = |name: &str| catalog.fit().coefficients.iter().position(|c| c.name == name).unwrap();
+    (values[place("power.p0_tdp")], values[place("power.pmax_tdp")]) = (0.9, 0.8);
+    let power = catalog.with_drawn(&values).gpu("H100-SXM-80GB").unwrap().power.clone();
+    assert!((power.p0_tdp.value / 0.8 - 1.0).abs() < 1e-14 && power.pmax_tdp.value == 0.8);
+}
+
 #[test]
 fn mistakes_of_a_fit_have_a_place() {
     let engine = |number: &str| {

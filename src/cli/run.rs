@@ -53,13 +53,16 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-With --uncertainty the run itself stays as it is, to the byte; added are the block `uncertainty` of summary.json, with
-5th, 50th and 95th percentiles over the draws, and uncertainty.csv with one row per draw. All draws see the same
-requests. Coefficients are drawn as lognormals with the fit's covariance, none above its bound. The bands hold what the
-fit leaves open and that alone: not whether the laws have the right form, not the guesses among the catalog's numbers,
-not another day's requests (--seed). A change of what binds is one to a stretch of at least a forty-eighth of the run;
-the draws' stretches are paired with the run's in order of time, those more than a quarter of the run apart not at all.
-Interrupted (Ctrl-C) during the draws, the run itself is written, without bands.";
+With --uncertainty the run itself stays as it is, to the byte. Added are the block `uncertainty` of summary.json, with \
+5th, 50th and 95th percentiles over the draws, and uncertainty.csv with one row per draw. All draws see the same \
+requests; coefficients are lognormal with the fit's covariance, none above its bound. A draw whose scenario cannot be \
+built is counted as failed. Interrupted (Ctrl-C) during the draws, the run itself is written, without bands.
+
+A change of what binds is one to a stretch of at least a forty-eighth of the run. A draw's stretches are paired with the \
+run's in order of time; those more than a quarter of the run apart are not the same.
+
+The bands hold what the fit leaves open and that alone: not whether the laws have the right form, not the guesses among \
+the catalog's numbers, not another day's requests (--seed).";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Engine {

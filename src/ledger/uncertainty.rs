@@ -206,3 +206,25 @@ pub struct Drawn {
     /// When power and cooling bound for the first time.
     pub first: First,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_in_the_order_of_their_names() {
+        let mut names = Vec::new();
+        let values = Figures::each(|name, _| {
+            names.push(name);
+            name
+        })
+        .values();
+        assert_eq!(values, names);
+        // Names are the paths of the JSON.
+        let json = serde_json::to_value(Figures::each(|name, _| name)).unwrap();
+        for name in names {
+            let pointer = format!("/{}", name.replace('.', "/"));
+            assert_eq!(json.pointer(&pointer).and_then(|v| v.as_str()), Some(name));
+        }
+    }
+}

@@ -7,7 +7,9 @@ use crate::ledger::uncertainty::{Band, Bands, Reading, Uncertainty};
 
 /// What the bands are of, and what they leave out.
 pub(super) const LIMITS: &str = "These bands hold what the fit of the coefficients leaves open, and that alone: not \
-    whether the laws have the right form, not the guesses among the catalog's numbers, not another day's requests.";
+    whether the laws have the right form, not the guesses among the catalog's numbers, not another day's requests. \
+    Where a fitted value stands at its bound, as shares of 1 do, draws lie on one side of it: the run itself may be at \
+    the end of a band.";
 
 /// More changes than this are counted instead of listed.
 const MOST_CHANGES: usize = 12;

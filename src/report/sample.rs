@@ -1,6 +1,10 @@
 //! Made-up outcomes for the tests of reports: a day with a power cut, one row, a week, an idle fleet.
 
 use crate::ledger::outcome::*;
+use crate::ledger::uncertainty::Band;
+use crate::ledger::uncertainty::{
+    Change, DrawRow, Drawn, Draws, Figures, FirstBand, FirstBands, Uncertainty,
+};
 
 const FULL_W: f64 = 640_000.0;
 
@@ -260,6 +264,47 @@ pub(super) fn day() -> Outcome {
         row(k as f64 * 60.0, 60.0, k, demand, cap)
     });
     around("power-cut", rows.collect(), 9.0)
+}
+
+/// The same with bands over twenty draws, one of which failed.
+pub(super) fn drawn() -> Outcome {
+    let mut outcome = day();
+    let summary = &outcome.summary;
+    let bands = Figures::each(|_, read| {
+        read(summary).map(|value| Band { p5: 0.9 * value, p50: value, p95: 1.15 * value })
+    });
+    let timeline = &summary.binding.timeline;
+    let changes = timeline.windows(2).map(|pair| Change {
+        from: pair[0].constraint,
+        to: pair[1].constraint,
+        place: pair[1].place.clone(),
+        at_s: pair[1].start_s,
+        p5_s: Some(pair[1].start_s - 900.0),
+        p50_s: Some(pair[1].start_s + 60.0),
+        p95_s: Some(pair[1].start_s + 1200.0),
+        share: Some(0.95),
+    });
+    let never = FirstBand { p5: None, p50: None, p95: None, share: Some(0.0) };
+    let coefficients = vec!["hopper.weight_mbu".to_string(), "power.p0_tdp".to_string()];
+    let drawn = Drawn { figures: Figures::each(|_, read| read(summary)), first: First::default() };
+    let rows = (0..20).map(|k| DrawRow {
+        values: vec![0.9, 0.4],
+        outcome: if k == 3 {
+            Err("fleet: a step could take 1e9 s, at most 1e7 s".into())
+        } else {
+            Ok(drawn.clone())
+        },
+    });
+    outcome.draws = Some(Draws { rows: rows.collect(), coefficients: coefficients.clone() });
+    outcome.summary.uncertainty = Some(Uncertainty {
+        draws: 20,
+        failed: 1,
+        coefficients,
+        bands,
+        changes: changes.collect(),
+        first: FirstBands { power_s: never, cooling_s: never },
+    });
+    outcome
 }
 
 /// One minute in one row, without a cap.

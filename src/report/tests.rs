@@ -8,6 +8,7 @@ use crate::ledger::outcome::{Constraint, RequestOutcome, RequestRow};
 fn samples() -> Vec<(&'static str, Outcome)> {
     vec![
         ("day", sample::day()),
+        ("drawn", sample::drawn()),
         ("one_row", sample::one_row()),
         ("week", sample::week()),
         ("idle", sample::idle()),
@@ -175,6 +176,29 @@ fn figures_of_all_kinds_of_run_are_sound() {
 }
 
 #[test]
+fn draws_are_rows_and_brackets() {
+    let outcome = sample::drawn();
+    let csv = draws::csv(outcome.draws.as_ref().unwrap()).unwrap();
+    assert_eq!(csv.lines().count(), 21);
+    let header = csv.lines().next().unwrap();
+    assert!(header.starts_with("draw,failed,output_tok_per_s,useful_tok_per_s,j_per_output_token.gpu,"));
+    assert!(
+        header.ends_with(
+            "first.power_s,first.cooling_s,coefficient.hopper.weight_mbu,coefficient.power.p0_tdp"
+        )
+    );
+    assert_eq!(column(&csv, "coefficient.power.p0_tdp"), [0.4; 20]);
+    assert!(csv.lines().nth(4).unwrap().starts_with("3,\"fleet: a step could take 1e9 s, at most 1e7 s\",,"));
+    let texts = figures::texts(&outcome);
+    let of = |file: &str| texts.iter().find(|t| t.0 == file).unwrap().1.clone();
+    let changes = of("binding_changes.csv");
+    let expected = &outcome.summary.uncertainty.as_ref().unwrap().changes;
+    assert_eq!(changes.lines().count(), expected.len() + 1);
+    assert_eq!(column(&changes, "at_s"), expected.iter().map(|c| c.at_s).collect::<Vec<_>>());
+    assert!(of("binding.svg").contains("brackets: 5 to 95 % of 20 draws"));
+}
+
+#[test]
 fn the_page_holds_its_figures_and_loads_nothing() {
     for (name, mut outcome) in samples() {
         outcome.summary.notes.push("a <script> & \"more\"".to_string());
@@ -208,6 +232,10 @@ fn the_terminal_summary_fits_its_width() {
             let coloured = terminal(&outcome, width, true);
             assert!(coloured.contains("\u{1b}["));
         }
+    }
+    let drawn = terminal(&sample::drawn(), 80, false);
+    for part in ["20 draws", "power binds from", "in 95 %", "1 of 20 draws could not be built", "guesses"] {
+        assert!(drawn.contains(part), "{part} is missing:\n{drawn}");
     }
     let day = terminal(&sample::day(), 80, false);
     for part in ["dallas.meter", "10:00", "J/output token", "SLO", "in flight", "shortest"] {

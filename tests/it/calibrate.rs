@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// A GPU so fast that only the host takes time, and a fit of what the host takes and of what the GPU draws.
-fn catalog() -> String {
+pub(super) fn catalog() -> String {
     let number = |value: f64| format!("{{ value: {value}, source: test, quality: guess }}");
     let mut text = format!(
         "nodes:\n  - name: swift-node\n    gpus: {{ value: 2, source: test, quality: guess }}\n    overhead_w: {}\n    \

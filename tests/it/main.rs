@@ -19,5 +19,6 @@ mod reasoning;
 mod scenario;
 mod support;
 mod trace_cache;
+mod uncertainty;
 mod validate;
 mod windows;

@@ -1,7 +1,7 @@
 //! Brackets above a ribbon: between which times a change of the binding constraint lies in the draws of the fit.
 
 use super::frame::Frame;
-use super::picture::{Picture, Shape};
+use super::picture::{Align, Picture, Shape, Style};
 use super::{Table, csv_number};
 use crate::ledger::outcome::Summary;
 use crate::ledger::uncertainty::{Change, Uncertainty};
@@ -9,7 +9,7 @@ use crate::report::numbers::{percent, time_of_day};
 use crate::report::palette;
 
 /// Height of a lane of brackets [px].
-const LANE: f64 = 17.0;
+const LANE: f64 = 22.0;
 /// More lanes than this would crowd the plot.
 const MOST_LANES: usize = 3;
 /// Half of the tick at each end [px].
@@ -18,6 +18,8 @@ const TICK: f64 = 6.0;
 const APART: f64 = 10.0;
 /// Changes that occur in fewer draws have no bracket.
 const LEAST_SHARE: f64 = 0.5;
+/// Size of the share beside a bracket [px].
+const SHARE_SIZE: f64 = 22.0;
 
 /// A bracket in its lane, 0 next to the ribbon.
 struct Bracket<'a> {
@@ -26,6 +28,12 @@ struct Bracket<'a> {
     from: f64,
     to: f64,
     lane: usize,
+    /// In how many of the draws, where not in all.
+    share: String,
+}
+
+fn share_style(change: &Change) -> Style {
+    Style { size: SHARE_SIZE, bold: false, color: palette::text(change.to) }
 }
 
 /// The brackets of a frame, each in the lowest lane that is free.
@@ -40,8 +48,9 @@ fn brackets<'a>(uncertainty: Option<&'a Uncertainty>, frame: &Frame) -> Vec<Brac
     changes.sort_by(|a, b| a.1.total_cmp(&b.1));
     let placed = changes.into_iter().filter_map(|(change, from, to)| {
         let lane = free.iter().position(|x| *x <= frame.x(from))?;
-        free[lane] = frame.x(to) + APART;
-        Some(Bracket { change, from, to, lane })
+        let share = change.share.filter(|share| *share < 1.0).map_or(String::new(), percent);
+        free[lane] = frame.x(to) + 2.0 * APART + share_style(change).width(&share);
+        Some(Bracket { change, from, to, lane, share })
     });
     placed.collect()
 }
@@ -54,13 +63,20 @@ pub(super) fn room(uncertainty: Option<&Uncertainty>, frame: &Frame) -> f64 {
 /// Draws them above a ribbon that begins at `top`, in the colour of what binds from then on.
 pub(super) fn draw(picture: &mut Picture, frame: &Frame, top: f64, summary: &Summary) {
     let start_h = summary.scenario.start_at_h;
-    for Bracket { change, from, to, lane } in brackets(summary.uncertainty.as_ref(), frame) {
+    for Bracket { change, from, to, lane, share } in brackets(summary.uncertainty.as_ref(), frame) {
         let y = top - (lane as f64 + 0.5) * LANE - 2.0;
         let color = palette::text(change.to);
         let (x0, x1) = (frame.x(from), frame.x(to));
         picture.path(vec![(x0, y - TICK), (x0, y + TICK)], 3.0, color);
         picture.path(vec![(x1, y - TICK), (x1, y + TICK)], 3.0, color);
         picture.path(vec![(x0, y), (x1, y)], 3.0, color);
+        let style = share_style(change);
+        // To the left where the page ends.
+        let (x, align) = match x1 + APART + style.width(&share) {
+            end if end <= frame.right => (x1 + APART, Align::Left),
+            _ => (x0 - APART, Align::Right),
+        };
+        picture.text((x, y + SHARE_SIZE * 0.36), align, style, &share);
         if let Some(x) = change.p50_s.map(|at| frame.x(at)) {
             let name = palette::name(change.to);
             let tip = format!(
@@ -79,7 +95,7 @@ pub(super) fn draw(picture: &mut Picture, frame: &Frame, top: f64, summary: &Sum
 pub(super) fn remark(summary: &Summary, frame: &Frame) -> String {
     match &summary.uncertainty {
         Some(uncertainty) if !brackets(Some(uncertainty), frame).is_empty() => {
-            format!(" · brackets: 5th to 95th percentile of {} draws of the fit", uncertainty.draws)
+            format!(" · brackets: 5 to 95 % of {} draws", uncertainty.draws)
         }
         _ => String::new(),
     }

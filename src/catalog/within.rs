@@ -64,7 +64,7 @@ fn hold_ladder(gpu: &mut Gpu) {
     ];
     // Between the numbers that stay, which are in order themselves.
     for k in 0..steps.len() {
-        let stays = |step: &(&mut Sourced<f64>, f64)| (step.0.fit.is_none()).then(|| step.0.value * step.1);
+        let stays = |step: &(&mut Sourced<f64>, f64)| step.0.fit.is_none().then_some(step.0.value * step.1);
         let low_w = steps[..k].iter().filter_map(stays).fold(0.0, f64::max);
         let high_w = steps[k + 1..].iter().filter_map(stays).fold(f64::INFINITY, f64::min);
         let unit = steps[k].1;

@@ -1,9 +1,9 @@
 //! Fitting the catalog's coefficients to measured rows, and cross-validation of the fit.
 //!
-//! Rows ([`rows`]) are closed loops; the fit asks the engine's own step law and power law what the mean step of each
-//! is ([`mean_field`]), without simulating it. Stages ([`stages`]) fit links, step times, watts and the clock's exponent
-//! in turn by robust least squares with priors ([`least_squares`]). Whole groups of rows are left out in turn
-//! ([`folds`]): how wrong the rest is about them is the error to expect of rows never seen, and how the coefficients
+//! Rows (`rows`) are closed loops; the fit asks the engine's own step law and power law what the mean step of each
+//! is (`mean_field`), without simulating it. Stages (`stages`) fit links, step times, watts and the clock's exponent
+//! in turn by robust least squares with priors (`least_squares`). Whole groups of rows are left out in turn
+//! (`folds`): how wrong the rest is about them is the error to expect of rows never seen, and how the coefficients
 //! move is how sure the fit can be of them.
 
 mod folds;

@@ -1,6 +1,6 @@
 //! The meter of a site: running sums of watts, integrated exactly between changes.
 
-use crate::physics::energy::Energy;
+use crate::physics::energy::{Energy, short};
 use crate::physics::histogram::Histogram;
 
 /// Highest power told apart in percentiles: 100 GW.
@@ -74,7 +74,9 @@ pub struct Integrals {
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
     it: Tally,
-    gpu_active: Tally,
+    /// GPUs of working replicas: watts [nW] and energy, integrated whenever `it` is.
+    gpu_active_nw: i128,
+    gpu_active: Energy,
     gpu_idle: Tally,
     budget: Tally,
     budget_nw: Option<i128>,
@@ -131,7 +133,7 @@ impl Meter {
     /// Integrate everything up to an instant.
     pub fn advance(&mut self, now_fs: i128) {
         self.step_to(now_fs);
-        for tally in [&mut self.gpu_active, &mut self.gpu_idle, &mut self.budget] {
+        for tally in [&mut self.gpu_idle, &mut self.budget] {
             tally.settle(now_fs);
         }
         if let Some(around) = &mut self.around {
@@ -142,13 +144,23 @@ impl Meter {
     /// What the site draws changes at this instant: spread and highest value so far.
     #[inline]
     fn step_to(&mut self, now_fs: i128) {
-        let duration = now_fs - self.it.since_fs;
-        if duration <= 0 {
+        let duration_fs = now_fs - self.it.since_fs;
+        if duration_fs <= 0 {
             return;
         }
+        self.it.since_fs = now_fs;
         let it_nw = self.it.watts_nw;
-        self.it.settle(now_fs);
-        let nanoseconds = whole(duration, 1_000_000).max(1);
+        match short(duration_fs) {
+            Some(short_fs) => {
+                self.it.energy.add_short(it_nw, short_fs);
+                self.gpu_active.add_short(self.gpu_active_nw, short_fs);
+            }
+            None => {
+                self.it.energy.add(it_nw, duration_fs);
+                self.gpu_active.add(self.gpu_active_nw, duration_fs);
+            }
+        }
+        let nanoseconds = whole(duration_fs, 1_000_000).max(1);
         self.spread.record_n(whole(it_nw, 1_000_000_000).min(MOST_W), nanoseconds);
         self.max_nw = self.max_nw.max(it_nw);
         let (drawn_nw, cap_nw) = match &mut self.around {
@@ -163,8 +175,8 @@ impl Meter {
         if let Some(cap_nw) = cap_nw
             && drawn_nw > cap_nw
         {
-            self.overshoot.add(drawn_nw - cap_nw, duration);
-            self.overshoot_fs += duration;
+            self.overshoot.add(drawn_nw - cap_nw, duration_fs);
+            self.overshoot_fs += duration_fs;
         }
     }
 
@@ -173,11 +185,11 @@ impl Meter {
     pub fn change(&mut self, now_fs: i128, from: &Reading, to: &Reading) {
         self.step_to(now_fs);
         self.it.watts_nw += i128::from(to.it_nw - from.it_nw);
-        let change = |tally: &mut Tally, change_nw: i64| {
-            tally.set(now_fs, tally.watts_nw + i128::from(change_nw));
-        };
-        change(&mut self.gpu_active, to.gpu_active_nw - from.gpu_active_nw);
-        change(&mut self.gpu_idle, to.gpu_idle_nw - from.gpu_idle_nw);
+        self.gpu_active_nw += i128::from(to.gpu_active_nw - from.gpu_active_nw);
+        if to.gpu_idle_nw != from.gpu_idle_nw {
+            let change_nw = i128::from(to.gpu_idle_nw - from.gpu_idle_nw);
+            self.gpu_idle.set(now_fs, self.gpu_idle.watts_nw + change_nw);
+        }
     }
 
     /// Change the budget from now on.
@@ -202,7 +214,7 @@ impl Meter {
     pub fn integrals(&self) -> Integrals {
         Integrals {
             it: self.it.energy,
-            gpu_active: self.gpu_active.energy,
+            gpu_active: self.gpu_active,
             gpu_idle: self.gpu_idle.energy,
             overshoot: self.overshoot,
             overshoot_fs: self.overshoot_fs,

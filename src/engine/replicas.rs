@@ -246,7 +246,7 @@ impl Replicas {
         let State::Running(segment) = replica.state else { return };
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let ledger = &mut setup.ledger;
-        ledger.post(&run_of(replica, &segment, now_fs, segment.iterations as i64, false));
+        ledger.post_whole(&run_of(replica, &segment, now_fs, segment.iterations as i64, false));
         self.done.clear();
         replica.batch.end(
             &mut self.slots,
@@ -690,6 +690,7 @@ fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> 
 }
 
 /// The account of a segment up to an instant by which `iterations` of it are over.
+#[inline]
 fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64, cut: bool) -> Run {
     let shape = &replica.plan.shape;
     Run {

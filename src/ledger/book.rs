@@ -8,7 +8,7 @@ use super::staves::{Mix, PoolStaves, site_at_power};
 use crate::control::{Building, PLANT_PARTS, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
-use crate::physics::energy::Energy;
+use crate::physics::energy::{Energy, short};
 use crate::physics::series::Series;
 use crate::physics::{FS_PER_S, fs_from_s};
 use crate::workload::Request;
@@ -185,6 +185,8 @@ pub struct Ledger {
     /// Start and end of the interval under way.
     mark_start_fs: i128,
     next_mark_fs: i128,
+    /// The later of its start and the window's: what lies between it and the end needs no division [fs].
+    plain_from_fs: i128,
     next_cell_fs: i128,
     pub(super) site_at_window: Vec<crate::control::Integrals>,
     /// What the meters had summed up of the buildings when the window opened.
@@ -249,6 +251,7 @@ impl Ledger {
             window_demand_tok: 0,
             mark_start_fs: 0,
             next_mark_fs: fs_from_s(interval_s).max(1),
+            plain_from_fs: warm_up_fs,
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
             around_at_window: Vec::new(),
@@ -368,6 +371,33 @@ impl Ledger {
         self.log(departure, None);
     }
 
+    /// Post iterations of which all end by `until_fs`. As a rule they lie in the window and in the interval under
+    /// way; else, or after a stall, they go the long way of [`Self::post`].
+    #[inline]
+    pub fn post_whole(&mut self, run: &Run) {
+        let short_fs = short(run.until_fs - run.start_fs).filter(|_| {
+            run.stall_fs == 0 && run.start_fs >= self.plain_from_fs && run.until_fs < self.next_mark_fs
+        });
+        let index = self.marks.len();
+        let (Some(short_fs), Some(interval)) = (short_fs, self.intervals.get_mut(index)) else {
+            return self.post(run);
+        };
+        let account = &mut self.pools[run.pool];
+        account.it.add_short(i128::from(run.it_nw), short_fs);
+        account.gpu_active.add_short(i128::from(run.gpu_nw), short_fs);
+        account.busy_fs += i128::from(short_fs);
+        account.clock_fs +=
+            i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * i128::from(short_fs);
+        let emitted = run.iterations as u64 * u64::from(run.emitted);
+        let tokens = i128::from(emitted) << TOKEN_BITS;
+        account.window_tokens += tokens;
+        interval.tokens += tokens;
+        self.iterations += i128::from(run.iterations);
+        self.segments += 1;
+        self.output_tokens += emitted;
+        self.itl.record_whole(&run.series, run.iterations as u64, u64::from(run.decoding), short_fs);
+    }
+
     /// Post a run of iterations, or a stretch without.
     pub fn post(&mut self, run: &Run) {
         let duration = run.until_fs - run.start_fs;
@@ -381,25 +411,11 @@ impl Ledger {
         self.iterations += i128::from(run.iterations);
         self.segments += 1;
         self.output_tokens += run.iterations as u64 * u64::from(run.emitted);
-        // As a rule a run lies in the window, and both its ends in the interval under way.
-        let inside = run.start_fs >= self.window_fs.max(self.mark_start_fs)
-            && run.until_fs < self.next_mark_fs
-            && !run.cut;
-        if inside && run.stall_fs == 0 {
-            account.busy_fs += duration;
-            account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * duration;
-            let tokens = (i128::from(run.iterations) * i128::from(run.emitted)) << TOKEN_BITS;
-            account.window_tokens += tokens;
-            self.itl.record_series(&run.series, 0, run.iterations, u64::from(run.decoding));
-            let index = self.marks.len();
-            self.interval_mut(index).tokens += tokens;
-        } else {
-            let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
-            account.busy_fs += in_window;
-            account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
-            self.post_gaps(run);
-            self.post_tokens(run);
-        }
+        let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
+        account.busy_fs += in_window;
+        account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
+        self.post_gaps(run);
+        self.post_tokens(run);
     }
 
     /// Gaps between tokens of decoding sequences: each iteration is one, a stall before it included.
@@ -483,6 +499,7 @@ impl Ledger {
             self.mark(now_fs, power, fleet, gauges);
             self.mark_start_fs = self.next_mark_fs;
             self.next_mark_fs += self.interval_fs;
+            self.plain_from_fs = self.window_fs.max(self.mark_start_fs);
         }
     }
 

@@ -26,6 +26,17 @@ impl Latency {
         self.histogram.record_n(in_ns(latency_fs), count);
     }
 
+    /// Record the first `iterations` of a series, `count` times each; together they last `duration_fs`.
+    #[inline]
+    pub fn record_whole(&mut self, series: &Series, iterations: u64, count: u64, duration_fs: u64) {
+        if count == 0 {
+            return;
+        }
+        self.sum_fs += i128::from(duration_fs) * i128::from(count);
+        self.count += iterations * count;
+        self.record_cells(series, 0, iterations as i64, count);
+    }
+
     /// Record iterations `from..until` of a series, `count` times each.
     #[inline]
     pub fn record_series(&mut self, series: &Series, from: i64, until: i64, count: u64) {
@@ -38,15 +49,21 @@ impl Latency {
         let twice = i128::from(until - from) * i128::from(first_fs + last_fs);
         self.sum_fs += (twice >> 1) * i128::from(count);
         self.count += (until - from) as u64 * count;
-        let (value, last_ns) = (first_fs as u64 / FS_PER_NS, last_fs as u64 / FS_PER_NS);
-        if last_ns <= highest_equivalent(value) {
+        self.record_cells(series, from, until, count);
+    }
+
+    #[inline]
+    fn record_cells(&mut self, series: &Series, from: i64, until: i64, count: u64) {
+        let value = series.nth_fs(from) as u64 / FS_PER_NS;
+        // As a rule all fall into one cell of the histogram.
+        if (series.nth_fs(until - 1) as u64) < (highest_equivalent(value) + 1) * FS_PER_NS {
             self.histogram.record_n(value, (until - from) as u64 * count);
         } else {
             self.record_spread(series, from, until, count);
         }
     }
 
-    /// As [`Self::record_series`] does, over several cells of the histogram.
+    /// As [`Self::record_cells`], over several of them.
     fn record_spread(&mut self, series: &Series, from: i64, until: i64, count: u64) {
         let mut index = from;
         while index < until {

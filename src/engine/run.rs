@@ -136,7 +136,7 @@ impl<'a> Engine<'a> {
                 Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number, source),
                 Rank::Release => self.setup.power.release(now_fs, number),
-                Rank::Retry => self.replicas.ask(now_fs, number, self.setup, &mut self.queue),
+                Rank::Retry => self.replicas.retry(now_fs, number, self.setup, &mut self.queue),
                 Rank::Drain => self.drain(now_fs, number),
                 Rank::WindowOpens => {
                     let sites = self.setup.fleet.sites.len();

@@ -57,6 +57,12 @@ impl Clock {
         }
     }
 
+    /// Whether it leaves step times as they are at full clock.
+    #[inline]
+    pub fn keeps_pace(&self) -> bool {
+        self.slow_compute == ONE && self.slow_memory == ONE
+    }
+
     /// Share of the full clock as a real number.
     pub fn as_share(&self) -> f64 {
         self.share as f64 / ONE as f64

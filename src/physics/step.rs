@@ -371,15 +371,30 @@ impl StepLaw {
         if n > 0 {
             fixed += self.decode_fixed_fs;
         }
-        let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
+        if clock.keeps_pace() {
+            return self.assemble(n, compute, linear.memory_fs, fixed, clock, |value, _| value);
+        }
+        self.assemble(n, compute, linear.memory_fs, fixed, clock, scaled)
+    }
+
+    #[inline]
+    fn assemble(
+        &self,
+        n: u32,
+        compute_fs: i64,
+        memory_fs: i64,
+        fixed_fs: i64,
+        clock: &Clock,
+        scaled: impl Fn(i64, u64) -> i64,
+    ) -> Coefficients {
         let kv_tok_fs = scaled(self.kv_tok_compute_fs, clock.slow_compute)
             .max(scaled(self.kv_tok_memory_fs, clock.slow_memory));
         Coefficients {
             // Each decoding sequence attends to its cache and to the token that it writes.
-            base_fs: scaled(compute, clock.slow_compute)
-                + scaled(linear.memory_fs, clock.slow_memory)
+            base_fs: scaled(compute_fs, clock.slow_compute)
+                + scaled(memory_fs, clock.slow_memory)
                 + i64::from(n) * kv_tok_fs
-                + fixed,
+                + fixed_fs,
             kv_tok_fs,
             pair_fs: scaled(self.pair_compute_fs, clock.slow_compute),
             ..self.windowed(clock)
@@ -392,7 +407,6 @@ impl StepLaw {
         if self.window_tok.is_none() {
             return Coefficients::default();
         }
-        let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
         Coefficients {
             window_tok_fs: scaled(self.window_tok_compute_fs, clock.slow_compute)
                 .max(scaled(self.window_tok_memory_fs, clock.slow_memory)),
@@ -597,6 +611,11 @@ struct LinearAt {
     compute_slope_fs: f64,
     memory_slope_fs: f64,
     link_slope_fs: f64,
+}
+
+#[inline]
+fn scaled(value: i64, factor: u64) -> i64 {
+    scale(i128::from(value), factor) as i64
 }
 
 fn round_fs(seconds: f64) -> i64 {

@@ -203,10 +203,43 @@ impl Batch {
     }
 
     /// Make room, admit, and plan the next iterations; false if there is nothing to do.
+    #[inline]
     pub fn start(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         notes.clear();
         self.ending.clear();
-        self.make_room(slots, pool, notes);
+        if self.growth(0) > self.free_blocks {
+            self.make_room(slots, pool, notes);
+        }
+        // Who was preempted waits.
+        if self.waiting == 0 && self.prefill.is_none() {
+            return self.plan_decoding(plan);
+        }
+        self.plan_prompts(slots, pool, notes, plan)
+    }
+
+    /// Plan iterations without prompts; false if nothing is decoding.
+    #[inline]
+    fn plan_decoding(&self, plan: &mut Plan) -> bool {
+        if self.decoding == 0 {
+            return false;
+        }
+        let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
+        let mut growth = Growth { kv_tok: i64::from(self.decoding), ..Growth::default() };
+        if let Some(window) = &self.window {
+            shape.window_tok = window.inside();
+            growth.window_tok = i64::from(window.below());
+        }
+        let state = shape.power_state();
+        let mut iterations = self.like_iterations(&shape, &state, &Partial::default());
+        if let Some(window) = &self.window {
+            iterations = iterations.min(window.until_first(self.iter));
+        }
+        *plan = Plan { shape, state, growth, partial_tok: 0, iterations, ending: 0 };
+        true
+    }
+
+    /// Let prompts in, and plan iterations with some of their tokens; false if there is nothing to do.
+    fn plan_prompts(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         let growth = self.growth(0);
         let budget = pool.max_step_tok - self.decoding;
         let mut left = budget;
@@ -290,6 +323,7 @@ impl Batch {
     }
 
     /// Preempt until the next token of every decoding sequence has a block.
+    #[cold]
     fn make_room(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) {
         while self.growth(0) > self.free_blocks {
             let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else {
@@ -357,6 +391,7 @@ impl Batch {
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
+    #[inline]
     fn like_iterations(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
         let mut count = u64::MAX;
         if partial.tok > 0 {

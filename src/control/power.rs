@@ -202,12 +202,18 @@ impl PowerControl {
     }
 
     /// A replica asks to run iterations that draw `draw`, at most at `local` (a limit of its own GPUs).
-    #[inline]
+    #[inline(always)]
     pub fn request(&mut self, now_fs: i128, replica: usize, draw: &Draw, local: &Clock) -> Grant {
-        let domain = &self.domains[usize::from(self.replicas[replica].site)];
+        let state = &mut self.replicas[replica];
+        let domain = &mut self.domains[usize::from(state.site)];
         if domain.budget_nw.is_none() {
             let hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
-            return self.run(now_fs, replica, draw, local, hold);
+            let (it_nw, gpu_nw) = (draw.it_nw(local), draw.gpu_nw(local));
+            state.mode = Mode::Running;
+            let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
+            // A building would have a budget.
+            state.read(now_fs, domain, reading, local.share);
+            return Grant::Run { clock: *local, it_nw, gpu_nw, hold };
         }
         self.request_within(now_fs, replica, *draw, *local)
     }
@@ -458,32 +464,30 @@ impl PowerControl {
     #[inline]
     fn set_reading(&mut self, now_fs: i128, replica: usize, reading: Reading, working_at: u64) {
         let state = &mut self.replicas[replica];
-        let before = std::mem::replace(&mut state.reading, reading);
         let domain = &mut self.domains[usize::from(state.site)];
-        let was = std::mem::replace(&mut state.working_at, working_at);
-        if was != working_at {
-            domain.advance_clocks(now_fs);
-            domain.working += i64::from(working_at > 0) - i64::from(was > 0);
-            domain.clock_sum += working_at as i64 - was as i64;
+        let change = state.read(now_fs, domain, reading, working_at);
+        if let Some(change_nw) = change
+            && domain.building.is_some()
+        {
+            self.draw_building(now_fs, replica, change_nw);
         }
-        if before != reading {
-            let change_nw = i128::from(reading.it_nw - before.it_nw);
-            domain.drawn_nw += change_nw;
-            domain.meter.change(now_fs, &before, &reading);
-            let Domain { building, meter, first_pool, cap_nw, .. } = domain;
-            if let Some(building) = building {
-                let pool = usize::from(state.pool) - *first_pool;
-                let change = building.draw(now_fs, pool, change_nw, |device, loss_nw| {
-                    meter.set_part(now_fs, device, loss_nw);
-                });
-                if change == ZoneChange::default() {
-                    meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
-                } else {
-                    let site = usize::from(state.site);
-                    self.meter_building(now_fs, site);
-                    self.building_changed(now_fs, site, change);
-                }
-            }
+    }
+
+    /// A replica draws `change_nw` more [nW] in a building.
+    fn draw_building(&mut self, now_fs: i128, replica: usize, change_nw: i64) {
+        let state = &self.replicas[replica];
+        let site = usize::from(state.site);
+        let Domain { building, meter, first_pool, cap_nw, .. } = &mut self.domains[site];
+        let Some(building) = building else { return };
+        let pool = usize::from(state.pool) - *first_pool;
+        let change = building.draw(now_fs, pool, i128::from(change_nw), |device, loss_nw| {
+            meter.set_part(now_fs, device, loss_nw);
+        });
+        if change == ZoneChange::default() {
+            meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
+        } else {
+            self.meter_building(now_fs, site);
+            self.building_changed(now_fs, site, change);
         }
     }
 
@@ -662,6 +666,28 @@ impl PowerControl {
     }
 }
 
+impl Replica {
+    /// It draws `reading`, at `working_at` of the full clock, 0 for no work; if it drew something else before, returns
+    /// by how much IT power grows [nW].
+    #[inline(always)]
+    fn read(&mut self, now_fs: i128, domain: &mut Domain, reading: Reading, working_at: u64) -> Option<i64> {
+        let before = std::mem::replace(&mut self.reading, reading);
+        let was = std::mem::replace(&mut self.working_at, working_at);
+        if was != working_at {
+            domain.advance_clocks(now_fs);
+            domain.working += i64::from(working_at > 0) - i64::from(was > 0);
+            domain.clock_sum += working_at as i64 - was as i64;
+        }
+        if before == reading {
+            return None;
+        }
+        let change_nw = reading.it_nw - before.it_nw;
+        domain.drawn_nw += i128::from(change_nw);
+        domain.meter.change(now_fs, &before, &reading);
+        Some(change_nw)
+    }
+}
+
 impl Domain {
     fn new(site: &Site, fleet: &Fleet, replicas: &[Replica]) -> Self {
         let grids = fleet.pools.iter().map(|pool| pool.clocks.clone()).collect();
@@ -768,6 +794,7 @@ impl Domain {
         }
     }
 
+    #[inline(never)]
     fn advance_clocks(&mut self, now_fs: i128) {
         let seconds = real(now_fs - self.clock_since_fs) * 1e-15;
         self.clock_integral += self.clock_sum as f64 / crate::physics::clock::ONE as f64 * seconds;

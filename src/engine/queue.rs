@@ -202,9 +202,11 @@ impl Queue {
     /// Take the earliest event: its source and key.
     #[inline]
     pub fn pop(&mut self) -> Option<(usize, Key)> {
-        let key = self.peek();
+        if self.first == NONE {
+            self.find_first();
+        }
         let source = self.first;
-        let Entry { slot, after, .. } = *self.entries.get(source as usize)?;
+        let Entry { key, slot, after, .. } = *self.entries.get(source as usize)?;
         if let Some(ends) = self.slots.get_mut(slot as usize) {
             // The earliest of all is the first of its slot, and the next there the earliest of the others.
             ends.head = after;
@@ -229,6 +231,7 @@ impl Queue {
     }
 
     /// Find the earliest event.
+    #[inline(never)]
     fn find_first(&mut self) {
         let mut ahead = self.first_slot();
         let reaches_far = ahead.is_none_or(|ahead| self.cursor + ahead as u64 >= self.far_from);

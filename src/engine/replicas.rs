@@ -264,16 +264,17 @@ impl Replicas {
     /// done, in order of index.
     pub(super) fn end(&mut self, now_fs: i128, number: usize, setup: &mut Setup, departed: &mut Vec<u16>) {
         let replica = &mut self.replicas[number];
-        let State::Running(segment) = replica.state else { return };
+        let State::Running(segment) = &replica.state else { return };
+        let iterations = segment.iterations;
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let ledger = &mut setup.ledger;
-        ledger.post_whole(&run_of(replica, &segment, now_fs, segment.iterations as i64, false));
+        ledger.post_whole(run_of(replica, segment, now_fs, iterations as i64, false));
         self.done.clear();
         replica.batch.end(
             &mut self.slots,
             pool,
             replica.plan.partial_tok,
-            segment.iterations,
+            iterations,
             &mut self.done,
             |slots, id| {
                 let slot = &mut slots[id];
@@ -629,7 +630,7 @@ impl Replicas {
 
 impl Desk<'_> {
     /// Ask control for a clock; run, or wait for watts.
-    #[inline]
+    #[inline(always)]
     fn ask(&mut self, replica: &mut Replica) {
         replica.recheck_fs = None;
         match self.power.request(self.now_fs, self.number, &replica.draw, &replica.local) {
@@ -661,7 +662,7 @@ impl Desk<'_> {
     }
 
     /// Run the plan at the clock in force.
-    #[inline]
+    #[inline(always)]
     fn go(&mut self, replica: &mut Replica) {
         let shape = &replica.plan.shape;
         let coefficients = self.pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
@@ -755,7 +756,7 @@ fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> 
 }
 
 /// The account of a segment up to an instant by which `iterations` of it are over.
-#[inline]
+#[inline(always)]
 fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64, cut: bool) -> Run {
     let shape = &replica.plan.shape;
     Run {

@@ -326,8 +326,9 @@ impl Ledger {
             let first = departure.first_token_fs.unwrap_or(now_fs);
             let terms = &self.terms[usize::from(request.class)];
             let gaps = i128::from(request.output_tok) - 1;
+            let decoding_fs = now_fs - first;
             let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
-                && terms.tpot_fs.is_none_or(|limit| now_fs - first <= limit * gaps);
+                && terms.tpot_fs.is_none_or(|limit| decoding_fs <= limit * gaps);
             self.completed += 1;
             self.completed_output_tokens += tokens;
             let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
@@ -346,7 +347,7 @@ impl Ledger {
                 self.window_met += u64::from(met);
                 self.e2e.record(now_fs - request.arrival_fs, 1);
                 if gaps > 0 {
-                    self.tpot.record((now_fs - first) / gaps, 1);
+                    self.tpot.record(part_fs(decoding_fs, gaps), 1);
                 }
             }
         } else {
@@ -373,14 +374,14 @@ impl Ledger {
 
     /// Post iterations of which all end by `until_fs`. As a rule they lie in the window and in the interval under
     /// way; else, or after a stall, they go the long way of [`Self::post`].
-    #[inline]
-    pub fn post_whole(&mut self, run: &Run) {
+    #[inline(always)]
+    pub fn post_whole(&mut self, run: Run) {
         let short_fs = short(run.until_fs - run.start_fs).filter(|_| {
             run.stall_fs == 0 && run.start_fs >= self.plain_from_fs && run.until_fs < self.next_mark_fs
         });
         let index = self.marks.len();
         let (Some(short_fs), Some(interval)) = (short_fs, self.intervals.get_mut(index)) else {
-            return self.post(run);
+            return self.post(&{ run });
         };
         let account = &mut self.pools[run.pool];
         account.it.add_short(i128::from(run.it_nw), short_fs);
@@ -657,6 +658,16 @@ impl Ledger {
     #[cold]
     fn grow_intervals(&mut self, index: usize) {
         self.intervals.resize(index + 1, Interval::default());
+    }
+}
+
+/// One of `parts` equal parts of a duration ≥ 0, rounded down [fs].
+#[inline]
+fn part_fs(duration_fs: i128, parts: i128) -> i128 {
+    // A 128 bit division is an order of magnitude slower, and only durations of hours need it.
+    match (u64::try_from(duration_fs), u64::try_from(parts)) {
+        (Ok(duration_fs), Ok(parts)) => i128::from(duration_fs / parts),
+        _ => duration_fs / parts,
     }
 }
 

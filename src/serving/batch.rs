@@ -375,7 +375,15 @@ impl Batch {
     }
 
     /// Blocks that decoding sequences take with the next `count` iterations.
+    #[inline]
     fn growth_over(&self, count: u64) -> u64 {
+        if count == 1 {
+            return self.growth(0);
+        }
+        self.growth_over_many(count)
+    }
+
+    fn growth_over_many(&self, count: u64) -> u64 {
         let block = self.residues.len() as u64;
         let (wholes, rest) =
             if count < block { (0, count as usize) } else { (count / block, (count % block) as usize) };

@@ -144,7 +144,7 @@ impl Meter {
     }
 
     /// What the site draws changes at this instant: spread and highest value so far.
-    #[inline]
+    #[inline(always)]
     fn step_to(&mut self, now_fs: i128) {
         let duration_fs = now_fs - self.it.since_fs;
         if duration_fs <= 0 {

@@ -36,24 +36,6 @@ pub enum Rank {
     End = 12,
 }
 
-impl Rank {
-    const ALL: [Self; 13] = [
-        Self::IterationEnd,
-        Self::Arrival,
-        Self::IterationStart,
-        Self::Patience,
-        Self::Overdue,
-        Self::Building,
-        Self::CapStep,
-        Self::Release,
-        Self::Retry,
-        Self::Drain,
-        Self::WindowOpens,
-        Self::Tick,
-        Self::End,
-    ];
-}
-
 /// Order key of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u128);
@@ -81,8 +63,23 @@ impl Key {
     }
 
     /// Rank.
+    #[inline]
     pub fn rank(self) -> Rank {
-        Rank::ALL[((self.0 >> NUMBER_BITS) & ((1 << RANK_BITS) - 1)) as usize]
+        match (self.0 >> NUMBER_BITS) as u8 {
+            0 => Rank::IterationEnd,
+            1 => Rank::Arrival,
+            2 => Rank::IterationStart,
+            3 => Rank::Patience,
+            4 => Rank::Overdue,
+            5 => Rank::Building,
+            6 => Rank::CapStep,
+            7 => Rank::Release,
+            8 => Rank::Retry,
+            9 => Rank::Drain,
+            10 => Rank::WindowOpens,
+            11 => Rank::Tick,
+            _ => Rank::End,
+        }
     }
 
     /// Replica, class or site.
@@ -288,7 +285,7 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn link(&mut self, source: u32, key: Key) {
         let slot = (key.coarse() >> self.shift).max(self.cursor);
         if slot - self.cursor >= self.slots.len() as u64 {

@@ -243,12 +243,13 @@ impl Replicas {
         }
         let State::Running(segment) = &mut replica.state else { return };
         let elapsed = now_fs - segment.start_fs;
-        let over = segment.series.completed(elapsed);
-        let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
+        let (over, over_fs) = segment.series.completed_by(elapsed);
+        let at_boundary = over > 0 && !after && over_fs == elapsed;
         let until = if at_boundary { over } else { over + 1 };
         if until < segment.iterations as i64 {
             segment.iterations = until as u64;
-            let end = segment.start_fs + segment.series.sum_fs(until);
+            let more_fs = if at_boundary { 0 } else { segment.series.nth_fs(over) };
+            let end = segment.start_fs + over_fs + i128::from(more_fs);
             queue.set(number, Key::new(end, Rank::IterationEnd, number));
         }
     }
@@ -665,10 +666,13 @@ impl Desk<'_> {
     #[inline(always)]
     fn go(&mut self, replica: &mut Replica) {
         let shape = &replica.plan.shape;
-        let coefficients = self.pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
-        let series = Series {
-            first_fs: coefficients.duration_fs(shape),
-            increment_fs: coefficients.increment_fs(&replica.plan.growth),
+        let growth = &replica.plan.growth;
+        let series = if shape.p == 0 && replica.clock.keeps_pace() {
+            let law = self.shared.draws.step(self.pool, shape.n);
+            Series { first_fs: law.decoding_fs(shape), increment_fs: law.decoding_increment_fs(growth) }
+        } else {
+            let law = self.pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
+            Series { first_fs: law.duration_fs(shape), increment_fs: law.increment_fs(growth) }
         };
         // A recheck asked for at this very instant acts at the next boundary.
         let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };

@@ -146,7 +146,9 @@ impl<'a> Engine<'a> {
                 Rank::End if !self.setup.drain => break now_fs,
                 Rank::End | Rank::Arrival => {}
             }
-            self.apply_effects(now_fs);
+            if self.setup.power.has_effects() {
+                self.apply_effects(now_fs);
+            }
             if self.setup.drain && now_fs >= self.setup.end_fs && key.rank() != Rank::Tick {
                 // A request may still arrive at this very instant.
                 let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
@@ -322,14 +324,7 @@ impl<'a> Engine<'a> {
         self.queue.set(self.sources.tick, Key::new(self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
     }
 
-    #[inline]
     fn apply_effects(&mut self, now_fs: i128) {
-        if self.setup.power.has_effects() {
-            self.apply_pending_effects(now_fs);
-        }
-    }
-
-    fn apply_pending_effects(&mut self, now_fs: i128) {
         while self.setup.power.has_effects() {
             self.effects.clear();
             self.setup.power.take_effects(&mut self.effects);

@@ -128,6 +128,8 @@ pub(super) struct PoolAccount {
     pub gpu_active: Energy,
     pub gpu_idle: Energy,
     pub window_tokens: i128,
+    /// Tokens of whole runs in the interval under way, not yet counted to it, the window and the fleet.
+    pub plain_tokens: u64,
     pub busy_fs: i128,
     pub preemptions: u64,
     /// Σ clock·busy time, the clock in 2^-20.
@@ -169,13 +171,13 @@ pub struct Ledger {
     pub(super) in_flight_output_tokens: u64,
     pub(super) useful_tokens: u64,
     pub(super) recomputed_tokens: u64,
-    pub(super) iterations: i128,
+    pub(super) iterations: u64,
     pub(super) segments: u64,
     pub(super) clock_changes: u64,
     pub(super) admissions: u64,
     pub(super) preemptions: u64,
     /// Σ over requests in the system of (now − arrival), as ∫ N dt and as what departures add up to.
-    in_system: i128,
+    in_system: i64,
     in_system_since_fs: i128,
     in_system_integral: i128,
     sojourn_fs: i128,
@@ -264,6 +266,7 @@ impl Ledger {
     }
 
     /// A request arrives, whatever becomes of it.
+    #[inline]
     pub fn arrived(&mut self, request: &Request) {
         let now = request.arrival_fs;
         self.arrived += 1;
@@ -379,24 +382,29 @@ impl Ledger {
         let short_fs = short(run.until_fs - run.start_fs).filter(|_| {
             run.stall_fs == 0 && run.start_fs >= self.plain_from_fs && run.until_fs < self.next_mark_fs
         });
-        let index = self.marks.len();
-        let (Some(short_fs), Some(interval)) = (short_fs, self.intervals.get_mut(index)) else {
-            return self.post(&{ run });
-        };
+        let Some(short_fs) = short_fs else { return self.post(&{ run }) };
         let account = &mut self.pools[run.pool];
-        account.it.add_short(i128::from(run.it_nw), short_fs);
-        account.gpu_active.add_short(i128::from(run.gpu_nw), short_fs);
+        account.it.add_one(run.it_nw, short_fs);
+        account.gpu_active.add_one(run.gpu_nw, short_fs);
         account.busy_fs += i128::from(short_fs);
-        account.clock_fs +=
-            i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * i128::from(short_fs);
-        let emitted = run.iterations as u64 * u64::from(run.emitted);
-        let tokens = i128::from(emitted) << TOKEN_BITS;
-        account.window_tokens += tokens;
-        interval.tokens += tokens;
-        self.iterations += i128::from(run.iterations);
+        let clock = run.clock.share >> (FRACTION_BITS - CLOCK_BITS);
+        account.clock_fs += i128::from(clock as i64) * i128::from(short_fs as i64);
+        account.plain_tokens += run.iterations as u64 * u64::from(run.emitted);
+        self.iterations += run.iterations as u64;
         self.segments += 1;
-        self.output_tokens += emitted;
         self.itl.record_whole(&run.series, run.iterations as u64, u64::from(run.decoding), short_fs);
+    }
+
+    /// Count the tokens of the interval under way to it; before it ends, and at the end.
+    fn flush_plain(&mut self) {
+        let emitted: u64 = self.pools.iter().map(|account| account.plain_tokens).sum();
+        self.output_tokens += emitted;
+        let index = self.marks.len();
+        self.interval_mut(index).tokens += i128::from(emitted) << TOKEN_BITS;
+        for account in &mut self.pools {
+            let tokens = std::mem::take(&mut account.plain_tokens);
+            account.window_tokens += i128::from(tokens) << TOKEN_BITS;
+        }
     }
 
     /// Post a run of iterations, or a stretch without.
@@ -409,7 +417,7 @@ impl Ledger {
             return;
         }
         account.gpu_active.add(i128::from(run.gpu_nw), duration);
-        self.iterations += i128::from(run.iterations);
+        self.iterations += run.iterations as u64;
         self.segments += 1;
         self.output_tokens += run.iterations as u64 * u64::from(run.emitted);
         let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
@@ -505,6 +513,7 @@ impl Ledger {
     }
 
     fn mark(&mut self, now_fs: i128, power: &mut PowerControl, fleet: &Fleet, gauges: Gauges) {
+        self.flush_plain();
         let binding = self.binding.close_interval(now_fs);
         let sites = (0..fleet.sites.len())
             .map(|site| {
@@ -554,6 +563,7 @@ impl Ledger {
         gauges: Gauges,
     ) -> Result<(), String> {
         let sites = fleet.sites.len();
+        self.flush_plain();
         self.count_system(end_fs, 0);
         self.binding.close_cell(end_fs, power);
         if self.marks.last().is_none_or(|mark| mark.at_fs < end_fs) {
@@ -626,12 +636,17 @@ impl Ledger {
         }
     }
 
-    fn count_system(&mut self, now_fs: i128, change: i128) {
-        self.in_system_integral += self.in_system * (now_fs - self.in_system_since_fs);
+    #[inline]
+    fn count_system(&mut self, now_fs: i128, change: i64) {
+        self.in_system_integral += match short(now_fs - self.in_system_since_fs) {
+            Some(short_fs) => i128::from(self.in_system) * i128::from(short_fs as i64),
+            None => i128::from(self.in_system) * (now_fs - self.in_system_since_fs),
+        };
         self.in_system_since_fs = now_fs;
         self.in_system += change;
     }
 
+    #[inline]
     fn interval_at(&mut self, now_fs: i128) -> &mut Interval {
         let index = self.index_at(now_fs);
         self.interval_mut(index)

@@ -1,7 +1,7 @@
 //! Latency statistics in constant memory: exact means, percentiles within 0.1 %.
 
 use super::outcome::Quantiles;
-use crate::physics::histogram::{Histogram, highest_equivalent};
+use crate::physics::histogram::{Histogram, cell_of, highest_equivalent};
 use crate::physics::series::Series;
 
 /// Femtoseconds in a nanosecond, the unit of the histograms.
@@ -27,7 +27,7 @@ impl Latency {
     }
 
     /// Record the first `iterations` of a series, `count` times each; together they last `duration_fs`.
-    #[inline]
+    #[inline(always)]
     pub fn record_whole(&mut self, series: &Series, iterations: u64, count: u64, duration_fs: u64) {
         if count == 0 {
             return;
@@ -52,29 +52,30 @@ impl Latency {
         self.record_cells(series, from, until, count);
     }
 
-    #[inline]
+    #[inline(always)]
     fn record_cells(&mut self, series: &Series, from: i64, until: i64, count: u64) {
-        let value = series.nth_fs(from) as u64 / FS_PER_NS;
+        let first_fs = series.nth_fs(from) as u64;
+        let value = first_fs / FS_PER_NS;
+        let (cell, next_fs) = (cell_of(value), (highest_equivalent(value) + 1) * FS_PER_NS);
         // As a rule all fall into one cell of the histogram.
-        if (series.nth_fs(until - 1) as u64) < (highest_equivalent(value) + 1) * FS_PER_NS {
-            self.histogram.record_n(value, (until - from) as u64 * count);
+        if (series.nth_fs(until - 1) as u64) < next_fs {
+            self.histogram.record_cell(cell, (until - from) as u64 * count);
         } else {
-            self.record_spread(series, from, until, count);
+            self.record_spread(first_fs, series.increment_fs as u64, (until - from) as u64, count);
         }
     }
 
-    /// As [`Self::record_cells`], over several of them.
-    fn record_spread(&mut self, series: &Series, from: i64, until: i64, count: u64) {
-        let mut index = from;
-        while index < until {
-            let duration_fs = series.nth_fs(index) as u64;
+    /// As [`Self::record_cells`], over several of them: `iterations` of which the first lasts `duration_fs`.
+    fn record_spread(&mut self, mut duration_fs: u64, increment_fs: u64, iterations: u64, count: u64) {
+        let mut left = iterations;
+        while left > 0 {
             let value = duration_fs / FS_PER_NS;
             // All iterations that fall into this cell at once.
-            let cell_end_fs = (highest_equivalent(value) + 1) * FS_PER_NS - 1;
-            let alike =
-                ((cell_end_fs - duration_fs) / series.increment_fs as u64 + 1).min((until - index) as u64);
-            self.histogram.record_n(value, alike * count);
-            index += alike as i64;
+            let last_fs = (highest_equivalent(value) + 1) * FS_PER_NS - 1;
+            let alike = ((last_fs - duration_fs) / increment_fs + 1).min(left);
+            self.histogram.record_cell(cell_of(value), alike * count);
+            duration_fs += alike * increment_fs;
+            left -= alike;
         }
     }
 

@@ -177,6 +177,19 @@ impl Coefficients {
         (self.base_fs + global + windowed).max(1)
     }
 
+    /// As [`Self::duration_fs`], of a shape without prompt tokens.
+    #[inline]
+    pub fn decoding_fs(&self, shape: &Shape) -> i64 {
+        let attention = shape.kv_tok * self.kv_tok_fs + shape.window_tok * self.window_tok_fs;
+        (self.base_fs + attention).max(1)
+    }
+
+    /// As [`Self::increment_fs`], of a run without prompt tokens.
+    #[inline]
+    pub fn decoding_increment_fs(&self, growth: &Growth) -> i64 {
+        growth.kv_tok * self.kv_tok_fs + growth.window_tok * self.window_tok_fs
+    }
+
     /// What each iteration of a run takes longer than the one before [fs].
     #[inline]
     pub fn increment_fs(&self, growth: &Growth) -> i64 {

@@ -1,8 +1,10 @@
-//! Watts by power state, remembered: decoding fleets pass through the same few thousand states all the time.
+//! Watts and step laws by power state, remembered: decoding fleets pass through the same few thousand states all the
+//! time.
 
 use crate::fleet::Pool;
+use crate::physics::clock::Clock;
 use crate::physics::draw::Draw;
-use crate::physics::step::PowerState;
+use crate::physics::step::{Coefficients, PowerState};
 
 /// Buckets of context told apart per number of sequences: four octaves, more than a batch of one size spans.
 const BUCKETS: usize = 32;
@@ -16,6 +18,8 @@ const EMPTY: u16 = u16::MAX;
 pub struct Draws {
     /// By decoding sequences and low bits of the context bucket: the bucket, and the draw.
     entries: Vec<(u16, Draw)>,
+    /// By decoding sequences: coefficients of a step at full clock; a base of 0 where none were looked up.
+    steps: Vec<Coefficients>,
 }
 
 impl Draws {
@@ -30,6 +34,25 @@ impl Draws {
             Some(&(bucket, draw)) if bucket == state.kv_bucket => draw,
             _ => self.look_up(pool, state, place),
         }
+    }
+
+    /// Coefficients of a step of `n` decoding sequences without prompts, at full clock.
+    #[inline]
+    pub fn step(&mut self, pool: &Pool, n: u32) -> Coefficients {
+        match self.steps.get(n as usize) {
+            Some(step) if step.base_fs != 0 => *step,
+            _ => self.look_up_step(pool, n),
+        }
+    }
+
+    #[cold]
+    fn look_up_step(&mut self, pool: &Pool, n: u32) -> Coefficients {
+        if n as usize >= self.steps.len() {
+            self.steps.resize(n as usize + 1, Coefficients::default());
+        }
+        let step = pool.step.coefficients(n, 0, 0, &Clock::FULL);
+        self.steps[n as usize] = step;
+        step
     }
 
     #[cold]

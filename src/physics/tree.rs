@@ -163,6 +163,12 @@ impl Tree {
         while let Some(d) = at {
             let node = &mut self.nodes[d];
             node.out_nw += change;
+            if node.device.stage.is_lossless() {
+                // A wire: nothing to tell.
+                node.in_nw += change;
+                at = node.device.parent;
+                continue;
+            }
             let loss_nw = loss_nw(&node.device.stage, node.out_nw);
             let in_nw = node.out_nw + loss_nw;
             let more_in = in_nw - std::mem::replace(&mut node.in_nw, in_nw);

@@ -427,10 +427,11 @@ impl Zone {
     }
 
     /// Sum the heat reported up to `to_fs`.
+    #[inline]
     fn account(&mut self, to_fs: i128) {
         let dt_fs = to_fs - self.heat_until_fs;
         if dt_fs > 0 {
-            self.heat_in += Energy::of(self.heat_nw, dt_fs);
+            self.heat_in.add(self.heat_nw, dt_fs);
             let moved_nw = self.heat_nw - self.held_nw;
             let moved = match (i64::try_from(moved_nw), i64::try_from(dt_fs)) {
                 (Ok(short_nw), Ok(short_fs)) => i128::from(short_nw) * i128::from(short_fs),

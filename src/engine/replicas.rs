@@ -103,6 +103,15 @@ struct PoolState {
     draining: bool,
 }
 
+/// A replica as a request finds it.
+pub(super) struct Door {
+    pub(super) pool: usize,
+    /// Whether the pool lets nothing in.
+    pub(super) drains: bool,
+    /// Requests waiting.
+    pub(super) waiting: u32,
+}
+
 /// What a replica's events need besides the replica.
 struct Desk<'a> {
     now_fs: i128,
@@ -159,14 +168,12 @@ impl Replicas {
         }
     }
 
-    pub(super) fn waiting(&self, replica: usize) -> u32 {
-        self.replicas[replica].batch.waiting()
-    }
-
-    /// Whether a replica's pool lets nothing in.
+    /// What decides whether a replica lets a request in.
     #[inline]
-    pub(super) fn drains(&self, replica: usize) -> bool {
-        self.pools[usize::from(self.replicas[replica].pool)].draining
+    pub(super) fn door(&self, replica: usize) -> Door {
+        let replica = &self.replicas[replica];
+        let pool = usize::from(replica.pool);
+        Door { pool, drains: self.pools[pool].draining, waiting: replica.batch.waiting() }
     }
 
     pub(super) fn pool_drains(&self, pool: usize) -> bool {

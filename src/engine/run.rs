@@ -23,6 +23,8 @@ pub struct Engine<'a> {
     replaced: std::collections::VecDeque<Request>,
     effects: Vec<Effect>,
     departed: Vec<u16>,
+    /// Whether any class is a closed loop.
+    closed_loops: bool,
     /// By draining pool: classes of the closed-loop requests it shed, in order; replaced when it drains no more.
     held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
@@ -91,6 +93,7 @@ impl<'a> Engine<'a> {
             replaced: std::collections::VecDeque::new(),
             effects: Vec::new(),
             departed: Vec::new(),
+            closed_loops: setup.closed_loop.contains(&true),
             held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
             cap_next: vec![1; sites],
@@ -191,14 +194,15 @@ impl<'a> Engine<'a> {
         let setup = &mut *self.setup;
         setup.ledger.arrived(&request);
         let replica = setup.router.route(&request, &setup.loads);
-        let pool = setup.fleet.pool(replica);
+        let door = self.replicas.door(replica);
+        let pool = &setup.fleet.pools[door.pool];
         let most = (u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1)
             .div_ceil(u64::from(pool.block_tok));
         let refused = if most > pool.kv_blocks {
             Some(RequestOutcome::ShedTooLong)
-        } else if self.replicas.drains(replica) {
+        } else if door.drains {
             Some(RequestOutcome::ShedOverheated)
-        } else if u64::from(self.replicas.waiting(replica)) >= pool.max_queue {
+        } else if u64::from(door.waiting) >= pool.max_queue {
             Some(RequestOutcome::ShedQueueFull)
         } else {
             None
@@ -209,7 +213,7 @@ impl<'a> Engine<'a> {
                 Departure { request: &request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
             if outcome == RequestOutcome::ShedOverheated {
-                self.hold(usize::from(self.setup.fleet.pool_of[replica]), request.class);
+                self.hold(door.pool, request.class);
             }
             return;
         }
@@ -234,9 +238,9 @@ impl<'a> Engine<'a> {
         self.departed.clear();
         self.replicas.end(now_fs, replica, self.setup, &mut self.departed);
         self.in_flight -= self.departed.len() as u64;
-        for &class in &self.departed {
-            if let Some(request) = self.setup.stream.replace(class, now_fs) {
-                self.replaced.push_back(request);
+        if self.closed_loops {
+            for &class in &self.departed {
+                self.replaced.extend(self.setup.stream.replace(class, now_fs));
             }
         }
         // The start follows at this instant, after all that comes first; if nothing does, at once.

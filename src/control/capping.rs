@@ -141,6 +141,7 @@ impl UniformClockPolicy {
 }
 
 /// Watts of a member under a ceiling [nW].
+#[inline]
 pub(super) fn watts(member: &Member, ceiling: &Clock) -> i64 {
     let clock = if member.local.share < ceiling.share { &member.local } else { ceiling };
     if member.working { member.draw.it_nw(clock) } else { member.planned_nw }

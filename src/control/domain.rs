@@ -156,6 +156,7 @@ impl Domain {
     }
 
     /// A member's plan is another.
+    #[inline]
     pub(super) fn plan(&mut self, number: usize, planned_nw: i64) {
         let member = &mut self.members[number];
         let change = i128::from(planned_nw - member.planned_nw);
@@ -166,15 +167,16 @@ impl Domain {
         }
     }
 
-    /// A member will draw `draw` at the lower of `local` and `ceiling`.
+    /// A member will draw `draw` at the lower of `local` and `ceiling`; returns the IT power of that [nW].
     #[inline]
-    pub(super) fn plan_work(&mut self, number: usize, draw: &Draw, local: &Clock, ceiling: &Clock) {
+    pub(super) fn plan_work(&mut self, number: usize, draw: &Draw, local: &Clock, ceiling: &Clock) -> i64 {
         let member = &mut self.members[number];
         member.draw = *draw;
         member.local = *local;
         member.working = true;
         let planned_nw = watts(member, ceiling);
         self.plan(number, planned_nw);
+        planned_nw
     }
 
     /// A member's IT power at full clock is another.
@@ -210,11 +212,13 @@ impl Domain {
     }
 
     /// Whether the plan by pool calls for another solution of the building.
+    #[inline]
     pub(super) fn outgrown(&self) -> bool {
         self.building.as_ref().is_some_and(|building| building.outgrown(&self.planned_by_pool))
     }
 
     /// Whether a replica of a pool may draw this much more now [nW].
+    #[inline]
     pub(super) fn fits(&mut self, pool: u16, more_nw: i128, budget_nw: i128) -> bool {
         match &mut self.building {
             Some(building) => building.fits(usize::from(pool) - self.first_pool, more_nw),

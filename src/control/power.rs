@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use super::building::{Building, Held};
+use super::capping::watts;
 use super::domain::{Domain, Mode, Replica, idle_reading};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, GpuThermal};
@@ -174,13 +175,15 @@ impl PowerControl {
         {
             (local, local_hold) = (cool, Hold::GpuTemperature);
         }
-        let change = domain.set_uncapped(now_fs, number, pool, draw.it_nw(&local));
-        if change != ZoneChange::default() {
-            self.building_changed(now_fs, site, change);
+        if domain.building.is_some() {
+            let change = domain.set_uncapped(now_fs, number, pool, draw.it_nw(&local));
+            if change != ZoneChange::default() {
+                self.building_changed(now_fs, site, change);
+            }
         }
         let domain = &mut self.domains[site];
         let mut ceiling = domain.policy.ceiling(number, pool);
-        domain.plan_work(number, draw, &local, &ceiling);
+        let mut wanted_nw = domain.plan_work(number, draw, &local, &ceiling);
         let outgrown = domain.outgrown();
         if outgrown {
             self.solve(now_fs, site, Some(replica));
@@ -194,6 +197,7 @@ impl PowerControl {
         let domain = &mut self.domains[site];
         if outgrown || lower {
             ceiling = domain.policy.ceiling(number, pool);
+            wanted_nw = watts(&domain.members[number], &ceiling);
         }
         let (wanted, hold) = if local.share < ceiling.share {
             (local, local_hold)
@@ -202,15 +206,16 @@ impl PowerControl {
         } else {
             (ceiling, Hold::Free)
         };
-        if domain.fits(pool, i128::from(draw.it_nw(&wanted) - before_nw), budget) {
-            let grant = self.run(now_fs, replica, draw, &wanted, hold);
+        if domain.fits(pool, i128::from(wanted_nw - before_nw), budget) {
+            let grant = self.run(now_fs, replica, (wanted_nw, draw.gpu_nw(&wanted)), &wanted, hold);
             self.wake(site);
             return grant;
         }
         let room = domain.room_nw(pool, budget) + i128::from(before_nw);
         if let Some(clock) = domain.policy.best_below(pool, draw, &wanted, room) {
             // Others are still on their way down: ask again at the next boundary, until the ceiling fits.
-            let grant = self.run(now_fs, replica, draw, &clock, Hold::Site);
+            let watts_nw = (draw.it_nw(&clock), draw.gpu_nw(&clock));
+            let grant = self.run(now_fs, replica, watts_nw, &clock, Hold::Site);
             self.effects.push(Effect::Recheck(replica));
             return grant;
         }
@@ -393,9 +398,16 @@ impl PowerControl {
         (domain.clock_integral, domain.working_integral)
     }
 
+    /// A replica runs at a clock, drawing these watts at the wall and in its GPUs [nW].
     #[inline(always)]
-    fn run(&mut self, now_fs: i128, replica: usize, draw: &Draw, clock: &Clock, hold: Hold) -> Grant {
-        let (it_nw, gpu_nw) = (draw.it_nw(clock), draw.gpu_nw(clock));
+    fn run(
+        &mut self,
+        now_fs: i128,
+        replica: usize,
+        (it_nw, gpu_nw): (i64, i64),
+        clock: &Clock,
+        hold: Hold,
+    ) -> Grant {
         let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
         if hold != Hold::Free {
             let held = self.domains[usize::from(self.replicas[replica].site)].held;

@@ -8,7 +8,7 @@ use super::setup::Setup;
 use crate::control::{Grant, Held, Hold, PowerControl};
 use crate::fleet::Pool;
 use crate::ledger::outcome::RequestOutcome;
-use crate::ledger::{Departure, Label, Ledger, Run};
+use crate::ledger::{Departure, Label, Ledger, Rest, Run};
 use crate::physics::clock::Clock;
 use crate::physics::draw::Draw;
 use crate::physics::series::Series;
@@ -92,9 +92,10 @@ pub(super) struct Replicas {
 }
 
 /// What the replicas of a pool share.
-#[derive(Default)]
 struct PoolState {
     draws: Draws,
+    /// Draw of a replica without work.
+    idle: Draw,
     /// Replicas that are full.
     full: usize,
     /// Whether all are, and a closed loop can use the pool.
@@ -163,7 +164,7 @@ impl Replicas {
             priorities: setup.classes.iter().map(|class| class.priority).collect(),
             overdue: vec![VecDeque::new(); classes],
             patience: vec![VecDeque::new(); classes],
-            pools: setup.fleet.pools.iter().map(|_| PoolState::default()).collect(),
+            pools: setup.fleet.pools.iter().map(PoolState::new).collect(),
             running_total: 0,
         }
     }
@@ -410,7 +411,7 @@ impl Replicas {
         if replica.asked.is_some() {
             desk.post_rest(replica);
             desk.power.idle(now_fs, number);
-            let idle = desk.pool.power.idle();
+            let idle = &desk.shared.idle;
             (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
         }
         replica.state = State::Idle;
@@ -609,7 +610,7 @@ impl Replicas {
                     setup.ledger.post(&run);
                 }
                 _ if end_fs > replica.rest_since_fs && !replica.ran => {
-                    setup.ledger.post(&rest_of(replica, end_fs));
+                    setup.ledger.post_rest(&rest_of(replica, end_fs));
                 }
                 _ => {}
             }
@@ -633,6 +634,12 @@ impl Replicas {
             setup.ledger.left_over(end_fs, &departure, emitted);
         }
         Ok(())
+    }
+}
+
+impl PoolState {
+    fn new(pool: &Pool) -> Self {
+        Self { draws: Draws::default(), idle: pool.power.idle(), full: 0, crowded: false, draining: false }
     }
 }
 
@@ -660,7 +667,7 @@ impl Desk<'_> {
             }
             Grant::Wait => {
                 self.post_rest(replica);
-                let idle = self.pool.power.idle();
+                let idle = &self.shared.idle;
                 replica.state = State::Waiting;
                 replica.ran = false;
                 (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
@@ -694,7 +701,7 @@ impl Desk<'_> {
     #[inline]
     fn post_rest(&mut self, replica: &mut Replica) {
         if !replica.ran && self.now_fs > replica.rest_since_fs {
-            self.ledger.post(&rest_of(replica, self.now_fs));
+            self.ledger.post_rest(&rest_of(replica, self.now_fs));
         }
         replica.rest_since_fs = self.now_fs;
     }
@@ -783,24 +790,15 @@ fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64,
         clock: replica.clock,
         it_nw: replica.it_nw,
         gpu_nw: replica.gpu_nw,
-        working: true,
     }
 }
 
-fn rest_of(replica: &Replica, until_fs: i128) -> Run {
-    Run {
+fn rest_of(replica: &Replica, until_fs: i128) -> Rest {
+    Rest {
         pool: usize::from(replica.pool),
         start_fs: replica.rest_since_fs,
         until_fs,
-        series: Series { first_fs: 1, increment_fs: 0 },
-        iterations: 0,
-        cut: false,
-        decoding: 0,
-        emitted: 0,
-        stall_fs: 0,
-        clock: replica.clock,
         it_nw: replica.it_nw,
         gpu_nw: replica.gpu_nw,
-        working: false,
     }
 }

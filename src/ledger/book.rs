@@ -27,7 +27,7 @@ pub struct Terms {
     pub tpot_fs: Option<i128>,
 }
 
-/// A run of like iterations of one replica, or a stretch without any.
+/// A run of like iterations of one replica.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     /// Pool.
@@ -38,7 +38,7 @@ pub struct Run {
     pub until_fs: i128,
     /// Durations of its iterations.
     pub series: Series,
-    /// Iterations completed by `until_fs`; 0 with `decoding` and `emitted` 0 for a stretch without iterations.
+    /// Iterations completed by `until_fs`.
     pub iterations: i64,
     /// Whether the end of the simulation cuts a further iteration short.
     pub cut: bool,
@@ -54,8 +54,21 @@ pub struct Run {
     pub it_nw: i64,
     /// GPU watts [nW].
     pub gpu_nw: i64,
-    /// Whether these are iterations at all.
-    pub working: bool,
+}
+
+/// A stretch of a replica without iterations.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    /// Pool.
+    pub pool: usize,
+    /// Start [fs].
+    pub start_fs: i128,
+    /// End [fs].
+    pub until_fs: i128,
+    /// Wall watts [nW].
+    pub it_nw: i64,
+    /// GPU watts [nW].
+    pub gpu_nw: i64,
 }
 
 /// A request that leaves, or is left at the end.
@@ -407,15 +420,20 @@ impl Ledger {
         }
     }
 
-    /// Post a run of iterations, or a stretch without.
+    /// Post a stretch without iterations.
+    #[inline]
+    pub fn post_rest(&mut self, rest: &Rest) {
+        let duration_fs = rest.until_fs - rest.start_fs;
+        let account = &mut self.pools[rest.pool];
+        account.it.add(i128::from(rest.it_nw), duration_fs);
+        account.gpu_idle.add(i128::from(rest.gpu_nw), duration_fs);
+    }
+
+    /// Post a run of iterations.
     pub fn post(&mut self, run: &Run) {
         let duration = run.until_fs - run.start_fs;
         let account = &mut self.pools[run.pool];
         account.it.add(i128::from(run.it_nw), duration);
-        if !run.working {
-            account.gpu_idle.add(i128::from(run.gpu_nw), duration);
-            return;
-        }
         account.gpu_active.add(i128::from(run.gpu_nw), duration);
         self.iterations += run.iterations as u64;
         self.segments += 1;

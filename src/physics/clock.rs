@@ -69,10 +69,14 @@ impl Clock {
     }
 }
 
-/// Scale an integer by a fixed-point factor, rounding down.
+/// Scale an integer by a fixed-point factor below 2^23, rounding down.
 #[inline]
-pub fn scale(value: i128, factor: u64) -> i128 {
-    if factor == ONE { value } else { (value * i128::from(factor)) >> FRACTION_BITS }
+pub fn scale(value: i64, factor: u64) -> i64 {
+    if factor == ONE {
+        return value;
+    }
+    // Both signed: one product of 64 bits.
+    ((i128::from(value) * i128::from(factor as i64)) >> FRACTION_BITS) as i64
 }
 
 #[cfg(test)]

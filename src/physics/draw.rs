@@ -21,13 +21,13 @@ impl Draw {
     /// Wall watts at a clock [nW].
     #[inline]
     pub fn it_nw(&self, clock: &Clock) -> i64 {
-        self.fixed_nw + scale(i128::from(self.swing_nw), clock.gain) as i64
+        self.fixed_nw + scale(self.swing_nw, clock.gain)
     }
 
     /// GPU watts at a clock [nW].
     #[inline]
     pub fn gpu_nw(&self, clock: &Clock) -> i64 {
-        self.gpu_fixed_nw + scale(i128::from(self.gpu_swing_nw), clock.gain) as i64
+        self.gpu_fixed_nw + scale(self.gpu_swing_nw, clock.gain)
     }
 }
 

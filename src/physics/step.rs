@@ -387,7 +387,7 @@ impl StepLaw {
         if clock.keeps_pace() {
             return self.assemble(n, compute, linear.memory_fs, fixed, clock, |value, _| value);
         }
-        self.assemble(n, compute, linear.memory_fs, fixed, clock, scaled)
+        self.assemble(n, compute, linear.memory_fs, fixed, clock, scale)
     }
 
     #[inline]
@@ -421,9 +421,9 @@ impl StepLaw {
             return Coefficients::default();
         }
         Coefficients {
-            window_tok_fs: scaled(self.window_tok_compute_fs, clock.slow_compute)
-                .max(scaled(self.window_tok_memory_fs, clock.slow_memory)),
-            window_pair_fs: scaled(self.window_pair_compute_fs, clock.slow_compute),
+            window_tok_fs: scale(self.window_tok_compute_fs, clock.slow_compute)
+                .max(scale(self.window_tok_memory_fs, clock.slow_memory)),
+            window_pair_fs: scale(self.window_pair_compute_fs, clock.slow_compute),
             ..Coefficients::default()
         }
     }
@@ -624,11 +624,6 @@ struct LinearAt {
     compute_slope_fs: f64,
     memory_slope_fs: f64,
     link_slope_fs: f64,
-}
-
-#[inline]
-fn scaled(value: i64, factor: u64) -> i64 {
-    scale(i128::from(value), factor) as i64
 }
 
 fn round_fs(seconds: f64) -> i64 {

@@ -165,7 +165,7 @@ impl Batch {
 
     /// A request joins the end of its queue; returns whether it is the next to be admitted.
     pub fn enqueue(&mut self, slots: &mut Slots, id: u32, priority: usize) -> bool {
-        let is_head = self.queues[..=priority].iter().all(List::is_empty);
+        let is_head = self.waiting == 0 || self.queues[..=priority].iter().all(List::is_empty);
         self.queues[priority].push_back(slots, id);
         self.waiting += 1;
         is_head
@@ -500,7 +500,10 @@ impl Batch {
             done.push(id);
             self.find_first_finish(slots);
         }
-        let sorted = self.ending.is_empty();
+        if self.ending.is_empty() {
+            // Those done came in order.
+            return;
+        }
         let ending = std::mem::take(&mut self.ending);
         for &id in &ending {
             token(slots, id);
@@ -526,7 +529,7 @@ impl Batch {
         }
         self.ending = ending;
         self.ending.clear();
-        if !sorted {
+        if done.len() > 1 {
             done.sort_by_key(|&id| slots[id].request.index);
         }
     }

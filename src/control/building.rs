@@ -128,10 +128,15 @@ impl Building {
         let Some(zone) = self.pools[pool].1 else { return ZoneChange::default() };
         self.uncapped_nw[zone] += change_nw;
         if self.zones[zone].stage() == Stage::Hold {
-            let losses = self.zone_loss_nw(zone);
-            return self.zones[zone].set_uncapped_nw(now_fs, self.uncapped_nw[zone] + losses);
+            return self.tell_uncapped(now_fs, zone);
         }
         ZoneChange::default()
+    }
+
+    #[cold]
+    fn tell_uncapped(&mut self, now_fs: i128, zone: usize) -> ZoneChange {
+        let uncapped_nw = self.uncapped_nw[zone] + self.zone_loss_nw(zone);
+        self.zones[zone].set_uncapped_nw(now_fs, uncapped_nw)
     }
 
     /// Weather changes and zone thresholds up to now.
@@ -154,8 +159,7 @@ impl Building {
         }
         for zone in 0..self.zones.len() {
             if self.zones[zone].stage() == Stage::Hold {
-                let uncapped = self.uncapped_nw[zone] + self.zone_loss_nw(zone);
-                change = merge(change, self.zones[zone].set_uncapped_nw(now_fs, uncapped));
+                change = merge(change, self.tell_uncapped(now_fs, zone));
             }
         }
         if change.power {

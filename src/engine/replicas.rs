@@ -359,22 +359,33 @@ impl Replicas {
         }
         let full = waiting > 0 || replica.batch.running() == pool.max_seqs;
         if replica.full != full {
-            self.change_full(now_fs, number, full, setup);
+            self.start_as_full(now_fs, number, full, setup, queue);
+            return;
         }
+        let mut desk = Desk {
+            now_fs,
+            number,
+            pool,
+            shared: &mut self.pools[usize::from(replica.pool)],
+            ledger: &mut setup.ledger,
+            power: &mut setup.power,
+            queue,
+        };
+        desk.begin(replica);
+    }
+
+    /// Go on with the start of a replica that is full and was not, or the other way round.
+    fn start_as_full(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        full: bool,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) {
+        self.change_full(now_fs, number, full, setup);
         let (replica, mut desk) = self.at(now_fs, number, setup, queue);
-        let state = replica.plan.state;
-        let another = replica.asked != Some(state);
-        if another {
-            replica.draw = desk.shared.draws.of(desk.pool, &state);
-            replica.local = desk.pool.local_clock(&replica.draw);
-            replica.asked = Some(state);
-            replica.cause = None;
-        }
-        if another || replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs) {
-            desk.ask(replica);
-        } else {
-            desk.go(replica);
-        }
+        desk.begin(replica);
     }
 
     /// A replica, and what its events need besides it.
@@ -644,6 +655,24 @@ impl PoolState {
 }
 
 impl Desk<'_> {
+    /// Begin the iterations that are planned: ask for a clock if need be, and go.
+    #[inline(always)]
+    fn begin(&mut self, replica: &mut Replica) {
+        let state = replica.plan.state;
+        let another = replica.asked != Some(state);
+        if another {
+            replica.draw = self.shared.draws.of(self.pool, &state);
+            replica.local = self.pool.local_clock(&replica.draw);
+            replica.asked = Some(state);
+            replica.cause = None;
+        }
+        if another || replica.recheck_fs.is_some_and(|at_fs| at_fs < self.now_fs) {
+            self.ask(replica);
+        } else {
+            self.go(replica);
+        }
+    }
+
     /// Ask control for a clock; run, or wait for watts.
     #[inline(always)]
     fn ask(&mut self, replica: &mut Replica) {
@@ -681,8 +710,8 @@ impl Desk<'_> {
     fn go(&mut self, replica: &mut Replica) {
         let shape = &replica.plan.shape;
         let growth = &replica.plan.growth;
-        let series = if shape.p == 0 && replica.clock.keeps_pace() {
-            let law = self.shared.draws.step(self.pool, shape.n);
+        let series = if shape.p == 0 {
+            let law = self.shared.draws.step(self.pool, shape.n, &replica.clock);
             Series { first_fs: law.decoding_fs(shape), increment_fs: law.decoding_increment_fs(growth) }
         } else {
             let law = self.pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);

@@ -249,12 +249,17 @@ impl Zone {
             self.account(now_fs);
             self.heat_nw = heat_nw;
             if self.must_wake() {
-                let before = *self;
-                self.wake(now_fs);
-                return self.change_since(&before);
+                return self.wake_changed(now_fs);
             }
         }
         ZoneChange::default()
+    }
+
+    #[cold]
+    fn wake_changed(&mut self, now_fs: i128) -> ZoneChange {
+        let before = *self;
+        self.wake(now_fs);
+        self.change_since(&before)
     }
 
     #[cold]

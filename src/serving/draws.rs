@@ -18,8 +18,23 @@ const EMPTY: u16 = u16::MAX;
 pub struct Draws {
     /// By decoding sequences and low bits of the context bucket: the bucket, and the draw.
     entries: Vec<(u16, Draw)>,
-    /// By decoding sequences: coefficients of a step at full clock; a base of 0 where none were looked up.
-    steps: Vec<Coefficients>,
+    /// By decoding sequences: coefficients of a step at the two clocks looked up last.
+    steps: Vec<[Step; 2]>,
+}
+
+/// Coefficients of a step at a clock, of which only the factors on times matter; factors of 0: none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    slow_compute: u64,
+    slow_memory: u64,
+    law: Coefficients,
+}
+
+impl Step {
+    #[inline]
+    fn is_at(&self, clock: &Clock) -> bool {
+        self.slow_compute == clock.slow_compute && self.slow_memory == clock.slow_memory
+    }
 }
 
 impl Draws {
@@ -36,23 +51,28 @@ impl Draws {
         }
     }
 
-    /// Coefficients of a step of `n` decoding sequences without prompts, at full clock.
+    /// Coefficients of a step of `n` decoding sequences without prompts.
     #[inline]
-    pub fn step(&mut self, pool: &Pool, n: u32) -> Coefficients {
-        match self.steps.get(n as usize) {
-            Some(step) if step.base_fs != 0 => *step,
-            _ => self.look_up_step(pool, n),
+    pub fn step(&mut self, pool: &Pool, n: u32, clock: &Clock) -> &Coefficients {
+        let place = n as usize;
+        match self.steps.get(place) {
+            Some([last, _]) if last.is_at(clock) => &self.steps[place][0].law,
+            Some([_, other]) if other.is_at(clock) => &self.steps[place][1].law,
+            _ => self.look_up_step(pool, n, clock),
         }
     }
 
     #[cold]
-    fn look_up_step(&mut self, pool: &Pool, n: u32) -> Coefficients {
-        if n as usize >= self.steps.len() {
-            self.steps.resize(n as usize + 1, Coefficients::default());
+    fn look_up_step(&mut self, pool: &Pool, n: u32, clock: &Clock) -> &Coefficients {
+        let place = n as usize;
+        if place >= self.steps.len() {
+            self.steps.resize(place + 1, [Step::default(); 2]);
         }
-        let step = pool.step.coefficients(n, 0, 0, &Clock::FULL);
-        self.steps[n as usize] = step;
-        step
+        let law = pool.step.coefficients(n, 0, 0, clock);
+        let steps = &mut self.steps[place];
+        steps[1] = steps[0];
+        steps[0] = Step { slow_compute: clock.slow_compute, slow_memory: clock.slow_memory, law };
+        &self.steps[place][0].law
     }
 
     #[cold]

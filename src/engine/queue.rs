@@ -183,8 +183,13 @@ impl Queue {
     }
 
     /// Set or move a source's event, not to before the event taken last.
-    #[inline]
     pub fn set(&mut self, source: usize, key: Key) {
+        self.set_now(source, key);
+    }
+
+    /// As [`Self::set`], in place, for where most events are set.
+    #[inline(always)]
+    pub fn set_now(&mut self, source: usize, key: Key) {
         if self.entries[source].slot != NONE {
             self.unlink(source as u32);
         }

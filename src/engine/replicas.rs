@@ -722,7 +722,7 @@ impl Desk<'_> {
         let stall_fs = self.now_fs - replica.last_end_fs;
         replica.state = State::Running(Segment { start_fs: self.now_fs, stall_fs, series, iterations });
         let end = self.now_fs + series.sum_fs(iterations as i64);
-        self.queue.set(self.number, Key::new(end, Rank::IterationEnd, self.number));
+        self.queue.set_now(self.number, Key::new(end, Rank::IterationEnd, self.number));
         replica.relabel(self.now_fs, self.pool, self.shared, self.ledger, self.power);
     }
 

@@ -131,9 +131,10 @@ impl<'a> Engine<'a> {
             now_fs = key.at_fs();
             self.last = key;
             let number = key.number();
+            let mut starts = false;
             match key.rank() {
-                Rank::IterationEnd => self.iteration_end(now_fs, number),
-                Rank::IterationStart => self.iteration_start(now_fs, number),
+                Rank::IterationEnd => starts = self.iteration_end(now_fs, number),
+                Rank::IterationStart => starts = true,
                 Rank::Patience => self.patience(now_fs, number),
                 Rank::Overdue => self.overdue(now_fs, number),
                 Rank::Building => self.setup.power.building_event(now_fs, number),
@@ -148,6 +149,9 @@ impl<'a> Engine<'a> {
                 Rank::Tick => self.tick(now_fs),
                 Rank::End if !self.setup.drain => break now_fs,
                 Rank::End | Rank::Arrival => {}
+            }
+            if starts {
+                self.replicas.start(now_fs, number, self.setup, &mut self.queue);
             }
             if self.setup.power.has_effects() {
                 self.apply_effects(now_fs);
@@ -234,7 +238,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn iteration_end(&mut self, now_fs: i128, replica: usize) {
+    /// Returns whether the next iteration starts at once.
+    fn iteration_end(&mut self, now_fs: i128, replica: usize) -> bool {
         self.departed.clear();
         self.replicas.end(now_fs, replica, self.setup, &mut self.departed);
         self.in_flight -= self.departed.len() as u64;
@@ -251,15 +256,10 @@ impl<'a> Engine<'a> {
             && self.queue.peek() > start
             && self.replaced.is_empty()
             && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
-        if nothing_before {
-            self.iteration_start(now_fs, replica);
-        } else {
+        if !nothing_before {
             self.queue.set(replica, start);
         }
-    }
-
-    fn iteration_start(&mut self, now_fs: i128, replica: usize) {
-        self.replicas.start(now_fs, replica, self.setup, &mut self.queue);
+        nothing_before
     }
 
     fn patience(&mut self, now_fs: i128, class: usize) {

@@ -399,7 +399,7 @@ impl Batch {
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
-    #[inline]
+    #[inline(always)]
     fn like_iterations(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
         let mut count = u64::MAX;
         if partial.tok > 0 {

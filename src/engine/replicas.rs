@@ -297,7 +297,7 @@ impl Replicas {
         );
         for &id in &self.done {
             let slot = &self.slots[id];
-            ledger.departed(
+            ledger.completed(
                 now_fs,
                 &Departure {
                     request: &slot.request,

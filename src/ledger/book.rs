@@ -279,7 +279,7 @@ impl Ledger {
     }
 
     /// A request arrives, whatever becomes of it.
-    #[inline]
+    #[inline(always)]
     pub fn arrived(&mut self, request: &Request) {
         let now = request.arrival_fs;
         self.arrived += 1;
@@ -332,52 +332,77 @@ impl Ledger {
 
     /// A request leaves at `now_fs`.
     pub fn departed(&mut self, now_fs: i128, departure: &Departure) {
+        match departure.outcome {
+            RequestOutcome::Completed => self.completed(now_fs, departure),
+            _ => self.turned_away(now_fs, departure),
+        }
+    }
+
+    /// A request is done at `now_fs`.
+    #[inline(always)]
+    pub fn completed(&mut self, now_fs: i128, departure: &Departure) {
+        let request = departure.request;
+        let stay_fs = now_fs - request.arrival_fs;
+        self.count_system(now_fs, -1);
+        self.sojourn_fs += stay_fs;
+        let tokens = u64::from(request.output_tok);
+        let first = departure.first_token_fs.unwrap_or(now_fs);
+        let terms = &self.terms[usize::from(request.class)];
+        let gaps = i128::from(request.output_tok) - 1;
+        let decoding_fs = now_fs - first;
+        let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
+            && terms.tpot_fs.is_none_or(|limit| decoding_fs <= limit * gaps);
+        self.completed += 1;
+        self.completed_output_tokens += tokens;
+        let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
+        self.met_slo += u64::from(met);
+        let in_window = self.in_window(now_fs);
+        self.quality.answered(request, useful, in_window);
+        if useful {
+            self.useful += 1;
+            self.useful_tokens += tokens;
+            self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
+        }
+        let interval = self.interval_at(now_fs);
+        interval.completed += 1;
+        interval.useful_tokens += if useful { tokens } else { 0 };
+        if in_window {
+            self.window_done += 1;
+            self.window_completed += 1;
+            self.window_met += u64::from(met);
+            self.e2e.record(stay_fs, 1);
+            if gaps > 0 {
+                self.tpot.record(part_fs(decoding_fs, gaps), 1);
+            }
+        }
+        if self.keep {
+            self.log(departure, Some(now_fs));
+        }
+    }
+
+    /// A request leaves without an answer.
+    fn turned_away(&mut self, now_fs: i128, departure: &Departure) {
         let request = departure.request;
         self.count_system(now_fs, -1);
         self.sojourn_fs += now_fs - request.arrival_fs;
-        let in_window = now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0);
-        let completed = departure.outcome == RequestOutcome::Completed;
-        if completed {
-            let tokens = u64::from(request.output_tok);
-            let first = departure.first_token_fs.unwrap_or(now_fs);
-            let terms = &self.terms[usize::from(request.class)];
-            let gaps = i128::from(request.output_tok) - 1;
-            let decoding_fs = now_fs - first;
-            let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
-                && terms.tpot_fs.is_none_or(|limit| decoding_fs <= limit * gaps);
-            self.completed += 1;
-            self.completed_output_tokens += tokens;
-            let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
-            self.met_slo += u64::from(met);
-            self.useful += u64::from(useful);
-            self.useful_tokens += if useful { tokens } else { 0 };
-            self.quality.answered(request, useful, in_window);
-            if useful {
-                self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
-            }
-            let interval = self.interval_at(now_fs);
-            interval.completed += 1;
-            interval.useful_tokens += if useful { tokens } else { 0 };
-            if in_window {
-                self.window_completed += 1;
-                self.window_met += u64::from(met);
-                self.e2e.record(now_fs - request.arrival_fs, 1);
-                if gaps > 0 {
-                    self.tpot.record(part_fs(decoding_fs, gaps), 1);
-                }
-            }
-        } else {
-            match departure.outcome {
-                RequestOutcome::ShedPatience => self.shed.patience += 1,
-                RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
-                RequestOutcome::ShedOverheated => self.shed.overheated += 1,
-                _ => self.shed.too_long += 1,
-            }
-            self.backlog_tok -= u64::from(request.output_tok);
-            self.interval_at(now_fs).shed += 1;
+        match departure.outcome {
+            RequestOutcome::ShedPatience => self.shed.patience += 1,
+            RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
+            RequestOutcome::ShedOverheated => self.shed.overheated += 1,
+            _ => self.shed.too_long += 1,
         }
-        self.window_done += u64::from(in_window);
-        self.log(departure, completed.then_some(now_fs));
+        self.backlog_tok -= u64::from(request.output_tok);
+        self.interval_at(now_fs).shed += 1;
+        self.window_done += u64::from(self.in_window(now_fs));
+        if self.keep {
+            self.log(departure, None);
+        }
+    }
+
+    /// Whether what ends at an instant belongs to the measured window.
+    #[inline]
+    fn in_window(&self, now_fs: i128) -> bool {
+        now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0)
     }
 
     /// A request is still here at the end, having emitted `emitted` tokens.
@@ -385,7 +410,9 @@ impl Ledger {
         self.in_flight += 1;
         self.in_flight_output_tokens += u64::from(emitted);
         self.sojourn_fs += end_fs - departure.request.arrival_fs;
-        self.log(departure, None);
+        if self.keep {
+            self.log(departure, None);
+        }
     }
 
     /// Post iterations of which all end by `until_fs`. As a rule they lie in the window and in the interval under
@@ -636,22 +663,20 @@ impl Ledger {
     }
 
     fn log(&mut self, departure: &Departure, finish_fs: Option<i128>) {
-        if self.keep {
-            let request = departure.request;
-            self.rows.push(RequestRow {
-                index: request.index,
-                class: request.class,
-                arrival_fs: request.arrival_fs,
-                first_token_fs: departure.first_token_fs,
-                finish_fs,
-                prompt_tok: request.prompt_tok,
-                output_tok: request.output_tok,
-                thinking_tok: request.thinking_tok,
-                attempt: request.attempt,
-                replica: departure.replica,
-                outcome: departure.outcome,
-            });
-        }
+        let request = departure.request;
+        self.rows.push(RequestRow {
+            index: request.index,
+            class: request.class,
+            arrival_fs: request.arrival_fs,
+            first_token_fs: departure.first_token_fs,
+            finish_fs,
+            prompt_tok: request.prompt_tok,
+            output_tok: request.output_tok,
+            thinking_tok: request.thinking_tok,
+            attempt: request.attempt,
+            replica: departure.replica,
+            outcome: departure.outcome,
+        });
     }
 
     #[inline]

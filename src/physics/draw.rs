@@ -85,7 +85,7 @@ impl PowerLaw {
     }
 
     /// Draw of a replica in a power state.
-    #[inline]
+    #[inline(always)]
     pub fn at_state(&self, law: &StepLaw, state: &PowerState) -> Draw {
         let (tokens, seqs) = (f64::from(state.n + state.p), f64::from(state.n + state.chunks));
         self.at_step(&law.activity(state), tokens, seqs)

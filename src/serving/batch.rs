@@ -239,6 +239,7 @@ impl Batch {
     }
 
     /// Let prompts in, and plan iterations with some of their tokens; false if there is nothing to do.
+    #[inline(never)]
     fn plan_prompts(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         let growth = self.growth(0);
         let budget = pool.max_step_tok - self.decoding;
@@ -534,6 +535,7 @@ impl Batch {
         }
     }
 
+    #[inline]
     fn leave(&mut self, slots: &mut Slots, pool: &Pool, id: u32, context: u32) {
         self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
         self.running -= 1;

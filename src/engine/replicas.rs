@@ -205,11 +205,7 @@ impl Replicas {
                 replica.state = State::Starting;
                 queue.set(number, Key::new(now_fs, Rank::IterationStart, number));
             }
-            State::Running(_) if step_is_full(replica, setup) => {
-                if !replica.full {
-                    self.change_full(now_fs, number, true, setup);
-                }
-            }
+            State::Running(_) if step_is_full(replica, setup) => self.set_full(now_fs, number, true, setup),
             State::Running(_) if is_head => self.next_in_line(now_fs, number, after, setup, queue),
             State::Waiting if is_head => self.cut(now_fs, number, after, queue),
             _ => {}
@@ -430,9 +426,7 @@ impl Replicas {
         replica.asked = None;
         replica.ran = false;
         replica.recheck_fs = None;
-        if replica.full {
-            self.change_full(now_fs, number, false, setup);
-        }
+        self.set_full(now_fs, number, false, setup);
         self.relabel(now_fs, number, setup);
     }
 
@@ -576,6 +570,13 @@ impl Replicas {
         self.pools[pool].draining = false;
         for number in setup.fleet.pools[pool].replicas.clone() {
             self.relabel(now_fs, number, setup);
+        }
+    }
+
+    #[inline]
+    fn set_full(&mut self, now_fs: i128, number: usize, full: bool, setup: &mut Setup) {
+        if self.replicas[number].full != full {
+            self.change_full(now_fs, number, full, setup);
         }
     }
 

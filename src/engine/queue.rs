@@ -177,6 +177,15 @@ impl Queue {
         self.entries.get(self.first as usize).map_or(Key::NEVER, |entry| entry.key)
     }
 
+    /// Whether nothing is pending before `key`, at the instant of the event taken last, right after it was taken.
+    #[inline]
+    pub fn is_next(&mut self, key: Key) -> bool {
+        // Events of one instant share a slot, and what is left in that of the event taken last is known as first.
+        let alone = self.first == NONE && self.far_from > self.cursor;
+        debug_assert!(!alone || self.clone().peek() > key, "an event of this instant is in another slot");
+        alone || self.peek() > key
+    }
+
     /// Whether a source has a pending event.
     pub fn is_pending(&self, source: usize) -> bool {
         self.entries[source].key != Key::NEVER
@@ -388,6 +397,8 @@ impl Queue {
                 self.link(source as u32, key);
             }
         }
+        // The rest of the slot of the event taken last must be known.
+        self.find_first();
     }
 }
 
@@ -483,6 +494,9 @@ mod tests {
                 if let Some((key, source)) = earliest {
                     pending.remove(&source);
                     now_fs = key.at_fs();
+                    let start = Key::new(now_fs, Rank::Retry, dice(300) as usize);
+                    let next = pending.values().all(|&key| key > start);
+                    assert_eq!(queue.is_next(start), next, "round {round}");
                 }
             }
         }

@@ -29,7 +29,7 @@ pub struct Engine<'a> {
     held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
-    /// The event taken from the queue last.
+    /// The event taken from the queue last that started no iterations.
     last: Key,
 }
 
@@ -129,7 +129,6 @@ impl<'a> Engine<'a> {
                 return Err(SimError::Invariant("the event queue ran dry before the end".into()));
             };
             now_fs = key.at_fs();
-            self.last = key;
             let number = key.number();
             let mut starts = false;
             match key.rank() {
@@ -152,6 +151,8 @@ impl<'a> Engine<'a> {
             }
             if starts {
                 self.replicas.start(now_fs, number, self.setup, &mut self.queue);
+            } else {
+                self.last = key;
             }
             if self.setup.power.has_effects() {
                 self.apply_effects(now_fs);
@@ -228,13 +229,11 @@ impl<'a> Engine<'a> {
         let id = self.replicas.enqueue(now_fs, replica, request, after, setup, &mut self.queue);
         let class = usize::from(request.class);
         let (overdue, patience) = self.replicas.watch(class, id, setup);
-        for (source, rank, at_fs) in [
-            (self.sources.overdue, Rank::Overdue, overdue),
-            (self.sources.patience, Rank::Patience, patience),
-        ] {
-            if let Some(at_fs) = at_fs {
-                self.queue.set(source + class, Key::new(at_fs, rank, class));
-            }
+        if let Some(at_fs) = overdue {
+            self.queue.set(self.sources.overdue + class, Key::new(at_fs, Rank::Overdue, class));
+        }
+        if let Some(at_fs) = patience {
+            self.queue.set(self.sources.patience + class, Key::new(at_fs, Rank::Patience, class));
         }
     }
 
@@ -253,7 +252,7 @@ impl<'a> Engine<'a> {
         // A draining run that this leaves without requests ends before the replica goes idle.
         let last = self.setup.drain && now_fs >= self.setup.end_fs && self.in_flight == 0;
         let nothing_before = !last
-            && self.queue.peek() > start
+            && self.queue.is_next(start)
             && self.replaced.is_empty()
             && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
         if !nothing_before {

@@ -92,7 +92,7 @@ impl PowerLaw {
     }
 
     /// Draw in a step that processes `tokens` tokens for `seqs` sequences.
-    #[inline]
+    #[inline(always)]
     pub fn at_step(&self, step: &Activity, tokens: f64, seqs: f64) -> Draw {
         let seconds = step.step_s.max(1e-15);
         match self.source {

@@ -65,6 +65,11 @@ impl Histogram {
         0
     }
 
+    /// How many were counted.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Forget all counts.
     pub fn reset(&mut self) {
         self.counts.clear();

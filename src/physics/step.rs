@@ -542,7 +542,7 @@ impl StepLaw {
 
     /// What watts depend on, at a power state's bucket centres and full clock: [`StepLaw::at_state`] without what
     /// only causes need.
-    #[inline]
+    #[inline(always)]
     pub fn activity(&self, state: &PowerState) -> Activity {
         let linear = &self.linear[(state.n + state.p) as usize];
         let sampled = f64::from(state.n + state.chunks);

@@ -273,6 +273,7 @@ impl Batch {
         }
         if notes.preempted.is_empty() {
             while left > 0
+                && self.waiting > 0
                 && let Some((priority, id)) = self.head()
             {
                 let need = slots[id].need;
@@ -308,7 +309,7 @@ impl Batch {
         let mut iterations = if ending > 0 || !notes.preempted.is_empty() {
             1
         } else {
-            self.like_iterations(&shape, &state, &partial)
+            self.like_chunks(&shape, &state, &partial)
         };
         if let Some(window) = &self.window {
             iterations = iterations.min(window.until_first(self.iter));
@@ -397,6 +398,12 @@ impl Batch {
             sum(&self.residues[..end]) + sum(&self.residues[self.residues.len() + end - rest..])
         };
         wholes * u64::from(self.decoding) + u64::from(rest)
+    }
+
+    /// As [`Self::like_iterations`], beside a prompt that stays.
+    #[inline(never)]
+    fn like_chunks(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
+        self.like_iterations(shape, state, partial)
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.

@@ -73,6 +73,10 @@ impl Candidates {
 /// Replica number `index` of those in some ranges.
 #[inline]
 fn nth(ranges: &[std::ops::Range<usize>], mut index: usize) -> usize {
+    // As a rule all are of one pool.
+    if let [all] = ranges {
+        return all.start + index;
+    }
     for range in ranges {
         if index < range.len() {
             return range.start + index;

@@ -9,5 +9,5 @@ mod report;
 pub mod staves;
 
 pub use binding::Label;
-pub use book::{Departure, Gauges, Ledger, Run, Terms};
+pub use book::{Departure, Gauges, Ledger, Rest, Run, Terms};
 pub use report::Frame;

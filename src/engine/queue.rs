@@ -182,7 +182,7 @@ impl Queue {
     pub fn is_next(&mut self, key: Key) -> bool {
         // Events of one instant share a slot, and what is left in that of the event taken last is known as first.
         let alone = self.first == NONE && self.far_from > self.cursor;
-        debug_assert!(!alone || self.clone().peek() > key, "an event of this instant is in another slot");
+        debug_assert!(!alone || self.peek() > key, "an event of this instant is in another slot");
         alone || self.peek() > key
     }
 

@@ -123,14 +123,20 @@ impl Building {
     }
 
     /// A pool's IT power at full clock changes by `change_nw` [nW].
+    #[inline]
     pub fn uncapped(&mut self, now_fs: i128, pool: usize, change_nw: i128) -> ZoneChange {
         let Some(zone) = self.pools[pool].1 else { return ZoneChange::default() };
         self.uncapped_nw[zone] += change_nw;
         if self.zones[zone].stage() == Stage::Hold {
-            let losses = self.zone_loss_nw(zone);
-            return self.zones[zone].set_uncapped_nw(now_fs, self.uncapped_nw[zone] + losses);
+            return self.tell_uncapped(now_fs, zone);
         }
         ZoneChange::default()
+    }
+
+    #[cold]
+    fn tell_uncapped(&mut self, now_fs: i128, zone: usize) -> ZoneChange {
+        let uncapped_nw = self.uncapped_nw[zone] + self.zone_loss_nw(zone);
+        self.zones[zone].set_uncapped_nw(now_fs, uncapped_nw)
     }
 
     /// Weather changes and zone thresholds up to now.
@@ -153,8 +159,7 @@ impl Building {
         }
         for zone in 0..self.zones.len() {
             if self.zones[zone].stage() == Stage::Hold {
-                let uncapped = self.uncapped_nw[zone] + self.zone_loss_nw(zone);
-                change = merge(change, self.zones[zone].set_uncapped_nw(now_fs, uncapped));
+                change = merge(change, self.tell_uncapped(now_fs, zone));
             }
         }
         if change.power {
@@ -185,6 +190,7 @@ impl Building {
     }
 
     /// Heat that a zone has room for, if it is capped [nW].
+    #[inline]
     fn zone_room_nw(&self, zone: usize) -> Option<i128> {
         let cap_w = self.zones[zone].heat_cap_w()?;
         Some(truncated(cap_w * NW_PER_W) - self.zone_it_nw[zone] - self.zone_loss_nw(zone))
@@ -192,6 +198,7 @@ impl Building {
 
     /// Whether a pool of the site may draw `more_nw` [nW] on top of what it draws now: by every device above it,
     /// and by its zone. [`Building::room_nw`] answers how much more, at several times the cost.
+    #[inline]
     pub fn fits(&mut self, pool: usize, more_nw: i128) -> bool {
         let (feed, zone) = self.pools[pool];
         let in_zone = zone.and_then(|zone| self.zone_room_nw(zone)).is_none_or(|room| more_nw <= room);
@@ -211,9 +218,11 @@ impl Building {
     /// Whether a plan calls for another solution: a pool plans more than its part of what was allowed, and
     /// shares have moved since. Less of everything needs none: what a plan within those parts draws, every
     /// device and zone can bear.
+    #[inline]
     pub fn outgrown(&self, planned_nw: &[i128]) -> bool {
-        planned_nw.iter().zip(&self.allowed_nw).any(|(planned, allowed)| planned > allowed)
-            && self.shares_moved(planned_nw)
+        let outgrown = (0..planned_nw.len().min(self.allowed_nw.len()))
+            .any(|pool| planned_nw[pool] > self.allowed_nw[pool]);
+        outgrown && self.shares_moved(planned_nw)
     }
 
     /// Whether planned shares moved since the last solution.

@@ -64,6 +64,9 @@ pub struct UniformClockPolicy {
     laws: Vec<ClockLaw>,
     /// Members · (steps − 1) at full clock; members below `position mod members` are one step higher.
     position: usize,
+    /// Position over and mod members.
+    step: usize,
+    above: usize,
     members: usize,
     steps: usize,
     /// The common clock where there are no steps.
@@ -79,11 +82,17 @@ impl UniformClockPolicy {
         members: usize,
     ) -> Self {
         let steps = grids[pools].iter().map(Vec::len).max().unwrap_or(0);
-        Self { grids, laws, position: members * steps.saturating_sub(1), members, steps, share: 1.0 }
+        let step = steps.saturating_sub(1);
+        Self { grids, laws, position: members * step, step, above: 0, members, steps, share: 1.0 }
     }
 
     fn step_of(&self, member: usize) -> usize {
-        self.position / self.members + usize::from(member < self.position % self.members)
+        self.step + usize::from(member < self.above)
+    }
+
+    fn go_to(&mut self, position: usize) {
+        self.position = position;
+        (self.step, self.above) = (position / self.members, position % self.members);
     }
 
     fn grid_clock(&self, pool: u16, step: usize) -> Clock {
@@ -132,6 +141,7 @@ impl UniformClockPolicy {
 }
 
 /// Watts of a member under a ceiling [nW].
+#[inline]
 pub(super) fn watts(member: &Member, ceiling: &Clock) -> i64 {
     let clock = if member.local.share < ceiling.share { &member.local } else { ceiling };
     if member.working { member.draw.it_nw(clock) } else { member.planned_nw }
@@ -141,6 +151,9 @@ impl CappingPolicy for UniformClockPolicy {
     fn ceiling(&self, member: usize, pool: u16) -> Clock {
         if self.steps == 0 {
             if self.share >= 1.0 { Clock::FULL } else { Clock::at(self.share, &self.laws[usize::from(pool)]) }
+        } else if self.at_full() {
+            // The last clock of every grid.
+            Clock::FULL
         } else {
             self.grid_clock(pool, self.step_of(member))
         }
@@ -158,8 +171,8 @@ impl CappingPolicy for UniformClockPolicy {
             return if share < self.share { self.settle(members, share, fell) } else { planned };
         }
         while planned > budget && self.position > 0 {
-            self.position -= 1;
-            let number = self.position % self.members;
+            self.go_to(self.position - 1);
+            let number = self.above;
             planned += self.move_member(members, number, fell);
         }
         planned
@@ -177,14 +190,14 @@ impl CappingPolicy for UniformClockPolicy {
             return if share > self.share { self.settle(members, share, rose) } else { planned };
         }
         while !self.at_full() {
-            let number = self.position % self.members;
+            let number = self.above;
             let member = &members[number];
-            let next = self.grid_clock(member.pool, self.position / self.members + 1);
+            let next = self.grid_clock(member.pool, self.step + 1);
             let change = i128::from(watts(member, &next) - member.planned_nw);
             if planned + change > budget {
                 break;
             }
-            self.position += 1;
+            self.go_to(self.position + 1);
             planned += self.move_member(members, number, rose);
         }
         planned

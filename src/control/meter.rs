@@ -1,10 +1,12 @@
 //! The meter of a site: running sums of watts, integrated exactly between changes.
 
-use crate::physics::energy::Energy;
+use crate::physics::energy::{Energy, short};
 use crate::physics::histogram::Histogram;
 
 /// Highest power told apart in percentiles: 100 GW.
 const MOST_W: u64 = 100_000_000_000;
+const FS_PER_NS: u64 = 1_000_000;
+const NW_PER_W: u64 = 1_000_000_000;
 
 /// Watts of one replica by component [nW].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,7 +76,9 @@ pub struct Integrals {
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
     it: Tally,
-    gpu_active: Tally,
+    /// GPUs of working replicas: watts [nW] and energy, integrated whenever `it` is.
+    gpu_active_nw: i128,
+    gpu_active: Energy,
     gpu_idle: Tally,
     budget: Tally,
     budget_nw: Option<i128>,
@@ -131,7 +135,7 @@ impl Meter {
     /// Integrate everything up to an instant.
     pub fn advance(&mut self, now_fs: i128) {
         self.step_to(now_fs);
-        for tally in [&mut self.gpu_active, &mut self.gpu_idle, &mut self.budget] {
+        for tally in [&mut self.gpu_idle, &mut self.budget] {
             tally.settle(now_fs);
         }
         if let Some(around) = &mut self.around {
@@ -140,44 +144,69 @@ impl Meter {
     }
 
     /// What the site draws changes at this instant: spread and highest value so far.
-    #[inline]
+    #[inline(always)]
     fn step_to(&mut self, now_fs: i128) {
-        let duration = now_fs - self.it.since_fs;
-        if duration <= 0 {
+        let duration_fs = now_fs - self.it.since_fs;
+        if duration_fs <= 0 {
             return;
         }
+        self.it.since_fs = now_fs;
         let it_nw = self.it.watts_nw;
-        self.it.settle(now_fs);
-        let nanoseconds = whole(duration, 1_000_000).max(1);
-        self.spread.record_n(whole(it_nw, 1_000_000_000).min(MOST_W), nanoseconds);
-        self.max_nw = self.max_nw.max(it_nw);
-        let (drawn_nw, cap_nw) = match &mut self.around {
-            None => (it_nw, self.budget_nw),
-            Some(around) => {
-                let meter_nw = around.meter_nw;
-                around.spread.record_n(whole(meter_nw, 1_000_000_000).min(MOST_W), nanoseconds);
-                around.max_nw = around.max_nw.max(meter_nw);
-                (meter_nw, around.cap_nw)
+        let nanoseconds = match short(duration_fs) {
+            Some(short_fs) => {
+                self.it.energy.add_short(it_nw, short_fs);
+                self.gpu_active.add_short(self.gpu_active_nw, short_fs);
+                short_fs / FS_PER_NS
             }
+            None => self.step_far(duration_fs),
         };
-        if let Some(cap_nw) = cap_nw
-            && drawn_nw > cap_nw
+        let nanoseconds = nanoseconds.max(1);
+        self.spread.record_n(whole_watts(it_nw), nanoseconds);
+        self.max_nw = self.max_nw.max(it_nw);
+        if self.around.is_some() {
+            self.step_around(nanoseconds, duration_fs);
+        } else if let Some(cap_nw) = self.budget_nw
+            && it_nw > cap_nw
         {
-            self.overshoot.add(drawn_nw - cap_nw, duration);
-            self.overshoot_fs += duration;
+            self.exceed(it_nw - cap_nw, duration_fs);
         }
     }
 
+    /// As a long duration passes; returns it in nanoseconds.
+    #[cold]
+    fn step_far(&mut self, duration_fs: i128) -> u64 {
+        self.it.energy.add(self.it.watts_nw, duration_fs);
+        self.gpu_active.add(self.gpu_active_nw, duration_fs);
+        u64::try_from(duration_fs / i128::from(FS_PER_NS)).unwrap_or(u64::MAX)
+    }
+
+    fn step_around(&mut self, nanoseconds: u64, duration_fs: i128) {
+        let Some(around) = &mut self.around else { return };
+        let meter_nw = around.meter_nw;
+        around.spread.record_n(whole_watts(meter_nw), nanoseconds);
+        around.max_nw = around.max_nw.max(meter_nw);
+        if let Some(cap_nw) = around.cap_nw
+            && meter_nw > cap_nw
+        {
+            self.exceed(meter_nw - cap_nw, duration_fs);
+        }
+    }
+
+    fn exceed(&mut self, excess_nw: i128, duration_fs: i128) {
+        self.overshoot.add(excess_nw, duration_fs);
+        self.overshoot_fs += duration_fs;
+    }
+
     /// Change a replica's watts from now on.
-    #[inline]
+    #[inline(always)]
     pub fn change(&mut self, now_fs: i128, from: &Reading, to: &Reading) {
         self.step_to(now_fs);
         self.it.watts_nw += i128::from(to.it_nw - from.it_nw);
-        let change = |tally: &mut Tally, change_nw: i64| {
-            tally.set(now_fs, tally.watts_nw + i128::from(change_nw));
-        };
-        change(&mut self.gpu_active, to.gpu_active_nw - from.gpu_active_nw);
-        change(&mut self.gpu_idle, to.gpu_idle_nw - from.gpu_idle_nw);
+        self.gpu_active_nw += i128::from(to.gpu_active_nw - from.gpu_active_nw);
+        if to.gpu_idle_nw != from.gpu_idle_nw {
+            let change_nw = i128::from(to.gpu_idle_nw - from.gpu_idle_nw);
+            self.gpu_idle.set(now_fs, self.gpu_idle.watts_nw + change_nw);
+        }
     }
 
     /// Change the budget from now on.
@@ -202,7 +231,7 @@ impl Meter {
     pub fn integrals(&self) -> Integrals {
         Integrals {
             it: self.it.energy,
-            gpu_active: self.gpu_active.energy,
+            gpu_active: self.gpu_active,
             gpu_idle: self.gpu_idle.energy,
             overshoot: self.overshoot,
             overshoot_fs: self.overshoot_fs,
@@ -226,11 +255,17 @@ impl Meter {
     }
 }
 
-/// A quantity ≥ 0 in whole larger units. A 128 bit division is an order of magnitude slower, and seldom needed.
+/// Watts ≥ 0 [nW] in whole watts, as far as percentiles tell them apart.
 #[inline]
-fn whole(value: i128, unit: u64) -> u64 {
-    match u64::try_from(value) {
-        Ok(short) => short / unit,
-        Err(_) => u64::try_from(value.max(0) / i128::from(unit)).unwrap_or(u64::MAX),
+fn whole_watts(watts_nw: i128) -> u64 {
+    // A 128 bit division is an order of magnitude slower, and seldom needed.
+    match u64::try_from(watts_nw) {
+        Ok(short_nw) => short_nw / NW_PER_W,
+        Err(_) => many_watts(watts_nw),
     }
+}
+
+#[cold]
+fn many_watts(watts_nw: i128) -> u64 {
+    u64::try_from(watts_nw.max(0) / i128::from(NW_PER_W)).map_or(MOST_W, |watts| watts.min(MOST_W))
 }

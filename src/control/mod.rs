@@ -2,6 +2,7 @@
 
 mod building;
 mod capping;
+mod domain;
 mod meter;
 mod power;
 

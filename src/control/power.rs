@@ -5,18 +5,16 @@
 //! (`plan` fits again at once; the others come down at their next iteration boundaries), then takes the highest
 //! clock that fits what is unreserved *now*, else waits. Ceilings rise after the policy's dwell time only.
 
-use std::collections::VecDeque;
-
 use serde::Serialize;
 
-use super::building::{Building, Held, PLANT_PARTS};
-use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
+use super::building::{Building, Held};
+use super::capping::watts;
+use super::domain::{Domain, Mode, Replica, idle_reading};
 use super::meter::{Meter, Reading};
-use crate::fleet::{CapLevel, Fleet, GpuThermal, Site};
+use crate::fleet::{CapLevel, Fleet, GpuThermal};
 use crate::physics::clock::Clock;
 use crate::physics::draw::{Draw, PowerLaw};
 use crate::physics::zone::ZoneChange;
-use crate::physics::{fs_from_s, real};
 
 /// The answer to a request for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,60 +63,6 @@ pub enum Effect {
     Relabel(usize),
     /// Pools of this site begin or cease to drain: see [`PowerControl::draining`] (rank `Drain`).
     Drain(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Idle,
-    Running,
-    Waiting,
-    /// Off the waiting list, its retry is on the way.
-    Retrying,
-}
-
-#[derive(Debug, Clone)]
-struct Replica {
-    site: u16,
-    pool: u16,
-    mode: Mode,
-    /// Share of the full clock at which it works; 0 while idle or waiting.
-    working_at: u64,
-    /// Reading of what it draws now.
-    reading: Reading,
-}
-
-struct Domain {
-    first: usize,
-    first_pool: usize,
-    building: Option<Building>,
-    /// Planned IT power by pool of the site [nW]; kept with a building only.
-    planned_by_pool: Vec<i128>,
-    /// By member: IT power at full clock [nW]; kept with a building only.
-    uncapped_nw: Vec<i64>,
-    held: Held,
-    last_device: Option<usize>,
-    last_zone: Option<usize>,
-    building_at_fs: Option<i128>,
-    /// Cap at the utility meter [nW]; kept with a building only.
-    cap_nw: Option<i128>,
-    pue: f64,
-    budget_nw: Option<i128>,
-    planned_nw: i128,
-    drawn_nw: i128,
-    members: Vec<Member>,
-    waiters: VecDeque<usize>,
-    policy: Box<dyn CappingPolicy>,
-    release_below: f64,
-    dwell_fs: i128,
-    changed_fs: i128,
-    release_pending: bool,
-    meter: Meter,
-    /// Working replicas' clocks over time: Σ share and count, for the time mean.
-    working: i64,
-    clock_sum: i64,
-    clock_integral: f64,
-    working_integral: f64,
-    clock_since_fs: i128,
 }
 
 /// Power control of the whole fleet.
@@ -202,48 +146,59 @@ impl PowerControl {
     }
 
     /// A replica asks to run iterations that draw `draw`, at most at `local` (a limit of its own GPUs).
-    #[inline]
+    #[inline(always)]
     pub fn request(&mut self, now_fs: i128, replica: usize, draw: &Draw, local: &Clock) -> Grant {
-        let domain = &self.domains[usize::from(self.replicas[replica].site)];
+        let state = &mut self.replicas[replica];
+        let domain = &mut self.domains[usize::from(state.site)];
         if domain.budget_nw.is_none() {
             let hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
-            return self.run(now_fs, replica, draw, local, hold);
+            let (it_nw, gpu_nw) = (draw.it_nw(local), draw.gpu_nw(local));
+            state.mode = Mode::Running;
+            let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
+            // A building would have a budget.
+            state.read(now_fs, domain, reading, local.share);
+            return Grant::Run { clock: *local, it_nw, gpu_nw, hold };
         }
-        self.request_within(now_fs, replica, *draw, *local)
+        self.request_within(now_fs, replica, draw, local)
     }
 
     /// [`Self::request`] at a site with a budget.
-    fn request_within(&mut self, now_fs: i128, replica: usize, draw: Draw, mut local: Clock) -> Grant {
-        let site = usize::from(self.replicas[replica].site);
+    fn request_within(&mut self, now_fs: i128, replica: usize, draw: &Draw, local: &Clock) -> Grant {
+        let state = &self.replicas[replica];
+        let (site, pool, before_nw) = (usize::from(state.site), state.pool, state.reading.it_nw);
         let domain = &mut self.domains[site];
         let number = replica - domain.first;
-        let pool = self.replicas[replica].pool;
-        let before = self.replicas[replica].reading;
+        let mut local = *local;
         let mut local_hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
-        if let Some(cool) = self.pools[usize::from(pool)].within_temperature(domain, pool, &draw)
+        if let Some(cool) = self.pools[usize::from(pool)].within_temperature(domain, pool, draw)
             && cool.share < local.share
         {
             (local, local_hold) = (cool, Hold::GpuTemperature);
         }
-        self.set_uncapped(now_fs, site, number, draw.it_nw(&local));
+        if domain.building.is_some() {
+            let change = domain.set_uncapped(now_fs, number, pool, draw.it_nw(&local));
+            if change != ZoneChange::default() {
+                self.building_changed(now_fs, site, change);
+            }
+        }
         let domain = &mut self.domains[site];
-        let member = &mut domain.members[number];
-        let ceiling = domain.policy.ceiling(number, pool);
-        member.draw = draw;
-        member.local = local;
-        member.working = true;
-        let planned_nw = watts(member, &ceiling);
-        domain.plan(number, planned_nw);
-        if domain.outgrown() {
+        let mut ceiling = domain.policy.ceiling(number, pool);
+        let mut wanted_nw = domain.plan_work(number, draw, &local, &ceiling);
+        let outgrown = domain.outgrown();
+        if outgrown {
             self.solve(now_fs, site, Some(replica));
         }
         let domain = &mut self.domains[site];
         let budget = domain.budget_nw.unwrap_or(i128::MAX);
-        if domain.planned_nw > budget && !domain.policy.lowest_reached() {
+        let lower = domain.planned_nw > budget && !domain.policy.lowest_reached();
+        if lower {
             self.lower(now_fs, site, Some(replica));
         }
         let domain = &mut self.domains[site];
-        let ceiling = domain.policy.ceiling(number, pool);
+        if outgrown || lower {
+            ceiling = domain.policy.ceiling(number, pool);
+            wanted_nw = watts(&domain.members[number], &ceiling);
+        }
         let (wanted, hold) = if local.share < ceiling.share {
             (local, local_hold)
         } else if ceiling.share < Clock::FULL.share {
@@ -251,15 +206,16 @@ impl PowerControl {
         } else {
             (ceiling, Hold::Free)
         };
-        if domain.fits(pool, i128::from(draw.it_nw(&wanted) - before.it_nw), budget) {
-            let grant = self.run(now_fs, replica, &draw, &wanted, hold);
+        if domain.fits(pool, i128::from(wanted_nw - before_nw), budget) {
+            let grant = self.run(now_fs, replica, (wanted_nw, draw.gpu_nw(&wanted)), &wanted, hold);
             self.wake(site);
             return grant;
         }
-        let room = domain.room_nw(pool, budget) + i128::from(before.it_nw);
-        if let Some(clock) = domain.policy.best_below(pool, &draw, &wanted, room) {
+        let room = domain.room_nw(pool, budget) + i128::from(before_nw);
+        if let Some(clock) = domain.policy.best_below(pool, draw, &wanted, room) {
             // Others are still on their way down: ask again at the next boundary, until the ceiling fits.
-            let grant = self.run(now_fs, replica, &draw, &clock, Hold::Site);
+            let watts_nw = (draw.it_nw(&clock), draw.gpu_nw(&clock));
+            let grant = self.run(now_fs, replica, watts_nw, &clock, Hold::Site);
             self.effects.push(Effect::Recheck(replica));
             return grant;
         }
@@ -287,10 +243,15 @@ impl PowerControl {
     pub fn idle(&mut self, now_fs: i128, replica: usize) {
         let site = usize::from(self.replicas[replica].site);
         let idle = self.pools[usize::from(self.replicas[replica].pool)].idle;
+        let pool = self.replicas[replica].pool;
         self.replicas[replica].mode = Mode::Idle;
         self.set_reading(now_fs, replica, idle_reading(&idle), 0);
-        let number = replica - self.domains[site].first;
-        self.set_uncapped(now_fs, site, number, idle.fixed_nw);
+        let domain = &mut self.domains[site];
+        let number = replica - domain.first;
+        let change = domain.set_uncapped(now_fs, number, pool, idle.fixed_nw);
+        if change != ZoneChange::default() {
+            self.building_changed(now_fs, site, change);
+        }
         let domain = &mut self.domains[site];
         if domain.budget_nw.is_some() {
             domain.members[number].working = false;
@@ -437,9 +398,16 @@ impl PowerControl {
         (domain.clock_integral, domain.working_integral)
     }
 
-    #[inline]
-    fn run(&mut self, now_fs: i128, replica: usize, draw: &Draw, clock: &Clock, hold: Hold) -> Grant {
-        let (it_nw, gpu_nw) = (draw.it_nw(clock), draw.gpu_nw(clock));
+    /// A replica runs at a clock, drawing these watts at the wall and in its GPUs [nW].
+    #[inline(always)]
+    fn run(
+        &mut self,
+        now_fs: i128,
+        replica: usize,
+        (it_nw, gpu_nw): (i64, i64),
+        clock: &Clock,
+        hold: Hold,
+    ) -> Grant {
         let reading = Reading { it_nw, gpu_active_nw: gpu_nw, gpu_idle_nw: 0 };
         if hold != Hold::Free {
             let held = self.domains[usize::from(self.replicas[replica].site)].held;
@@ -455,35 +423,33 @@ impl PowerControl {
     }
 
     /// A replica draws something else; `working_at` is the share of the full clock, 0 for none.
-    #[inline]
+    #[inline(always)]
     fn set_reading(&mut self, now_fs: i128, replica: usize, reading: Reading, working_at: u64) {
         let state = &mut self.replicas[replica];
-        let before = std::mem::replace(&mut state.reading, reading);
         let domain = &mut self.domains[usize::from(state.site)];
-        let was = std::mem::replace(&mut state.working_at, working_at);
-        if was != working_at {
-            domain.advance_clocks(now_fs);
-            domain.working += i64::from(working_at > 0) - i64::from(was > 0);
-            domain.clock_sum += working_at as i64 - was as i64;
+        let change = state.read(now_fs, domain, reading, working_at);
+        if let Some(change_nw) = change
+            && domain.building.is_some()
+        {
+            self.draw_building(now_fs, replica, change_nw);
         }
-        if before != reading {
-            let change_nw = i128::from(reading.it_nw - before.it_nw);
-            domain.drawn_nw += change_nw;
-            domain.meter.change(now_fs, &before, &reading);
-            let Domain { building, meter, first_pool, cap_nw, .. } = domain;
-            if let Some(building) = building {
-                let pool = usize::from(state.pool) - *first_pool;
-                let change = building.draw(now_fs, pool, change_nw, |device, loss_nw| {
-                    meter.set_part(now_fs, device, loss_nw);
-                });
-                if change == ZoneChange::default() {
-                    meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
-                } else {
-                    let site = usize::from(state.site);
-                    self.meter_building(now_fs, site);
-                    self.building_changed(now_fs, site, change);
-                }
-            }
+    }
+
+    /// A replica draws `change_nw` more [nW] in a building.
+    fn draw_building(&mut self, now_fs: i128, replica: usize, change_nw: i64) {
+        let state = &self.replicas[replica];
+        let site = usize::from(state.site);
+        let Domain { building, meter, first_pool, cap_nw, .. } = &mut self.domains[site];
+        let Some(building) = building else { return };
+        let pool = usize::from(state.pool) - *first_pool;
+        let change = building.draw(now_fs, pool, i128::from(change_nw), |device, loss_nw| {
+            meter.set_part(now_fs, device, loss_nw);
+        });
+        if change == ZoneChange::default() {
+            meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
+        } else {
+            self.meter_building(now_fs, site);
+            self.building_changed(now_fs, site, change);
         }
     }
 
@@ -502,20 +468,6 @@ impl PowerControl {
         self.meter_building(0, site);
         self.solve(0, site, None);
         self.schedule_building(site);
-    }
-
-    /// A member's IT power at full clock is another.
-    fn set_uncapped(&mut self, now_fs: i128, site: usize, number: usize, uncapped_nw: i64) {
-        let domain = &mut self.domains[site];
-        let Some(building) = &mut domain.building else { return };
-        let before = std::mem::replace(&mut domain.uncapped_nw[number], uncapped_nw);
-        if before != uncapped_nw {
-            let pool = usize::from(domain.members[number].pool) - domain.first_pool;
-            let change = building.uncapped(now_fs, pool, i128::from(uncapped_nw - before));
-            if change != ZoneChange::default() {
-                self.building_changed(now_fs, site, change);
-            }
-        }
     }
 
     /// Tell the meter the watts of the building.
@@ -641,7 +593,14 @@ impl PowerControl {
     }
 
     /// Have the longest waiting replica try again if its lowest watts fit now. One at a time: it may take more.
+    #[inline]
     fn wake(&mut self, site: usize) {
+        if !self.domains[site].waiters.is_empty() {
+            self.wake_first(site);
+        }
+    }
+
+    fn wake_first(&mut self, site: usize) {
         let domain = &mut self.domains[site];
         let (Some(&head), Some(budget)) = (domain.waiters.front(), domain.budget_nw) else { return };
         let state = &self.replicas[head];
@@ -662,122 +621,9 @@ impl PowerControl {
     }
 }
 
-impl Domain {
-    fn new(site: &Site, fleet: &Fleet, replicas: &[Replica]) -> Self {
-        let grids = fleet.pools.iter().map(|pool| pool.clocks.clone()).collect();
-        let laws = fleet.pools.iter().map(|pool| pool.power.clock).collect();
-        let members: Vec<Member> = site
-            .replicas
-            .clone()
-            .zip(replicas)
-            .map(|(r, state)| Member {
-                pool: fleet.pool_of[r],
-                draw: fleet.pool(r).power.idle(),
-                local: Clock::FULL,
-                planned_nw: state.reading.it_nw,
-                working: false,
-            })
-            .collect();
-        let budget_nw = site.cap.first().map(|level| level.it_nw);
-        let idle_nw: i128 = members.iter().map(|m| i128::from(m.planned_nw)).sum();
-        let mut meter = Meter::new(budget_nw);
-        for state in replicas {
-            meter.change(0, &Reading::default(), &state.reading);
-        }
-        let facility = site.facility.as_ref();
-        let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
-        if let Some(building) = &building {
-            meter.surround(building.tree().len() + PLANT_PARTS);
-        }
-        let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
-        Self {
-            first: site.replicas.start,
-            first_pool: site.pools.start,
-            planned_by_pool: vec![0; site.pools.len()],
-            uncapped_nw: if building.is_some() { vec![0; members.len()] } else { Vec::new() },
-            building,
-            held: Held::Free,
-            last_device: None,
-            last_zone: None,
-            building_at_fs: None,
-            cap_nw,
-            pue: site.pue,
-            budget_nw,
-            planned_nw: idle_nw,
-            drawn_nw: idle_nw,
-            policy: Box::new(UniformClockPolicy::new(grids, laws, site.pools.clone(), members.len())),
-            members,
-            waiters: VecDeque::new(),
-            release_below: site.policy.release_below,
-            dwell_fs: fs_from_s(site.policy.dwell_s),
-            changed_fs: 0,
-            release_pending: false,
-            meter,
-            working: 0,
-            clock_sum: 0,
-            clock_integral: 0.0,
-            working_integral: 0.0,
-            clock_since_fs: 0,
-        }
-    }
-
-    /// A member's plan is another.
-    fn plan(&mut self, number: usize, planned_nw: i64) {
-        let member = &mut self.members[number];
-        let change = i128::from(planned_nw - member.planned_nw);
-        member.planned_nw = planned_nw;
-        self.planned_nw += change;
-        if self.building.is_some() {
-            self.planned_by_pool[usize::from(member.pool) - self.first_pool] += change;
-        }
-    }
-
-    /// Add up the plan by pool after a policy moved members.
-    fn replan(&mut self) {
-        if self.building.is_some() {
-            self.planned_by_pool.fill(0);
-            for member in &self.members {
-                self.planned_by_pool[usize::from(member.pool) - self.first_pool] +=
-                    i128::from(member.planned_nw);
-            }
-        }
-    }
-
-    fn shares_moved(&self) -> bool {
-        self.building.as_ref().is_some_and(|building| building.shares_moved(&self.planned_by_pool))
-    }
-
-    /// Whether the plan by pool calls for another solution of the building.
-    fn outgrown(&self) -> bool {
-        self.building.as_ref().is_some_and(|building| building.outgrown(&self.planned_by_pool))
-    }
-
-    /// Whether a replica of a pool may draw this much more now [nW].
-    fn fits(&mut self, pool: u16, more_nw: i128, budget_nw: i128) -> bool {
-        match &mut self.building {
-            Some(building) => building.fits(usize::from(pool) - self.first_pool, more_nw),
-            None => self.drawn_nw + more_nw <= budget_nw,
-        }
-    }
-
-    /// How much more a replica of a pool may draw now [nW].
-    fn room_nw(&self, pool: u16, budget_nw: i128) -> i128 {
-        match &self.building {
-            Some(building) => building.room_nw(usize::from(pool) - self.first_pool),
-            None => budget_nw - self.drawn_nw,
-        }
-    }
-
-    fn advance_clocks(&mut self, now_fs: i128) {
-        let seconds = real(now_fs - self.clock_since_fs) * 1e-15;
-        self.clock_integral += self.clock_sum as f64 / crate::physics::clock::ONE as f64 * seconds;
-        self.working_integral += self.working as f64 * seconds;
-        self.clock_since_fs = now_fs;
-    }
-}
-
 impl PoolLaws {
     /// The clock at which a draw keeps the GPUs at their throttle temperature; none if they are cool enough.
+    #[inline]
     fn within_temperature(&self, domain: &Domain, pool: u16, draw: &Draw) -> Option<Clock> {
         let thermal = self.thermal?;
         let inlet_c = domain.building.as_ref()?.inlet_c(usize::from(pool) - domain.first_pool)?;
@@ -785,8 +631,4 @@ impl PoolLaws {
         let share = self.power.share_within(draw, gpu_w);
         (share < 1.0).then(|| Clock::on_grid(share, &self.power.clock, &self.clocks))
     }
-}
-
-fn idle_reading(idle: &Draw) -> Reading {
-    Reading { it_nw: idle.fixed_nw, gpu_active_nw: 0, gpu_idle_nw: idle.gpu_fixed_nw }
 }

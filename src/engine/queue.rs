@@ -36,24 +36,6 @@ pub enum Rank {
     End = 12,
 }
 
-impl Rank {
-    const ALL: [Self; 13] = [
-        Self::IterationEnd,
-        Self::Arrival,
-        Self::IterationStart,
-        Self::Patience,
-        Self::Overdue,
-        Self::Building,
-        Self::CapStep,
-        Self::Release,
-        Self::Retry,
-        Self::Drain,
-        Self::WindowOpens,
-        Self::Tick,
-        Self::End,
-    ];
-}
-
 /// Order key of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u128);
@@ -81,8 +63,23 @@ impl Key {
     }
 
     /// Rank.
+    #[inline]
     pub fn rank(self) -> Rank {
-        Rank::ALL[((self.0 >> NUMBER_BITS) & ((1 << RANK_BITS) - 1)) as usize]
+        match (self.0 >> NUMBER_BITS) as u8 {
+            0 => Rank::IterationEnd,
+            1 => Rank::Arrival,
+            2 => Rank::IterationStart,
+            3 => Rank::Patience,
+            4 => Rank::Overdue,
+            5 => Rank::Building,
+            6 => Rank::CapStep,
+            7 => Rank::Release,
+            8 => Rank::Retry,
+            9 => Rank::Drain,
+            10 => Rank::WindowOpens,
+            11 => Rank::Tick,
+            _ => Rank::End,
+        }
     }
 
     /// Replica, class or site.
@@ -114,9 +111,8 @@ const FAR: u32 = u32::MAX - 1;
 /// an event cost the same whatever the number of sources. Order never depends on the width.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    /// By source; [`Key::NEVER`] where nothing is pending.
-    keys: Vec<Key>,
-    links: Vec<Link>,
+    /// By source.
+    entries: Vec<Entry>,
     /// First and last source by slot.
     slots: Vec<Ends>,
     /// A bit for each slot with events.
@@ -133,13 +129,17 @@ pub struct Queue {
     reviewed: u64,
 }
 
-/// Where a source stands: its slot in the wheel, [`FAR`], or [`NONE`]; and its neighbours there.
+/// A source's event, [`Key::NEVER`] where nothing is pending; where it stands: its slot in the wheel, [`FAR`], or
+/// [`NONE`]; and its neighbours there.
 #[derive(Debug, Clone, Copy)]
-struct Link {
+struct Entry {
+    key: Key,
     slot: u32,
     before: u32,
     after: u32,
 }
+
+const ABSENT: Entry = Entry { key: Key::NEVER, slot: NONE, before: NONE, after: NONE };
 
 /// Ends of a list.
 #[derive(Debug, Clone, Copy)]
@@ -155,8 +155,7 @@ impl Queue {
     pub fn new(count: usize) -> Self {
         let slots = (SLOTS_PER_SOURCE * count).next_power_of_two().clamp(LEAST_SLOTS, MOST_SLOTS);
         Self {
-            keys: vec![Key::NEVER; count],
-            links: vec![Link { slot: NONE, before: NONE, after: NONE }; count],
+            entries: vec![ABSENT; count],
             slots: vec![EMPTY; slots],
             occupied: vec![0; slots / 64],
             far: EMPTY,
@@ -175,23 +174,38 @@ impl Queue {
         if self.first == NONE {
             self.find_first();
         }
-        self.keys.get(self.first as usize).copied().unwrap_or(Key::NEVER)
+        self.entries.get(self.first as usize).map_or(Key::NEVER, |entry| entry.key)
+    }
+
+    /// Whether nothing is pending before `key`, at the instant of the event taken last, right after it was taken.
+    #[inline]
+    pub fn is_next(&mut self, key: Key) -> bool {
+        // Events of one instant share a slot, and what is left in that of the event taken last is known as first.
+        let alone = self.first == NONE && self.far_from > self.cursor;
+        debug_assert!(!alone || self.peek() > key, "an event of this instant is in another slot");
+        alone || self.peek() > key
     }
 
     /// Whether a source has a pending event.
     pub fn is_pending(&self, source: usize) -> bool {
-        self.keys[source] != Key::NEVER
+        self.entries[source].key != Key::NEVER
     }
 
     /// Set or move a source's event, not to before the event taken last.
-    #[inline]
     pub fn set(&mut self, source: usize, key: Key) {
-        if self.links[source].slot != NONE {
+        self.set_now(source, key);
+    }
+
+    /// As [`Self::set`], in place, for where most events are set.
+    #[inline(always)]
+    pub fn set_now(&mut self, source: usize, key: Key) {
+        if self.entries[source].slot != NONE {
             self.unlink(source as u32);
         }
-        self.keys[source] = key;
         self.link(source as u32, key);
-        if self.first != NONE && key < self.keys[self.first as usize] {
+        if let Some(first) = self.entries.get(self.first as usize)
+            && key < first.key
+        {
             self.first = source as u32;
         }
     }
@@ -199,14 +213,26 @@ impl Queue {
     /// Take the earliest event: its source and key.
     #[inline]
     pub fn pop(&mut self) -> Option<(usize, Key)> {
-        let key = self.peek();
-        if key == Key::NEVER {
-            return None;
+        if self.first == NONE {
+            self.find_first();
         }
         let source = self.first;
-        self.unlink(source);
-        self.keys[source as usize] = Key::NEVER;
-        self.links[source as usize].slot = NONE;
+        let Entry { key, slot, after, .. } = *self.entries.get(source as usize)?;
+        if let Some(ends) = self.slots.get_mut(slot as usize) {
+            // The earliest of all is the first of its slot, and the next there the earliest of the others.
+            ends.head = after;
+            self.first = after;
+            match self.entries.get_mut(after as usize) {
+                Some(next) => next.before = NONE,
+                None => {
+                    ends.tail = NONE;
+                    self.occupied[slot as usize / 64] &= !(1 << (slot % 64));
+                }
+            }
+        } else {
+            self.unlink(source);
+        }
+        self.entries[source as usize] = ABSENT;
         self.cursor = self.cursor.max(key.coarse() >> self.shift);
         self.until_review -= 1;
         if self.until_review == 0 {
@@ -216,6 +242,7 @@ impl Queue {
     }
 
     /// Find the earliest event.
+    #[inline(never)]
     fn find_first(&mut self) {
         let mut ahead = self.first_slot();
         let reaches_far = ahead.is_none_or(|ahead| self.cursor + ahead as u64 >= self.far_from);
@@ -234,10 +261,10 @@ impl Queue {
     fn first_of_far(&self) -> u32 {
         let (mut first, mut at) = (self.far.head, self.far.head);
         while at != NONE {
-            if self.keys[at as usize] < self.keys[first as usize] {
+            if self.entries[at as usize].key < self.entries[first as usize].key {
                 first = at;
             }
-            at = self.links[at as usize].after;
+            at = self.entries[at as usize].after;
         }
         first
     }
@@ -266,53 +293,78 @@ impl Queue {
         let mut at = std::mem::replace(&mut self.far, EMPTY).head;
         self.far_from = u64::MAX;
         while at != NONE {
-            let next = self.links[at as usize].after;
-            self.link(at, self.keys[at as usize]);
-            at = next;
+            let Entry { key, after, .. } = self.entries[at as usize];
+            self.link(at, key);
+            at = after;
         }
     }
 
+    #[inline(always)]
     fn link(&mut self, source: u32, key: Key) {
         let slot = (key.coarse() >> self.shift).max(self.cursor);
         if slot - self.cursor >= self.slots.len() as u64 {
-            self.far_from = self.far_from.min(slot);
-            let tail = self.far.tail;
-            self.links[source as usize] = Link { slot: FAR, before: tail, after: NONE };
-            self.far.tail = source;
-            match self.links.get_mut(tail as usize) {
-                Some(last) => last.after = source,
-                None => self.far.head = source,
-            }
+            self.link_far(source, key, slot);
             return;
         }
         let place = slot as usize & (self.slots.len() - 1);
         let ends = &mut self.slots[place];
-        // From the end: most are last, those of one instant as they come in order of their numbers.
-        let (mut before, mut after) = (ends.tail, NONE);
-        while before != NONE && self.keys[before as usize] > key {
-            after = before;
-            before = self.links[before as usize].before;
+        let tail = std::mem::replace(&mut ends.tail, source);
+        match self.entries.get_mut(tail as usize) {
+            // As a rule it is alone.
+            None => {
+                ends.head = source;
+                self.entries[source as usize] = Entry { key, slot: place as u32, before: NONE, after: NONE };
+                self.occupied[place / 64] |= 1 << (place % 64);
+            }
+            Some(last) if last.key < key => {
+                last.after = source;
+                self.entries[source as usize] = Entry { key, slot: place as u32, before: tail, after: NONE };
+            }
+            Some(_) => {
+                ends.tail = tail;
+                self.link_before(source, key, place);
+            }
         }
-        self.links[source as usize] = Link { slot: place as u32, before, after };
-        match self.links.get_mut(before as usize) {
-            Some(neighbour) => neighbour.after = source,
-            None => ends.head = source,
-        }
-        match self.links.get_mut(after as usize) {
-            Some(neighbour) => neighbour.before = source,
-            None => ends.tail = source,
-        }
-        self.occupied[place / 64] |= 1 << (place % 64);
     }
 
+    /// Link an event that comes before the last one of its slot.
+    fn link_before(&mut self, source: u32, key: Key, place: usize) {
+        let mut after = self.slots[place].tail;
+        let mut before = self.entries[after as usize].before;
+        while let Some(entry) = self.entries.get(before as usize)
+            && entry.key > key
+        {
+            (after, before) = (before, entry.before);
+        }
+        self.entries[source as usize] = Entry { key, slot: place as u32, before, after };
+        self.entries[after as usize].before = source;
+        match self.entries.get_mut(before as usize) {
+            Some(neighbour) => neighbour.after = source,
+            None => self.slots[place].head = source,
+        }
+    }
+
+    /// Link an event that lies a turn or more ahead, in slot number `slot` from the start of time.
+    #[cold]
+    fn link_far(&mut self, source: u32, key: Key, slot: u64) {
+        self.far_from = self.far_from.min(slot);
+        let tail = std::mem::replace(&mut self.far.tail, source);
+        self.entries[source as usize] = Entry { key, slot: FAR, before: tail, after: NONE };
+        match self.entries.get_mut(tail as usize) {
+            Some(last) => last.after = source,
+            None => self.far.head = source,
+        }
+    }
+
+    /// Take a source out of its list; its entry stays as it is.
     fn unlink(&mut self, source: u32) {
-        let Link { slot, before, after } = self.links[source as usize];
+        let Entry { slot, before, after, .. } = self.entries[source as usize];
         let ends = if slot == FAR { &mut self.far } else { &mut self.slots[slot as usize] };
-        match self.links.get_mut(before as usize) {
+        match self.entries.get_mut(before as usize) {
             Some(neighbour) => neighbour.after = after,
             None => ends.head = after,
         }
-        match self.links.get_mut(after as usize) {
+        match self.entries.get_mut(after as usize) {
             Some(neighbour) => neighbour.before = before,
             None => ends.tail = before,
         }
@@ -339,11 +391,14 @@ impl Queue {
         self.slots.fill(EMPTY);
         self.occupied.fill(0);
         (self.far, self.far_from) = (EMPTY, u64::MAX);
-        for source in 0..self.keys.len() {
-            if self.keys[source] != Key::NEVER {
-                self.link(source as u32, self.keys[source]);
+        for source in 0..self.entries.len() {
+            let key = self.entries[source].key;
+            if key != Key::NEVER {
+                self.link(source as u32, key);
             }
         }
+        // The rest of the slot of the event taken last must be known.
+        self.find_first();
     }
 }
 
@@ -439,6 +494,9 @@ mod tests {
                 if let Some((key, source)) = earliest {
                     pending.remove(&source);
                     now_fs = key.at_fs();
+                    let start = Key::new(now_fs, Rank::Retry, dice(300) as usize);
+                    let next = pending.values().all(|&key| key > start);
+                    assert_eq!(queue.is_next(start), next, "round {round}");
                 }
             }
         }

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use super::SimError;
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
-use crate::control::{Grant, Held, Hold};
+use crate::control::{Grant, Held, Hold, PowerControl};
+use crate::fleet::Pool;
 use crate::ledger::outcome::RequestOutcome;
-use crate::ledger::{Departure, Label, Run};
+use crate::ledger::{Departure, Label, Ledger, Rest, Run};
 use crate::physics::clock::Clock;
 use crate::physics::draw::Draw;
 use crate::physics::series::Series;
@@ -81,18 +82,46 @@ struct Watch {
 pub(super) struct Replicas {
     replicas: Vec<Replica>,
     slots: Slots,
-    /// By pool.
-    draws: Vec<Draws>,
     notes: Notes,
     done: Vec<u32>,
     priorities: Vec<usize>,
     overdue: Vec<VecDeque<Watch>>,
     patience: Vec<VecDeque<Watch>>,
-    /// By pool: replicas that are full.
-    full: Vec<usize>,
-    /// By pool: whether it lets nothing in.
-    draining: Vec<bool>,
+    pools: Vec<PoolState>,
     running_total: u64,
+}
+
+/// What the replicas of a pool share.
+struct PoolState {
+    draws: Draws,
+    /// Draw of a replica without work.
+    idle: Draw,
+    /// Replicas that are full.
+    full: usize,
+    /// Whether all are, and a closed loop can use the pool.
+    crowded: bool,
+    /// Whether it lets nothing in.
+    draining: bool,
+}
+
+/// A replica as a request finds it.
+pub(super) struct Door {
+    pub(super) pool: usize,
+    /// Whether the pool lets nothing in.
+    pub(super) drains: bool,
+    /// Requests waiting.
+    pub(super) waiting: u32,
+}
+
+/// What a replica's events need besides the replica.
+struct Desk<'a> {
+    now_fs: i128,
+    number: usize,
+    pool: &'a Pool,
+    shared: &'a mut PoolState,
+    ledger: &'a mut Ledger,
+    power: &'a mut PowerControl,
+    queue: &'a mut Queue,
 }
 
 impl Replicas {
@@ -130,30 +159,26 @@ impl Replicas {
         Self {
             replicas,
             slots: Slots::default(),
-            draws: vec![Draws::default(); setup.fleet.pools.len()],
             notes: Notes::default(),
             done: Vec::new(),
             priorities: setup.classes.iter().map(|class| class.priority).collect(),
             overdue: vec![VecDeque::new(); classes],
             patience: vec![VecDeque::new(); classes],
-            full: vec![0; setup.fleet.pools.len()],
-            draining: vec![false; setup.fleet.pools.len()],
+            pools: setup.fleet.pools.iter().map(PoolState::new).collect(),
             running_total: 0,
         }
     }
 
-    pub(super) fn waiting(&self, replica: usize) -> u32 {
-        self.replicas[replica].batch.waiting()
-    }
-
-    /// Whether a replica's pool lets nothing in.
+    /// What decides whether a replica lets a request in.
     #[inline]
-    pub(super) fn drains(&self, replica: usize) -> bool {
-        self.draining[usize::from(self.replicas[replica].pool)]
+    pub(super) fn door(&self, replica: usize) -> Door {
+        let replica = &self.replicas[replica];
+        let pool = usize::from(replica.pool);
+        Door { pool, drains: self.pools[pool].draining, waiting: replica.batch.waiting() }
     }
 
     pub(super) fn pool_drains(&self, pool: usize) -> bool {
-        self.draining[pool]
+        self.pools[pool].draining
     }
 
     pub(super) fn running_total(&self) -> u64 {
@@ -222,12 +247,13 @@ impl Replicas {
         }
         let State::Running(segment) = &mut replica.state else { return };
         let elapsed = now_fs - segment.start_fs;
-        let over = segment.series.completed(elapsed);
-        let at_boundary = over > 0 && !after && segment.series.sum_fs(over) == elapsed;
+        let (over, over_fs) = segment.series.completed_by(elapsed);
+        let at_boundary = over > 0 && !after && over_fs == elapsed;
         let until = if at_boundary { over } else { over + 1 };
         if until < segment.iterations as i64 {
             segment.iterations = until as u64;
-            let end = segment.start_fs + segment.series.sum_fs(until);
+            let more_fs = if at_boundary { 0 } else { segment.series.nth_fs(over) };
+            let end = segment.start_fs + over_fs + i128::from(more_fs);
             queue.set(number, Key::new(end, Rank::IterationEnd, number));
         }
     }
@@ -243,16 +269,17 @@ impl Replicas {
     /// done, in order of index.
     pub(super) fn end(&mut self, now_fs: i128, number: usize, setup: &mut Setup, departed: &mut Vec<u16>) {
         let replica = &mut self.replicas[number];
-        let State::Running(segment) = replica.state else { return };
+        let State::Running(segment) = &replica.state else { return };
+        let iterations = segment.iterations;
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
         let ledger = &mut setup.ledger;
-        ledger.post(&run_of(replica, &segment, now_fs, segment.iterations as i64, false));
+        ledger.post_whole(run_of(replica, segment, now_fs, iterations as i64, false));
         self.done.clear();
         replica.batch.end(
             &mut self.slots,
             pool,
             replica.plan.partial_tok,
-            segment.iterations,
+            iterations,
             &mut self.done,
             |slots, id| {
                 let slot = &mut slots[id];
@@ -266,7 +293,7 @@ impl Replicas {
         );
         for &id in &self.done {
             let slot = &self.slots[id];
-            ledger.departed(
+            ledger.completed(
                 now_fs,
                 &Departure {
                     request: &slot.request,
@@ -296,6 +323,7 @@ impl Replicas {
     }
 
     /// Plan the next iterations, ask for a clock if need be, and go.
+    #[inline]
     pub(super) fn start(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
         let replica = &mut self.replicas[number];
         let pool = &setup.fleet.pools[usize::from(replica.pool)];
@@ -317,91 +345,82 @@ impl Replicas {
                 setup.ledger.admitted(now_fs, &slot.request);
             }
         }
-        if replica.batch.waiting() == 0 {
+        let waiting = replica.batch.waiting();
+        if waiting == 0 {
             replica.backlogged = false;
         }
         if !works {
-            self.go_idle(now_fs, number, setup);
+            self.go_idle(now_fs, number, setup, queue);
             return;
         }
-        let full = replica.batch.running() == pool.max_seqs || replica.batch.waiting() > 0;
-        let state = replica.plan.state;
-        let recheck = replica.recheck_fs.is_some_and(|at_fs| at_fs < now_fs);
-        if replica.asked != Some(state) || recheck {
-            if replica.asked != Some(state) {
-                replica.draw = self.draws[usize::from(replica.pool)].of(pool, &state);
-                replica.local = pool.local_clock(&replica.draw);
-                replica.asked = Some(state);
-                replica.cause = None;
-            }
-            self.set_full(now_fs, number, full, setup);
-            self.ask(now_fs, number, setup, queue);
-        } else {
-            self.set_full(now_fs, number, full, setup);
-            self.go(now_fs, number, setup, queue);
+        let full = waiting > 0 || replica.batch.running() == pool.max_seqs;
+        if replica.full != full {
+            self.start_as_full(now_fs, number, full, setup, queue);
+            return;
         }
-    }
-
-    /// Ask control for a clock; run, or wait for watts.
-    #[inline]
-    pub(super) fn ask(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
-        let replica = &mut self.replicas[number];
-        replica.recheck_fs = None;
-        match setup.power.request(now_fs, number, &replica.draw, &replica.local) {
-            Grant::Run { clock, it_nw, gpu_nw, hold } => {
-                self.post_rest(now_fs, number, setup);
-                let replica = &mut self.replicas[number];
-                if clock != replica.clock && replica.ran {
-                    setup.ledger.clock_changed();
-                }
-                if clock != replica.clock || hold != replica.hold {
-                    replica.hold = hold;
-                    replica.cause = None;
-                }
-                (replica.clock, replica.it_nw, replica.gpu_nw, replica.ran) = (clock, it_nw, gpu_nw, true);
-                self.go(now_fs, number, setup, queue);
-            }
-            Grant::Wait => {
-                self.post_rest(now_fs, number, setup);
-                let replica = &mut self.replicas[number];
-                let idle = setup.fleet.pools[usize::from(replica.pool)].power.idle();
-                replica.state = State::Waiting;
-                replica.ran = false;
-                (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
-                self.relabel(now_fs, number, setup);
-            }
-        }
-    }
-
-    /// Run the plan at the clock in force.
-    #[inline]
-    fn go(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
-        let replica = &mut self.replicas[number];
-        let pool = &setup.fleet.pools[usize::from(replica.pool)];
-        let shape = &replica.plan.shape;
-        let coefficients = pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
-        let series = Series {
-            first_fs: coefficients.duration_fs(shape),
-            increment_fs: coefficients.increment_fs(&replica.plan.growth),
+        let mut desk = Desk {
+            now_fs,
+            number,
+            pool,
+            shared: &mut self.pools[usize::from(replica.pool)],
+            ledger: &mut setup.ledger,
+            power: &mut setup.power,
+            queue,
         };
-        // A recheck asked for at this very instant acts at the next boundary.
-        let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };
-        let stall_fs = now_fs - replica.last_end_fs;
-        replica.state = State::Running(Segment { start_fs: now_fs, stall_fs, series, iterations });
-        let end = now_fs + series.sum_fs(iterations as i64);
-        queue.set(number, Key::new(end, Rank::IterationEnd, number));
-        self.relabel(now_fs, number, setup);
+        desk.begin(replica);
     }
 
-    fn go_idle(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
-        if self.replicas[number].asked.is_some() {
-            self.post_rest(now_fs, number, setup);
-            setup.power.idle(now_fs, number);
-            let replica = &mut self.replicas[number];
-            let idle = setup.fleet.pools[usize::from(replica.pool)].power.idle();
+    /// Go on with the start of a replica that is full and was not, or the other way round.
+    fn start_as_full(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        full: bool,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) {
+        self.change_full(now_fs, number, full, setup);
+        let (replica, mut desk) = self.at(now_fs, number, setup, queue);
+        desk.begin(replica);
+    }
+
+    /// A replica, and what its events need besides it.
+    #[inline]
+    fn at<'a>(
+        &'a mut self,
+        now_fs: i128,
+        number: usize,
+        setup: &'a mut Setup,
+        queue: &'a mut Queue,
+    ) -> (&'a mut Replica, Desk<'a>) {
+        let replica = &mut self.replicas[number];
+        let pool = usize::from(replica.pool);
+        let desk = Desk {
+            now_fs,
+            number,
+            pool: &setup.fleet.pools[pool],
+            shared: &mut self.pools[pool],
+            ledger: &mut setup.ledger,
+            power: &mut setup.power,
+            queue,
+        };
+        (replica, desk)
+    }
+
+    /// Ask control for a clock once more.
+    pub(super) fn retry(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
+        let (replica, mut desk) = self.at(now_fs, number, setup, queue);
+        desk.ask(replica);
+    }
+
+    fn go_idle(&mut self, now_fs: i128, number: usize, setup: &mut Setup, queue: &mut Queue) {
+        let (replica, mut desk) = self.at(now_fs, number, setup, queue);
+        if replica.asked.is_some() {
+            desk.post_rest(replica);
+            desk.power.idle(now_fs, number);
+            let idle = &desk.shared.idle;
             (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
         }
-        let replica = &mut self.replicas[number];
         replica.state = State::Idle;
         replica.late = false;
         replica.asked = None;
@@ -409,16 +428,6 @@ impl Replicas {
         replica.recheck_fs = None;
         self.set_full(now_fs, number, false, setup);
         self.relabel(now_fs, number, setup);
-    }
-
-    /// Post the stretch without iterations that ends now, if any, and begin the next.
-    #[inline]
-    fn post_rest(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
-        let replica = &mut self.replicas[number];
-        if !replica.ran && now_fs > replica.rest_since_fs {
-            setup.ledger.post(&rest_of(replica, now_fs));
-        }
-        replica.rest_since_fs = now_fs;
     }
 
     /// Put a new request on watch; returns the instants for which events must be set, if none are pending.
@@ -526,7 +535,7 @@ impl Replicas {
         queue: &mut Queue,
         classes: &mut Vec<u16>,
     ) {
-        self.draining[pool] = true;
+        self.pools[pool].draining = true;
         let mut shed = std::mem::take(&mut self.done);
         for number in setup.fleet.pools[pool].replicas.clone() {
             shed.clear();
@@ -549,14 +558,16 @@ impl Replicas {
             if !shed.is_empty() {
                 self.left_queue(now_fs, number, was_head, setup, queue);
             }
-            self.relabel_anew(now_fs, number, true, setup);
+            let replica = &mut self.replicas[number];
+            let (laws, shared) = (&setup.fleet.pools[pool], &self.pools[pool]);
+            replica.relabel_anew(now_fs, laws, shared, &mut setup.ledger, &setup.power);
         }
         self.done = shed;
     }
 
     /// A pool drains no more.
     pub(super) fn reopen(&mut self, now_fs: i128, pool: usize, setup: &mut Setup) {
-        self.draining[pool] = false;
+        self.pools[pool].draining = false;
         for number in setup.fleet.pools[pool].replicas.clone() {
             self.relabel(now_fs, number, setup);
         }
@@ -573,10 +584,10 @@ impl Replicas {
         let replica = &mut self.replicas[number];
         replica.full = full;
         let pool = usize::from(replica.pool);
-        let all = setup.fleet.pools[pool].replicas.len();
-        let was = self.full[pool] == all;
-        self.full[pool] = if full { self.full[pool] + 1 } else { self.full[pool] - 1 };
-        if setup.closed_loop[pool] && was != (self.full[pool] == all) {
+        let shared = &mut self.pools[pool];
+        shared.full = if full { shared.full + 1 } else { shared.full - 1 };
+        let crowded = setup.closed_loop[pool] && shared.full == setup.fleet.pools[pool].replicas.len();
+        if std::mem::replace(&mut shared.crowded, crowded) != crowded {
             for other in setup.fleet.pools[pool].replicas.clone() {
                 self.relabel(now_fs, other, setup);
             }
@@ -590,45 +601,12 @@ impl Replicas {
         }
     }
 
-    /// Bring a replica's label up to date (PHYSICS D5). While its pool drains it has one, so it is looked at anew.
-    #[inline]
+    /// Bring a replica's label up to date (PHYSICS D5).
     fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
-        let replica = &self.replicas[number];
-        let pool = usize::from(replica.pool);
-        let bound = replica.backlogged
-            || replica.late
-            || (setup.closed_loop[pool] && self.full[pool] == setup.fleet.pools[pool].replicas.len());
-        if bound || replica.label != Label::Demand {
-            self.relabel_anew(now_fs, number, bound, setup);
-        }
-    }
-
-    fn relabel_anew(&mut self, now_fs: i128, number: usize, bound: bool, setup: &mut Setup) {
         let replica = &mut self.replicas[number];
         let pool = usize::from(replica.pool);
-        let label = match replica.state {
-            _ if self.draining[pool] => Label::Operations,
-            State::Starting => return,
-            State::Waiting if bound => Label::PowerMeter,
-            State::Running(_) if bound => {
-                let cause = replica.cause.get_or_insert_with(|| {
-                    cause(&setup.fleet.pools[pool], &replica.plan.state, &replica.clock, replica.hold)
-                });
-                if replica.refused { cause.refused } else { cause.plain }
-            }
-            State::Idle | State::Waiting | State::Running(_) => Label::Demand,
-        };
-        // Where the site holds clocks down, control knows whether it is a power device or a cooling zone.
-        let site = setup.fleet.pools[pool].site;
-        let label = match (label, setup.power.held(site)) {
-            (Label::PowerMeter, Held::Zone(_)) => Label::Cooling,
-            (label, _) => label,
-        };
-        if label != replica.label {
-            let gpus = setup.fleet.pools[pool].gpus_per_replica;
-            setup.ledger.label(now_fs, pool, gpus, replica.label, label);
-            replica.label = label;
-        }
+        let (laws, shared) = (&setup.fleet.pools[pool], &self.pools[pool]);
+        replica.relabel(now_fs, laws, shared, &mut setup.ledger, &setup.power);
     }
 
     /// Post what is under way at the end, and hand over the requests in flight.
@@ -644,7 +622,7 @@ impl Replicas {
                     setup.ledger.post(&run);
                 }
                 _ if end_fs > replica.rest_since_fs && !replica.ran => {
-                    setup.ledger.post(&rest_of(replica, end_fs));
+                    setup.ledger.post_rest(&rest_of(replica, end_fs));
                 }
                 _ => {}
             }
@@ -671,6 +649,142 @@ impl Replicas {
     }
 }
 
+impl PoolState {
+    fn new(pool: &Pool) -> Self {
+        Self { draws: Draws::default(), idle: pool.power.idle(), full: 0, crowded: false, draining: false }
+    }
+}
+
+impl Desk<'_> {
+    /// Begin the iterations that are planned: ask for a clock if need be, and go.
+    #[inline(always)]
+    fn begin(&mut self, replica: &mut Replica) {
+        let state = replica.plan.state;
+        let another = replica.asked != Some(state);
+        if another {
+            replica.draw = self.shared.draws.of(self.pool, &state);
+            replica.local = self.pool.local_clock(&replica.draw);
+            replica.asked = Some(state);
+            replica.cause = None;
+        }
+        if another || replica.recheck_fs.is_some_and(|at_fs| at_fs < self.now_fs) {
+            self.ask(replica);
+        } else {
+            self.go(replica);
+        }
+    }
+
+    /// Ask control for a clock; run, or wait for watts.
+    #[inline(always)]
+    fn ask(&mut self, replica: &mut Replica) {
+        replica.recheck_fs = None;
+        match self.power.request(self.now_fs, self.number, &replica.draw, &replica.local) {
+            Grant::Run { clock, it_nw, gpu_nw, hold } => {
+                self.post_rest(replica);
+                if clock != replica.clock {
+                    if replica.ran {
+                        self.ledger.clock_changed();
+                    }
+                    replica.clock = clock;
+                    replica.cause = None;
+                }
+                if hold != replica.hold {
+                    replica.hold = hold;
+                    replica.cause = None;
+                }
+                (replica.it_nw, replica.gpu_nw, replica.ran) = (it_nw, gpu_nw, true);
+                self.go(replica);
+            }
+            Grant::Wait => {
+                self.post_rest(replica);
+                let idle = &self.shared.idle;
+                replica.state = State::Waiting;
+                replica.ran = false;
+                (replica.it_nw, replica.gpu_nw) = (idle.fixed_nw, idle.gpu_fixed_nw);
+                replica.relabel(self.now_fs, self.pool, self.shared, self.ledger, self.power);
+            }
+        }
+    }
+
+    /// Run the plan at the clock in force.
+    #[inline(always)]
+    fn go(&mut self, replica: &mut Replica) {
+        let shape = &replica.plan.shape;
+        let growth = &replica.plan.growth;
+        let series = if shape.p == 0 {
+            let law = self.shared.draws.step(self.pool, shape.n, &replica.clock);
+            Series { first_fs: law.decoding_fs(shape), increment_fs: law.decoding_increment_fs(growth) }
+        } else {
+            let law = self.pool.step.coefficients(shape.n, shape.p, shape.chunks, &replica.clock);
+            Series { first_fs: law.duration_fs(shape), increment_fs: law.increment_fs(growth) }
+        };
+        // A recheck asked for at this very instant acts at the next boundary.
+        let iterations = if replica.recheck_fs.is_some() { 1 } else { replica.plan.iterations };
+        let stall_fs = self.now_fs - replica.last_end_fs;
+        replica.state = State::Running(Segment { start_fs: self.now_fs, stall_fs, series, iterations });
+        let end = self.now_fs + series.sum_fs(iterations as i64);
+        self.queue.set_now(self.number, Key::new(end, Rank::IterationEnd, self.number));
+        replica.relabel(self.now_fs, self.pool, self.shared, self.ledger, self.power);
+    }
+
+    /// Post the stretch without iterations that ends now, if any, and begin the next.
+    #[inline]
+    fn post_rest(&mut self, replica: &mut Replica) {
+        if !replica.ran && self.now_fs > replica.rest_since_fs {
+            self.ledger.post_rest(&rest_of(replica, self.now_fs));
+        }
+        replica.rest_since_fs = self.now_fs;
+    }
+}
+
+impl Replica {
+    /// Bring its label up to date. While its pool drains it has one, so it is looked at anew.
+    #[inline]
+    fn relabel(
+        &mut self,
+        now_fs: i128,
+        pool: &Pool,
+        shared: &PoolState,
+        ledger: &mut Ledger,
+        power: &PowerControl,
+    ) {
+        if self.backlogged || self.late || shared.crowded || self.label != Label::Demand {
+            self.relabel_anew(now_fs, pool, shared, ledger, power);
+        }
+    }
+
+    fn relabel_anew(
+        &mut self,
+        now_fs: i128,
+        pool: &Pool,
+        shared: &PoolState,
+        ledger: &mut Ledger,
+        power: &PowerControl,
+    ) {
+        let bound = self.backlogged || self.late || shared.crowded;
+        let label = match self.state {
+            _ if shared.draining => Label::Operations,
+            State::Starting => return,
+            State::Waiting if bound => Label::PowerMeter,
+            State::Running(_) if bound => {
+                let cause =
+                    self.cause.get_or_insert_with(|| cause(pool, &self.plan.state, &self.clock, self.hold));
+                if self.refused { cause.refused } else { cause.plain }
+            }
+            State::Idle | State::Waiting | State::Running(_) => Label::Demand,
+        };
+        // Where the site holds clocks down, control knows whether it is a power device or a cooling zone.
+        let label = match (label, power.held(pool.site)) {
+            (Label::PowerMeter, Held::Zone(_)) => Label::Cooling,
+            (label, _) => label,
+        };
+        if label != self.label {
+            ledger.label(now_fs, usize::from(self.pool), pool.gpus_per_replica, self.label, label);
+            self.label = label;
+        }
+    }
+}
+
 /// Whether the steps under way have no token left for another prompt.
 fn step_is_full(replica: &Replica, setup: &Setup) -> bool {
     let shape = &replica.plan.shape;
@@ -690,6 +804,7 @@ fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> 
 }
 
 /// The account of a segment up to an instant by which `iterations` of it are over.
+#[inline(always)]
 fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64, cut: bool) -> Run {
     let shape = &replica.plan.shape;
     Run {
@@ -705,24 +820,15 @@ fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64,
         clock: replica.clock,
         it_nw: replica.it_nw,
         gpu_nw: replica.gpu_nw,
-        working: true,
     }
 }
 
-fn rest_of(replica: &Replica, until_fs: i128) -> Run {
-    Run {
+fn rest_of(replica: &Replica, until_fs: i128) -> Rest {
+    Rest {
         pool: usize::from(replica.pool),
         start_fs: replica.rest_since_fs,
         until_fs,
-        series: Series { first_fs: 1, increment_fs: 0 },
-        iterations: 0,
-        cut: false,
-        decoding: 0,
-        emitted: 0,
-        stall_fs: 0,
-        clock: replica.clock,
         it_nw: replica.it_nw,
         gpu_nw: replica.gpu_nw,
-        working: false,
     }
 }

@@ -23,11 +23,13 @@ pub struct Engine<'a> {
     replaced: std::collections::VecDeque<Request>,
     effects: Vec<Effect>,
     departed: Vec<u16>,
+    /// Whether any class is a closed loop.
+    closed_loops: bool,
     /// By draining pool: classes of the closed-loop requests it shed, in order; replaced when it drains no more.
     held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
-    /// The event taken from the queue last.
+    /// The event taken from the queue last that started no iterations.
     last: Key,
 }
 
@@ -91,6 +93,7 @@ impl<'a> Engine<'a> {
             replaced: std::collections::VecDeque::new(),
             effects: Vec::new(),
             departed: Vec::new(),
+            closed_loops: setup.closed_loop.contains(&true),
             held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
             cap_next: vec![1; sites],
@@ -126,17 +129,17 @@ impl<'a> Engine<'a> {
                 return Err(SimError::Invariant("the event queue ran dry before the end".into()));
             };
             now_fs = key.at_fs();
-            self.last = key;
             let number = key.number();
+            let mut starts = false;
             match key.rank() {
-                Rank::IterationEnd => self.iteration_end(now_fs, number),
-                Rank::IterationStart => self.iteration_start(now_fs, number),
+                Rank::IterationEnd => starts = self.iteration_end(now_fs, number),
+                Rank::IterationStart => starts = true,
                 Rank::Patience => self.patience(now_fs, number),
                 Rank::Overdue => self.overdue(now_fs, number),
                 Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number, source),
                 Rank::Release => self.setup.power.release(now_fs, number),
-                Rank::Retry => self.replicas.ask(now_fs, number, self.setup, &mut self.queue),
+                Rank::Retry => self.replicas.retry(now_fs, number, self.setup, &mut self.queue),
                 Rank::Drain => self.drain(now_fs, number),
                 Rank::WindowOpens => {
                     let sites = self.setup.fleet.sites.len();
@@ -146,7 +149,14 @@ impl<'a> Engine<'a> {
                 Rank::End if !self.setup.drain => break now_fs,
                 Rank::End | Rank::Arrival => {}
             }
-            self.apply_effects(now_fs);
+            if starts {
+                self.replicas.start(now_fs, number, self.setup, &mut self.queue);
+            } else {
+                self.last = key;
+            }
+            if self.setup.power.has_effects() {
+                self.apply_effects(now_fs);
+            }
             if self.setup.drain && now_fs >= self.setup.end_fs && key.rank() != Rank::Tick {
                 // A request may still arrive at this very instant.
                 let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
@@ -189,14 +199,15 @@ impl<'a> Engine<'a> {
         let setup = &mut *self.setup;
         setup.ledger.arrived(&request);
         let replica = setup.router.route(&request, &setup.loads);
-        let pool = setup.fleet.pool(replica);
+        let door = self.replicas.door(replica);
+        let pool = &setup.fleet.pools[door.pool];
         let most = (u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1)
             .div_ceil(u64::from(pool.block_tok));
         let refused = if most > pool.kv_blocks {
             Some(RequestOutcome::ShedTooLong)
-        } else if self.replicas.drains(replica) {
+        } else if door.drains {
             Some(RequestOutcome::ShedOverheated)
-        } else if u64::from(self.replicas.waiting(replica)) >= pool.max_queue {
+        } else if u64::from(door.waiting) >= pool.max_queue {
             Some(RequestOutcome::ShedQueueFull)
         } else {
             None
@@ -207,7 +218,7 @@ impl<'a> Engine<'a> {
                 Departure { request: &request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
             if outcome == RequestOutcome::ShedOverheated {
-                self.hold(usize::from(self.setup.fleet.pool_of[replica]), request.class);
+                self.hold(door.pool, request.class);
             }
             return;
         }
@@ -218,23 +229,22 @@ impl<'a> Engine<'a> {
         let id = self.replicas.enqueue(now_fs, replica, request, after, setup, &mut self.queue);
         let class = usize::from(request.class);
         let (overdue, patience) = self.replicas.watch(class, id, setup);
-        for (source, rank, at_fs) in [
-            (self.sources.overdue, Rank::Overdue, overdue),
-            (self.sources.patience, Rank::Patience, patience),
-        ] {
-            if let Some(at_fs) = at_fs {
-                self.queue.set(source + class, Key::new(at_fs, rank, class));
-            }
+        if let Some(at_fs) = overdue {
+            self.queue.set(self.sources.overdue + class, Key::new(at_fs, Rank::Overdue, class));
+        }
+        if let Some(at_fs) = patience {
+            self.queue.set(self.sources.patience + class, Key::new(at_fs, Rank::Patience, class));
         }
     }
 
-    fn iteration_end(&mut self, now_fs: i128, replica: usize) {
+    /// Returns whether the next iteration starts at once.
+    fn iteration_end(&mut self, now_fs: i128, replica: usize) -> bool {
         self.departed.clear();
         self.replicas.end(now_fs, replica, self.setup, &mut self.departed);
         self.in_flight -= self.departed.len() as u64;
-        for &class in &self.departed {
-            if let Some(request) = self.setup.stream.replace(class, now_fs) {
-                self.replaced.push_back(request);
+        if self.closed_loops {
+            for &class in &self.departed {
+                self.replaced.extend(self.setup.stream.replace(class, now_fs));
             }
         }
         // The start follows at this instant, after all that comes first; if nothing does, at once.
@@ -242,18 +252,13 @@ impl<'a> Engine<'a> {
         // A draining run that this leaves without requests ends before the replica goes idle.
         let last = self.setup.drain && now_fs >= self.setup.end_fs && self.in_flight == 0;
         let nothing_before = !last
-            && self.queue.peek() > start
+            && self.queue.is_next(start)
             && self.replaced.is_empty()
             && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
-        if nothing_before {
-            self.iteration_start(now_fs, replica);
-        } else {
+        if !nothing_before {
             self.queue.set(replica, start);
         }
-    }
-
-    fn iteration_start(&mut self, now_fs: i128, replica: usize) {
-        self.replicas.start(now_fs, replica, self.setup, &mut self.queue);
+        nothing_before
     }
 
     fn patience(&mut self, now_fs: i128, class: usize) {
@@ -322,14 +327,7 @@ impl<'a> Engine<'a> {
         self.queue.set(self.sources.tick, Key::new(self.setup.ledger.next_tick_fs(), Rank::Tick, 0));
     }
 
-    #[inline]
     fn apply_effects(&mut self, now_fs: i128) {
-        if self.setup.power.has_effects() {
-            self.apply_pending_effects(now_fs);
-        }
-    }
-
-    fn apply_pending_effects(&mut self, now_fs: i128) {
         while self.setup.power.has_effects() {
             self.effects.clear();
             self.setup.power.take_effects(&mut self.effects);

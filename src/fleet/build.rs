@@ -115,7 +115,11 @@ impl Fleet {
 
 impl Pool {
     /// The clock that a limit on each GPU allows for a draw, on the pool's grid.
+    #[inline]
     pub fn local_clock(&self, draw: &Draw) -> Clock {
+        if self.power.gpu_cap_w.is_none() {
+            return Clock::FULL;
+        }
         let share = self.power.local_share(draw);
         if share >= 1.0 {
             return Clock::FULL;

@@ -8,7 +8,7 @@ use super::staves::{Mix, PoolStaves, site_at_power};
 use crate::control::{Building, PLANT_PARTS, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
-use crate::physics::energy::Energy;
+use crate::physics::energy::{Energy, short};
 use crate::physics::series::Series;
 use crate::physics::{FS_PER_S, fs_from_s};
 use crate::workload::Request;
@@ -27,7 +27,7 @@ pub struct Terms {
     pub tpot_fs: Option<i128>,
 }
 
-/// A run of like iterations of one replica, or a stretch without any.
+/// A run of like iterations of one replica.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     /// Pool.
@@ -38,7 +38,7 @@ pub struct Run {
     pub until_fs: i128,
     /// Durations of its iterations.
     pub series: Series,
-    /// Iterations completed by `until_fs`; 0 with `decoding` and `emitted` 0 for a stretch without iterations.
+    /// Iterations completed by `until_fs`.
     pub iterations: i64,
     /// Whether the end of the simulation cuts a further iteration short.
     pub cut: bool,
@@ -54,8 +54,21 @@ pub struct Run {
     pub it_nw: i64,
     /// GPU watts [nW].
     pub gpu_nw: i64,
-    /// Whether these are iterations at all.
-    pub working: bool,
+}
+
+/// A stretch of a replica without iterations.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    /// Pool.
+    pub pool: usize,
+    /// Start [fs].
+    pub start_fs: i128,
+    /// End [fs].
+    pub until_fs: i128,
+    /// Wall watts [nW].
+    pub it_nw: i64,
+    /// GPU watts [nW].
+    pub gpu_nw: i64,
 }
 
 /// A request that leaves, or is left at the end.
@@ -128,6 +141,8 @@ pub(super) struct PoolAccount {
     pub gpu_active: Energy,
     pub gpu_idle: Energy,
     pub window_tokens: i128,
+    /// Tokens of whole runs in the interval under way, not yet counted to it, the window and the fleet.
+    pub plain_tokens: u64,
     pub busy_fs: i128,
     pub preemptions: u64,
     /// Σ clock·busy time, the clock in 2^-20.
@@ -169,13 +184,13 @@ pub struct Ledger {
     pub(super) in_flight_output_tokens: u64,
     pub(super) useful_tokens: u64,
     pub(super) recomputed_tokens: u64,
-    pub(super) iterations: i128,
+    pub(super) iterations: u64,
     pub(super) segments: u64,
     pub(super) clock_changes: u64,
     pub(super) admissions: u64,
     pub(super) preemptions: u64,
     /// Σ over requests in the system of (now − arrival), as ∫ N dt and as what departures add up to.
-    in_system: i128,
+    in_system: i64,
     in_system_since_fs: i128,
     in_system_integral: i128,
     sojourn_fs: i128,
@@ -185,6 +200,8 @@ pub struct Ledger {
     /// Start and end of the interval under way.
     mark_start_fs: i128,
     next_mark_fs: i128,
+    /// The later of its start and the window's: what lies between it and the end needs no division [fs].
+    plain_from_fs: i128,
     next_cell_fs: i128,
     pub(super) site_at_window: Vec<crate::control::Integrals>,
     /// What the meters had summed up of the buildings when the window opened.
@@ -249,6 +266,7 @@ impl Ledger {
             window_demand_tok: 0,
             mark_start_fs: 0,
             next_mark_fs: fs_from_s(interval_s).max(1),
+            plain_from_fs: warm_up_fs,
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
             around_at_window: Vec::new(),
@@ -261,6 +279,7 @@ impl Ledger {
     }
 
     /// A request arrives, whatever becomes of it.
+    #[inline(always)]
     pub fn arrived(&mut self, request: &Request) {
         let now = request.arrival_fs;
         self.arrived += 1;
@@ -313,51 +332,77 @@ impl Ledger {
 
     /// A request leaves at `now_fs`.
     pub fn departed(&mut self, now_fs: i128, departure: &Departure) {
+        match departure.outcome {
+            RequestOutcome::Completed => self.completed(now_fs, departure),
+            _ => self.turned_away(now_fs, departure),
+        }
+    }
+
+    /// A request is done at `now_fs`.
+    #[inline(always)]
+    pub fn completed(&mut self, now_fs: i128, departure: &Departure) {
+        let request = departure.request;
+        let stay_fs = now_fs - request.arrival_fs;
+        self.count_system(now_fs, -1);
+        self.sojourn_fs += stay_fs;
+        let tokens = u64::from(request.output_tok);
+        let first = departure.first_token_fs.unwrap_or(now_fs);
+        let terms = &self.terms[usize::from(request.class)];
+        let gaps = i128::from(request.output_tok) - 1;
+        let decoding_fs = now_fs - first;
+        let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
+            && terms.tpot_fs.is_none_or(|limit| decoding_fs <= limit * gaps);
+        self.completed += 1;
+        self.completed_output_tokens += tokens;
+        let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
+        self.met_slo += u64::from(met);
+        let in_window = self.in_window(now_fs);
+        self.quality.answered(request, useful, in_window);
+        if useful {
+            self.useful += 1;
+            self.useful_tokens += tokens;
+            self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
+        }
+        let interval = self.interval_at(now_fs);
+        interval.completed += 1;
+        interval.useful_tokens += if useful { tokens } else { 0 };
+        if in_window {
+            self.window_done += 1;
+            self.window_completed += 1;
+            self.window_met += u64::from(met);
+            self.e2e.record(stay_fs, 1);
+            if gaps > 0 {
+                self.tpot.record(part_fs(decoding_fs, gaps), 1);
+            }
+        }
+        if self.keep {
+            self.log(departure, Some(now_fs));
+        }
+    }
+
+    /// A request leaves without an answer.
+    fn turned_away(&mut self, now_fs: i128, departure: &Departure) {
         let request = departure.request;
         self.count_system(now_fs, -1);
         self.sojourn_fs += now_fs - request.arrival_fs;
-        let in_window = now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0);
-        let completed = departure.outcome == RequestOutcome::Completed;
-        if completed {
-            let tokens = u64::from(request.output_tok);
-            let first = departure.first_token_fs.unwrap_or(now_fs);
-            let terms = &self.terms[usize::from(request.class)];
-            let gaps = i128::from(request.output_tok) - 1;
-            let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
-                && terms.tpot_fs.is_none_or(|limit| now_fs - first <= limit * gaps);
-            self.completed += 1;
-            self.completed_output_tokens += tokens;
-            let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
-            self.met_slo += u64::from(met);
-            self.useful += u64::from(useful);
-            self.useful_tokens += if useful { tokens } else { 0 };
-            self.quality.answered(request, useful, in_window);
-            if useful {
-                self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
-            }
-            let interval = self.interval_at(now_fs);
-            interval.completed += 1;
-            interval.useful_tokens += if useful { tokens } else { 0 };
-            if in_window {
-                self.window_completed += 1;
-                self.window_met += u64::from(met);
-                self.e2e.record(now_fs - request.arrival_fs, 1);
-                if gaps > 0 {
-                    self.tpot.record((now_fs - first) / gaps, 1);
-                }
-            }
-        } else {
-            match departure.outcome {
-                RequestOutcome::ShedPatience => self.shed.patience += 1,
-                RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
-                RequestOutcome::ShedOverheated => self.shed.overheated += 1,
-                _ => self.shed.too_long += 1,
-            }
-            self.backlog_tok -= u64::from(request.output_tok);
-            self.interval_at(now_fs).shed += 1;
+        match departure.outcome {
+            RequestOutcome::ShedPatience => self.shed.patience += 1,
+            RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
+            RequestOutcome::ShedOverheated => self.shed.overheated += 1,
+            _ => self.shed.too_long += 1,
         }
-        self.window_done += u64::from(in_window);
-        self.log(departure, completed.then_some(now_fs));
+        self.backlog_tok -= u64::from(request.output_tok);
+        self.interval_at(now_fs).shed += 1;
+        self.window_done += u64::from(self.in_window(now_fs));
+        if self.keep {
+            self.log(departure, None);
+        }
+    }
+
+    /// Whether what ends at an instant belongs to the measured window.
+    #[inline]
+    fn in_window(&self, now_fs: i128) -> bool {
+        now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0)
     }
 
     /// A request is still here at the end, having emitted `emitted` tokens.
@@ -365,41 +410,66 @@ impl Ledger {
         self.in_flight += 1;
         self.in_flight_output_tokens += u64::from(emitted);
         self.sojourn_fs += end_fs - departure.request.arrival_fs;
-        self.log(departure, None);
+        if self.keep {
+            self.log(departure, None);
+        }
     }
 
-    /// Post a run of iterations, or a stretch without.
+    /// Post iterations of which all end by `until_fs`. As a rule they lie in the window and in the interval under
+    /// way; else, or after a stall, they go the long way of [`Self::post`].
+    #[inline(always)]
+    pub fn post_whole(&mut self, run: Run) {
+        let short_fs = short(run.until_fs - run.start_fs).filter(|_| {
+            run.stall_fs == 0 && run.start_fs >= self.plain_from_fs && run.until_fs < self.next_mark_fs
+        });
+        let Some(short_fs) = short_fs else { return self.post(&{ run }) };
+        let account = &mut self.pools[run.pool];
+        account.it.add_one(run.it_nw, short_fs);
+        account.gpu_active.add_one(run.gpu_nw, short_fs);
+        account.busy_fs += i128::from(short_fs);
+        let clock = run.clock.share >> (FRACTION_BITS - CLOCK_BITS);
+        account.clock_fs += i128::from(clock as i64) * i128::from(short_fs as i64);
+        account.plain_tokens += run.iterations as u64 * u64::from(run.emitted);
+        self.iterations += run.iterations as u64;
+        self.segments += 1;
+        self.itl.record_whole(&run.series, run.iterations as u64, u64::from(run.decoding), short_fs);
+    }
+
+    /// Count the tokens of the interval under way to it; before it ends, and at the end.
+    fn flush_plain(&mut self) {
+        let emitted: u64 = self.pools.iter().map(|account| account.plain_tokens).sum();
+        self.output_tokens += emitted;
+        let index = self.marks.len();
+        self.interval_mut(index).tokens += i128::from(emitted) << TOKEN_BITS;
+        for account in &mut self.pools {
+            let tokens = std::mem::take(&mut account.plain_tokens);
+            account.window_tokens += i128::from(tokens) << TOKEN_BITS;
+        }
+    }
+
+    /// Post a stretch without iterations.
+    #[inline]
+    pub fn post_rest(&mut self, rest: &Rest) {
+        let duration_fs = rest.until_fs - rest.start_fs;
+        let account = &mut self.pools[rest.pool];
+        account.it.add(i128::from(rest.it_nw), duration_fs);
+        account.gpu_idle.add(i128::from(rest.gpu_nw), duration_fs);
+    }
+
+    /// Post a run of iterations.
     pub fn post(&mut self, run: &Run) {
         let duration = run.until_fs - run.start_fs;
         let account = &mut self.pools[run.pool];
         account.it.add(i128::from(run.it_nw), duration);
-        if !run.working {
-            account.gpu_idle.add(i128::from(run.gpu_nw), duration);
-            return;
-        }
         account.gpu_active.add(i128::from(run.gpu_nw), duration);
-        self.iterations += i128::from(run.iterations);
+        self.iterations += run.iterations as u64;
         self.segments += 1;
         self.output_tokens += run.iterations as u64 * u64::from(run.emitted);
-        // As a rule a run lies in the window, and both its ends in the interval under way.
-        let inside = run.start_fs >= self.window_fs.max(self.mark_start_fs)
-            && run.until_fs < self.next_mark_fs
-            && !run.cut;
-        if inside && run.stall_fs == 0 {
-            account.busy_fs += duration;
-            account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * duration;
-            let tokens = (i128::from(run.iterations) * i128::from(run.emitted)) << TOKEN_BITS;
-            account.window_tokens += tokens;
-            self.itl.record_series(&run.series, 0, run.iterations, u64::from(run.decoding));
-            let index = self.marks.len();
-            self.interval_mut(index).tokens += tokens;
-        } else {
-            let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
-            account.busy_fs += in_window;
-            account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
-            self.post_gaps(run);
-            self.post_tokens(run);
-        }
+        let in_window = run.until_fs - run.start_fs.max(self.window_fs.min(run.until_fs));
+        account.busy_fs += in_window;
+        account.clock_fs += i128::from(run.clock.share >> (FRACTION_BITS - CLOCK_BITS)) * in_window;
+        self.post_gaps(run);
+        self.post_tokens(run);
     }
 
     /// Gaps between tokens of decoding sequences: each iteration is one, a stall before it included.
@@ -483,10 +553,12 @@ impl Ledger {
             self.mark(now_fs, power, fleet, gauges);
             self.mark_start_fs = self.next_mark_fs;
             self.next_mark_fs += self.interval_fs;
+            self.plain_from_fs = self.window_fs.max(self.mark_start_fs);
         }
     }
 
     fn mark(&mut self, now_fs: i128, power: &mut PowerControl, fleet: &Fleet, gauges: Gauges) {
+        self.flush_plain();
         let binding = self.binding.close_interval(now_fs);
         let sites = (0..fleet.sites.len())
             .map(|site| {
@@ -536,6 +608,7 @@ impl Ledger {
         gauges: Gauges,
     ) -> Result<(), String> {
         let sites = fleet.sites.len();
+        self.flush_plain();
         self.count_system(end_fs, 0);
         self.binding.close_cell(end_fs, power);
         if self.marks.last().is_none_or(|mark| mark.at_fs < end_fs) {
@@ -590,30 +663,33 @@ impl Ledger {
     }
 
     fn log(&mut self, departure: &Departure, finish_fs: Option<i128>) {
-        if self.keep {
-            let request = departure.request;
-            self.rows.push(RequestRow {
-                index: request.index,
-                class: request.class,
-                arrival_fs: request.arrival_fs,
-                first_token_fs: departure.first_token_fs,
-                finish_fs,
-                prompt_tok: request.prompt_tok,
-                output_tok: request.output_tok,
-                thinking_tok: request.thinking_tok,
-                attempt: request.attempt,
-                replica: departure.replica,
-                outcome: departure.outcome,
-            });
-        }
+        let request = departure.request;
+        self.rows.push(RequestRow {
+            index: request.index,
+            class: request.class,
+            arrival_fs: request.arrival_fs,
+            first_token_fs: departure.first_token_fs,
+            finish_fs,
+            prompt_tok: request.prompt_tok,
+            output_tok: request.output_tok,
+            thinking_tok: request.thinking_tok,
+            attempt: request.attempt,
+            replica: departure.replica,
+            outcome: departure.outcome,
+        });
     }
 
-    fn count_system(&mut self, now_fs: i128, change: i128) {
-        self.in_system_integral += self.in_system * (now_fs - self.in_system_since_fs);
+    #[inline]
+    fn count_system(&mut self, now_fs: i128, change: i64) {
+        self.in_system_integral += match short(now_fs - self.in_system_since_fs) {
+            Some(short_fs) => i128::from(self.in_system) * i128::from(short_fs as i64),
+            None => i128::from(self.in_system) * (now_fs - self.in_system_since_fs),
+        };
         self.in_system_since_fs = now_fs;
         self.in_system += change;
     }
 
+    #[inline]
     fn interval_at(&mut self, now_fs: i128) -> &mut Interval {
         let index = self.index_at(now_fs);
         self.interval_mut(index)
@@ -640,6 +716,16 @@ impl Ledger {
     #[cold]
     fn grow_intervals(&mut self, index: usize) {
         self.intervals.resize(index + 1, Interval::default());
+    }
+}
+
+/// One of `parts` equal parts of a duration ≥ 0, rounded down [fs].
+#[inline]
+fn part_fs(duration_fs: i128, parts: i128) -> i128 {
+    // A 128 bit division is an order of magnitude slower, and only durations of hours need it.
+    match (u64::try_from(duration_fs), u64::try_from(parts)) {
+        (Ok(duration_fs), Ok(parts)) => i128::from(duration_fs / parts),
+        _ => duration_fs / parts,
     }
 }
 

@@ -63,7 +63,7 @@ impl Ledger {
         let shed = self.shed.total();
         self.remark(fleet, &mut frame, end_fs);
         frame.engine.segments = self.segments;
-        frame.engine.iterations_represented = self.iterations as u64;
+        frame.engine.iterations_represented = self.iterations;
 
         let summary = Summary {
             schema_version: SCHEMA_VERSION,
@@ -154,7 +154,7 @@ impl Ledger {
             power_waits: power.waits(),
             throttles: power.throttles(),
             admissions: self.admissions,
-            iterations: self.iterations as u64,
+            iterations: self.iterations,
             it_energy_j: it.parts().0,
             it_energy_rest_nw_fs: it.parts().1,
             gpu_energy_j: gpu.parts().0,

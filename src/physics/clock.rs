@@ -57,16 +57,26 @@ impl Clock {
         }
     }
 
+    /// Whether it leaves step times as they are at full clock.
+    #[inline]
+    pub fn keeps_pace(&self) -> bool {
+        self.slow_compute == ONE && self.slow_memory == ONE
+    }
+
     /// Share of the full clock as a real number.
     pub fn as_share(&self) -> f64 {
         self.share as f64 / ONE as f64
     }
 }
 
-/// Scale an integer by a fixed-point factor, rounding down.
+/// Scale an integer by a fixed-point factor below 2^23, rounding down.
 #[inline]
-pub fn scale(value: i128, factor: u64) -> i128 {
-    if factor == ONE { value } else { (value * i128::from(factor)) >> FRACTION_BITS }
+pub fn scale(value: i64, factor: u64) -> i64 {
+    if factor == ONE {
+        return value;
+    }
+    // Both signed: one product of 64 bits.
+    ((i128::from(value) * i128::from(factor as i64)) >> FRACTION_BITS) as i64
 }
 
 #[cfg(test)]

@@ -21,13 +21,13 @@ impl Draw {
     /// Wall watts at a clock [nW].
     #[inline]
     pub fn it_nw(&self, clock: &Clock) -> i64 {
-        self.fixed_nw + scale(i128::from(self.swing_nw), clock.gain) as i64
+        self.fixed_nw + scale(self.swing_nw, clock.gain)
     }
 
     /// GPU watts at a clock [nW].
     #[inline]
     pub fn gpu_nw(&self, clock: &Clock) -> i64 {
-        self.gpu_fixed_nw + scale(i128::from(self.gpu_swing_nw), clock.gain) as i64
+        self.gpu_fixed_nw + scale(self.gpu_swing_nw, clock.gain)
     }
 }
 
@@ -85,14 +85,14 @@ impl PowerLaw {
     }
 
     /// Draw of a replica in a power state.
-    #[inline]
+    #[inline(always)]
     pub fn at_state(&self, law: &StepLaw, state: &PowerState) -> Draw {
         let (tokens, seqs) = (f64::from(state.n + state.p), f64::from(state.n + state.chunks));
         self.at_step(&law.activity(state), tokens, seqs)
     }
 
     /// Draw in a step that processes `tokens` tokens for `seqs` sequences.
-    #[inline]
+    #[inline(always)]
     pub fn at_step(&self, step: &Activity, tokens: f64, seqs: f64) -> Draw {
         let seconds = step.step_s.max(1e-15);
         match self.source {

@@ -18,7 +18,7 @@ fn shift_of(value: u64) -> u32 {
 
 /// Number of a value's cell.
 #[inline]
-fn cell_of(value: u64) -> usize {
+pub fn cell_of(value: u64) -> usize {
     let shift = shift_of(value);
     ((shift as usize) << PRECISION_BITS) + (value >> shift) as usize
 }
@@ -33,7 +33,12 @@ impl Histogram {
     /// Count `value` `count` times.
     #[inline]
     pub fn record_n(&mut self, value: u64, count: u64) {
-        let cell = cell_of(value);
+        self.record_cell(cell_of(value), count);
+    }
+
+    /// Count a value of a cell `count` times; see [`cell_of`].
+    #[inline]
+    pub fn record_cell(&mut self, cell: usize, count: u64) {
         match self.counts.get_mut(cell) {
             Some(there) => *there += count,
             None => self.grow(cell, count),
@@ -58,6 +63,11 @@ impl Histogram {
             }
         }
         0
+    }
+
+    /// How many were counted.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// Forget all counts.

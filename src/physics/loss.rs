@@ -69,6 +69,12 @@ impl LossStage {
         Ok(Self { rated_w, shares })
     }
 
+    /// Whether it loses nothing at any load.
+    #[inline]
+    pub fn is_lossless(&self) -> bool {
+        self.shares == LossShares { a0: 0.0, a1: 0.0, a2: 0.0 }
+    }
+
     /// Rating S of the output [W].
     pub fn rated_w(&self) -> f64 {
         self.rated_w

@@ -68,10 +68,12 @@ fn truncated_long(value: f64) -> i128 {
 /// A real number ≥ 0, rounded up to a whole one.
 #[inline]
 pub(crate) fn rounded_up(value: f64) -> i128 {
-    if value < 9e18 {
-        let whole = value as i64;
-        i128::from(whole) + i128::from(whole as f64 != value)
-    } else {
-        truncated_long(value)
-    }
+    if value < 9e18 { i128::from(short_rounded_up(value)) } else { truncated_long(value) }
+}
+
+/// As [`rounded_up`], of a number below 9e18.
+#[inline]
+pub(crate) fn short_rounded_up(value: f64) -> i64 {
+    let whole = value as i64;
+    whole + i64::from(whole as f64 != value)
 }

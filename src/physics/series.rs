@@ -18,8 +18,14 @@ impl Series {
     /// Duration of the first `count` iterations together [fs].
     #[inline]
     pub fn sum_fs(&self, count: i64) -> i128 {
+        let firsts = i128::from(count) * i128::from(self.first_fs);
+        // A product of 128 bits costs three of 64, and pairs fit the latter.
+        if count <= 1 << 31 {
+            let pairs = (count * (count - 1)) >> 1;
+            return firsts + i128::from(self.increment_fs) * i128::from(pairs);
+        }
         let pairs = (i128::from(count) * i128::from(count - 1)) >> 1;
-        i128::from(count) * i128::from(self.first_fs) + i128::from(self.increment_fs) * pairs
+        firsts + i128::from(self.increment_fs) * pairs
     }
 
     /// Duration of iteration number `index`, from 0; of those there are [fs].
@@ -30,15 +36,26 @@ impl Series {
 
     /// How many iterations are over after `elapsed_fs` ≥ 0: the largest k with sum(k) ≤ elapsed.
     pub fn completed(&self, elapsed_fs: i128) -> i64 {
+        self.completed_by(elapsed_fs).0
+    }
+
+    /// As [`Self::completed`], and how long those iterations last together [fs].
+    #[inline]
+    pub fn completed_by(&self, elapsed_fs: i128) -> (i64, i128) {
         if elapsed_fs < i128::from(self.first_fs) {
-            return 0;
+            return (0, 0);
         }
+        self.completed_some(elapsed_fs)
+    }
+
+    fn completed_some(&self, elapsed_fs: i128) -> (i64, i128) {
         if self.increment_fs == 0 {
             // A 128 bit division is an order of magnitude slower, and few runs are longer than five hours.
-            return match u64::try_from(elapsed_fs) {
+            let count = match u64::try_from(elapsed_fs) {
                 Ok(elapsed) => (elapsed / self.first_fs as u64) as i64,
                 Err(_) => (elapsed_fs / i128::from(self.first_fs)) as i64,
             };
+            return (count, i128::from(count) * i128::from(self.first_fs));
         }
         // A real-valued root is within a few units; integers decide.
         let (a, b, x) = (self.first_fs as f64, self.increment_fs as f64, real(elapsed_fs));
@@ -51,11 +68,11 @@ impl Series {
             sum = self.sum_fs(k);
         }
         loop {
-            sum += i128::from(self.first_fs) + i128::from(self.increment_fs) * i128::from(k);
-            if sum > elapsed_fs {
-                return k;
+            let next = sum + i128::from(self.first_fs) + i128::from(self.increment_fs) * i128::from(k);
+            if next > elapsed_fs {
+                return (k, sum);
             }
-            k += 1;
+            (k, sum) = (k + 1, next);
         }
     }
 }

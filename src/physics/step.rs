@@ -175,6 +175,19 @@ impl Coefficients {
         (self.base_fs + global + windowed).max(1)
     }
 
+    /// As [`Self::duration_fs`], of a shape without prompt tokens.
+    #[inline]
+    pub fn decoding_fs(&self, shape: &Shape) -> i64 {
+        let attention = shape.kv_tok * self.kv_tok_fs + shape.window_tok * self.window_tok_fs;
+        (self.base_fs + attention).max(1)
+    }
+
+    /// As [`Self::increment_fs`], of a run without prompt tokens.
+    #[inline]
+    pub fn decoding_increment_fs(&self, growth: &Growth) -> i64 {
+        growth.kv_tok * self.kv_tok_fs + growth.window_tok * self.window_tok_fs
+    }
+
     /// What each iteration of a run takes longer than the one before [fs].
     #[inline]
     pub fn increment_fs(&self, growth: &Growth) -> i64 {
@@ -364,15 +377,30 @@ impl StepLaw {
         if p > 0 {
             compute += self.prefill_compute_fs + i64::from(p) * self.prompt_tok_compute_fs;
         }
-        let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
+        if clock.keeps_pace() {
+            return self.assemble(n, compute, linear.memory_fs, fixed, clock, |value, _| value);
+        }
+        self.assemble(n, compute, linear.memory_fs, fixed, clock, scale)
+    }
+
+    #[inline]
+    fn assemble(
+        &self,
+        n: u32,
+        compute_fs: i64,
+        memory_fs: i64,
+        fixed_fs: i64,
+        clock: &Clock,
+        scaled: impl Fn(i64, u64) -> i64,
+    ) -> Coefficients {
         let kv_tok_fs = scaled(self.kv_tok_compute_fs, clock.slow_compute)
             .max(scaled(self.kv_tok_memory_fs, clock.slow_memory));
         Coefficients {
             // Each decoding sequence attends to its cache and to the token that it writes.
-            base_fs: scaled(compute, clock.slow_compute)
-                + scaled(linear.memory_fs, clock.slow_memory)
+            base_fs: scaled(compute_fs, clock.slow_compute)
+                + scaled(memory_fs, clock.slow_memory)
                 + i64::from(n) * kv_tok_fs
-                + fixed,
+                + fixed_fs,
             kv_tok_fs,
             pair_fs: scaled(self.pair_compute_fs, clock.slow_compute),
             ..self.windowed(clock)
@@ -385,11 +413,10 @@ impl StepLaw {
         if self.window_tok.is_none() {
             return Coefficients::default();
         }
-        let scaled = |value: i64, factor: u64| scale(i128::from(value), factor) as i64;
         Coefficients {
-            window_tok_fs: scaled(self.window_tok_compute_fs, clock.slow_compute)
-                .max(scaled(self.window_tok_memory_fs, clock.slow_memory)),
-            window_pair_fs: scaled(self.window_pair_compute_fs, clock.slow_compute),
+            window_tok_fs: scale(self.window_tok_compute_fs, clock.slow_compute)
+                .max(scale(self.window_tok_memory_fs, clock.slow_memory)),
+            window_pair_fs: scale(self.window_pair_compute_fs, clock.slow_compute),
             ..Coefficients::default()
         }
     }
@@ -503,7 +530,7 @@ impl StepLaw {
 
     /// What watts depend on, at a power state's bucket centres and full clock: [`StepLaw::at_state`] without what
     /// only causes need.
-    #[inline]
+    #[inline(always)]
     pub fn activity(&self, state: &PowerState) -> Activity {
         let linear = &self.linear[(state.n + state.p) as usize];
         let sampled = f64::from(state.n + state.chunks);

@@ -5,7 +5,7 @@
 
 use super::loss::LossStage;
 use super::parameter::{BadParameter, require};
-use super::{real, rounded_up, truncated};
+use super::{real, rounded_up, short_rounded_up, truncated};
 
 /// Longest path from a device to the root.
 const MAX_DEPTH: usize = 64;
@@ -163,6 +163,12 @@ impl Tree {
         while let Some(d) = at {
             let node = &mut self.nodes[d];
             node.out_nw += change;
+            if node.device.stage.is_lossless() {
+                // A wire: nothing to tell.
+                node.in_nw += change;
+                at = node.device.parent;
+                continue;
+            }
             let loss_nw = loss_nw(&node.device.stage, node.out_nw);
             let in_nw = node.out_nw + loss_nw;
             let more_in = in_nw - std::mem::replace(&mut node.in_nw, in_nw);
@@ -547,8 +553,10 @@ fn share_over(value: f64, limit: f64) -> f64 {
 }
 
 /// Loss at an output, rounded up to a nanowatt [nW]; never falls as the output rises.
+#[inline]
 fn loss_nw(stage: &LossStage, out_nw: i128) -> i128 {
-    rounded_up(stage.loss_w(real(out_nw) / NW_PER_W) * NW_PER_W).min(CEILING_NW)
+    let loss_nw = stage.loss_w(real(out_nw) / NW_PER_W) * NW_PER_W;
+    if loss_nw < 9e18 { i128::from(short_rounded_up(loss_nw)) } else { rounded_up(loss_nw).min(CEILING_NW) }
 }
 
 /// An output whose input is within `in_nw`, to a few nanowatts the largest [nW]; negative if the loss

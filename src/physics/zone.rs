@@ -249,12 +249,17 @@ impl Zone {
             self.account(now_fs);
             self.heat_nw = heat_nw;
             if self.must_wake() {
-                let before = *self;
-                self.wake(now_fs);
-                return self.change_since(&before);
+                return self.wake_changed(now_fs);
             }
         }
         ZoneChange::default()
+    }
+
+    #[cold]
+    fn wake_changed(&mut self, now_fs: i128) -> ZoneChange {
+        let before = *self;
+        self.wake(now_fs);
+        self.change_since(&before)
     }
 
     #[cold]
@@ -427,10 +432,11 @@ impl Zone {
     }
 
     /// Sum the heat reported up to `to_fs`.
+    #[inline]
     fn account(&mut self, to_fs: i128) {
         let dt_fs = to_fs - self.heat_until_fs;
         if dt_fs > 0 {
-            self.heat_in += Energy::of(self.heat_nw, dt_fs);
+            self.heat_in.add(self.heat_nw, dt_fs);
             let moved_nw = self.heat_nw - self.held_nw;
             let moved = match (i64::try_from(moved_nw), i64::try_from(dt_fs)) {
                 (Ok(short_nw), Ok(short_fs)) => i128::from(short_nw) * i128::from(short_fs),

@@ -165,7 +165,7 @@ impl Batch {
 
     /// A request joins the end of its queue; returns whether it is the next to be admitted.
     pub fn enqueue(&mut self, slots: &mut Slots, id: u32, priority: usize) -> bool {
-        let is_head = self.queues[..=priority].iter().all(List::is_empty);
+        let is_head = self.waiting == 0 || self.queues[..=priority].iter().all(List::is_empty);
         self.queues[priority].push_back(slots, id);
         self.waiting += 1;
         is_head
@@ -203,10 +203,44 @@ impl Batch {
     }
 
     /// Make room, admit, and plan the next iterations; false if there is nothing to do.
+    #[inline]
     pub fn start(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         notes.clear();
         self.ending.clear();
-        self.make_room(slots, pool, notes);
+        if self.growth(0) > self.free_blocks {
+            self.make_room(slots, pool, notes);
+        }
+        // Who was preempted waits.
+        if self.waiting == 0 && self.prefill.is_none() {
+            return self.plan_decoding(plan);
+        }
+        self.plan_prompts(slots, pool, notes, plan)
+    }
+
+    /// Plan iterations without prompts; false if nothing is decoding.
+    #[inline]
+    fn plan_decoding(&self, plan: &mut Plan) -> bool {
+        if self.decoding == 0 {
+            return false;
+        }
+        let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
+        let mut growth = Growth { kv_tok: i64::from(self.decoding), ..Growth::default() };
+        if let Some(window) = &self.window {
+            shape.window_tok = window.inside();
+            growth.window_tok = i64::from(window.below());
+        }
+        let state = shape.power_state();
+        let mut iterations = self.like_iterations(&shape, &state, &Partial::default());
+        if let Some(window) = &self.window {
+            iterations = iterations.min(window.until_first(self.iter));
+        }
+        *plan = Plan { shape, state, growth, partial_tok: 0, iterations, ending: 0 };
+        true
+    }
+
+    /// Let prompts in, and plan iterations with some of their tokens; false if there is nothing to do.
+    #[inline(never)]
+    fn plan_prompts(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         let growth = self.growth(0);
         let budget = pool.max_step_tok - self.decoding;
         let mut left = budget;
@@ -239,6 +273,7 @@ impl Batch {
         }
         if notes.preempted.is_empty() {
             while left > 0
+                && self.waiting > 0
                 && let Some((priority, id)) = self.head()
             {
                 let need = slots[id].need;
@@ -274,7 +309,7 @@ impl Batch {
         let mut iterations = if ending > 0 || !notes.preempted.is_empty() {
             1
         } else {
-            self.like_iterations(&shape, &state, &partial)
+            self.like_chunks(&shape, &state, &partial)
         };
         if let Some(window) = &self.window {
             iterations = iterations.min(window.until_first(self.iter));
@@ -290,6 +325,7 @@ impl Batch {
     }
 
     /// Preempt until the next token of every decoding sequence has a block.
+    #[cold]
     fn make_room(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) {
         while self.growth(0) > self.free_blocks {
             let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else {
@@ -341,7 +377,15 @@ impl Batch {
     }
 
     /// Blocks that decoding sequences take with the next `count` iterations.
+    #[inline]
     fn growth_over(&self, count: u64) -> u64 {
+        if count == 1 {
+            return self.growth(0);
+        }
+        self.growth_over_many(count)
+    }
+
+    fn growth_over_many(&self, count: u64) -> u64 {
         let block = self.residues.len() as u64;
         let (wholes, rest) =
             if count < block { (0, count as usize) } else { (count / block, (count % block) as usize) };
@@ -356,7 +400,14 @@ impl Batch {
         wholes * u64::from(self.decoding) + u64::from(rest)
     }
 
+    /// As [`Self::like_iterations`], beside a prompt that stays.
+    #[inline(never)]
+    fn like_chunks(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
+        self.like_iterations(shape, state, partial)
+    }
+
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
+    #[inline(always)]
     fn like_iterations(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
         let mut count = u64::MAX;
         if partial.tok > 0 {
@@ -457,7 +508,10 @@ impl Batch {
             done.push(id);
             self.find_first_finish(slots);
         }
-        let sorted = self.ending.is_empty();
+        if self.ending.is_empty() {
+            // Those done came in order.
+            return;
+        }
         let ending = std::mem::take(&mut self.ending);
         for &id in &ending {
             token(slots, id);
@@ -483,11 +537,12 @@ impl Batch {
         }
         self.ending = ending;
         self.ending.clear();
-        if !sorted {
+        if done.len() > 1 {
             done.sort_by_key(|&id| slots[id].request.index);
         }
     }
 
+    #[inline]
     fn leave(&mut self, slots: &mut Slots, pool: &Pool, id: u32, context: u32) {
         self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
         self.running -= 1;

@@ -4,9 +4,16 @@
 #[derive(Debug, Clone)]
 pub struct Loads {
     loads: Vec<u32>,
-    /// A tournament over (load, number): node 1 is the winner, leaf r is `leaves + r`; empty if nobody asks.
-    winners: Vec<u32>,
+    /// A tournament over (load, number), both in one word: node 1 is the winner, leaf r is `leaves + r`; empty if
+    /// nobody asks.
+    winners: Vec<u64>,
     leaves: usize,
+}
+
+/// Order among replicas: the load first, then the number.
+#[inline]
+fn rank(load: u32, replica: usize) -> u64 {
+    (u64::from(load) << 32) | replica as u64
 }
 
 impl Loads {
@@ -15,12 +22,12 @@ impl Loads {
         let leaves = replicas.next_power_of_two();
         let mut loads = Self { loads: vec![0; replicas], winners: Vec::new(), leaves };
         if ranked {
-            loads.winners = vec![u32::MAX; 2 * leaves];
+            loads.winners = vec![u64::MAX; 2 * leaves];
             for replica in 0..replicas {
-                loads.winners[leaves + replica] = replica as u32;
+                loads.winners[leaves + replica] = rank(0, replica);
             }
             for node in (1..leaves).rev() {
-                loads.winners[node] = loads.play(node);
+                loads.winners[node] = loads.winners[2 * node].min(loads.winners[2 * node + 1]);
             }
         }
         loads
@@ -32,12 +39,14 @@ impl Loads {
     }
 
     /// One more.
+    #[inline]
     pub fn add(&mut self, replica: usize) {
         self.loads[replica] += 1;
         self.replay(replica);
     }
 
     /// One less.
+    #[inline]
     pub fn remove(&mut self, replica: usize) {
         self.loads[replica] -= 1;
         self.replay(replica);
@@ -45,7 +54,7 @@ impl Loads {
 
     /// The least loaded replica of all, the lowest number of equals; needs `ranked`.
     pub fn least(&self) -> Option<usize> {
-        self.winners.get(1).map(|&r| r as usize)
+        self.winners.get(1).map(|&winner| winner as u32 as usize)
     }
 
     /// Number of replicas.
@@ -58,24 +67,22 @@ impl Loads {
         self.loads.is_empty()
     }
 
+    #[inline]
     fn replay(&mut self, replica: usize) {
-        if self.winners.is_empty() {
-            return;
-        }
-        let mut node = (self.leaves + replica) / 2;
-        while node >= 1 {
-            self.winners[node] = self.play(node);
-            node /= 2;
+        if !self.winners.is_empty() {
+            self.replay_ranked(replica);
         }
     }
 
-    fn play(&self, node: usize) -> u32 {
-        let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
-        if right == u32::MAX || (left != u32::MAX && self.loads[left as usize] <= self.loads[right as usize])
-        {
-            left
-        } else {
-            right
+    fn replay_ranked(&mut self, replica: usize) {
+        let mut node = self.leaves + replica;
+        let mut winner = rank(self.loads[replica], replica);
+        loop {
+            if std::mem::replace(&mut self.winners[node], winner) == winner || node <= 1 {
+                return;
+            }
+            winner = winner.min(self.winners[node ^ 1]);
+            node /= 2;
         }
     }
 }

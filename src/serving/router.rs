@@ -65,15 +65,25 @@ impl Candidates {
         self.counts[self.group(request)]
     }
 
-    fn nth(&self, request: &Request, mut index: usize) -> usize {
-        for range in &self.ranges[self.group(request)] {
-            if index < range.len() {
-                return range.start + index;
-            }
-            index -= range.len();
-        }
-        0
+    fn nth(&self, request: &Request, index: usize) -> usize {
+        nth(&self.ranges[self.group(request)], index)
     }
+}
+
+/// Replica number `index` of those in some ranges.
+#[inline]
+fn nth(ranges: &[std::ops::Range<usize>], mut index: usize) -> usize {
+    // As a rule all are of one pool.
+    if let [all] = ranges {
+        return all.start + index;
+    }
+    for range in ranges {
+        if index < range.len() {
+            return range.start + index;
+        }
+        index -= range.len();
+    }
+    0
 }
 
 struct RoundRobin {
@@ -98,18 +108,22 @@ struct Probing {
 
 impl Router for Probing {
     fn route(&mut self, request: &Request, loads: &Loads) -> usize {
-        let count = self.candidates.count(request) as u64;
+        let group = self.candidates.group(request);
+        let count = self.candidates.counts[group] as u64;
+        let ranges = &self.candidates.ranges[group];
         let mut bits = request.route_bits;
-        let mut best = usize::MAX;
-        for probe in 0..self.probes {
-            if probe > 0 {
+        // High half of a product: uniform without a division.
+        let probe = |bits: u64| nth(ranges, ((u128::from(bits) * u128::from(count)) >> 64) as usize);
+        let mut best = probe(bits);
+        if self.probes > 1 {
+            let mut least = loads.of(best);
+            for _ in 1..self.probes {
                 bits = crate::workload::random::mix64(bits);
-            }
-            // High half of a product: uniform without a division.
-            let index = ((u128::from(bits) * u128::from(count)) >> 64) as usize;
-            let replica = self.candidates.nth(request, index);
-            if best == usize::MAX || loads.of(replica) < loads.of(best) {
-                best = replica;
+                let replica = probe(bits);
+                let load = loads.of(replica);
+                if load < least {
+                    (best, least) = (replica, load);
+                }
             }
         }
         best

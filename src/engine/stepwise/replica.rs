@@ -6,7 +6,7 @@ use crate::control::{Grant, Held};
 use crate::engine::SimError;
 use crate::engine::setup::Setup;
 use crate::ledger::outcome::RequestOutcome;
-use crate::ledger::{Departure, Label, Run};
+use crate::ledger::{Departure, Label, Rest, Run};
 use crate::physics::clock::Clock;
 use crate::physics::draw::Draw;
 use crate::physics::series::Series;
@@ -233,20 +233,12 @@ impl Stepwise<'_> {
     fn post_rest(&mut self, now_fs: i128, number: usize) {
         let replica = &self.replicas[number];
         let Some(start_fs) = replica.rest_since_fs else { return };
-        self.setup.ledger.post(&Run {
+        self.setup.ledger.post_rest(&Rest {
             pool: usize::from(self.setup.fleet.pool_of[number]),
             start_fs,
             until_fs: now_fs,
-            series: Series { first_fs: 1, increment_fs: 0 },
-            iterations: 0,
-            cut: false,
-            decoding: 0,
-            emitted: 0,
-            stall_fs: 0,
-            clock: replica.clock,
             it_nw: replica.it_nw,
             gpu_nw: replica.gpu_nw,
-            working: false,
         });
     }
 
@@ -266,7 +258,6 @@ impl Stepwise<'_> {
             clock: replica.clock,
             it_nw: replica.it_nw,
             gpu_nw: replica.gpu_nw,
-            working: true,
         });
     }
 

@@ -74,10 +74,8 @@ pub(super) fn solve(problem: &impl Problem, priors: &[Prior], weights: &[f64], s
             for j in 0..n {
                 matrix[j][j] *= 1.0 + damping;
                 if held[j] {
-                    for k in 0..n {
-                        matrix[j][k] = 0.0;
-                        matrix[k][j] = 0.0;
-                    }
+                    matrix[j].fill(0.0);
+                    matrix.iter_mut().for_each(|row| row[j] = 0.0);
                     matrix[j][j] = 1.0;
                     right[j] = 0.0;
                 }

@@ -35,7 +35,7 @@ pub fn phi(z: f64) -> f64 {
     if z > 0.0 { 1.0 - upper } else { upper }
 }
 
-/// Φ⁻¹(p) by bisection of [`phi`], to 1e-12; ±[`FAR`] at the ends.
+/// Φ⁻¹(p) by bisection of [`phi`], to 1e-12; ±38 at the ends.
 #[must_use]
 pub fn quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-FAR, FAR);

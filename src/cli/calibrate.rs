@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Day that the fit's record names, e.g. 2026-11-28; default: today (UTC)
     #[arg(long, value_name = "DAY")]
     date: Option<String>,
+    /// What the rows are, for the fit's record; default: the names of the files
+    #[arg(long, value_name = "TEXT")]
+    sources: Option<String>,
     /// Fits made at once; default: one per core. The result is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -103,7 +106,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         all_reduce: arguments.all_reduce.as_deref(),
         capped,
         date,
-        names: files.iter().map(|path| file_name(path)).collect(),
+        names: match &arguments.sources {
+            Some(sources) => vec![sources.clone()],
+            None => files.iter().map(|path| file_name(path)).collect(),
+        },
     };
 
     let threads = rayon::ThreadPoolBuilder::new()

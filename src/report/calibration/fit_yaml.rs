@@ -24,9 +24,10 @@ pub fn text(fit: &Fit) -> String {
             FittedOn::Watts => "watts",
             FittedOn::Caps => "caps",
         };
+        let (low, high) = c.interval95();
         let _ = writeln!(
             out,
-            "    - name: {}\n      value: {}\n      sd_ln: {}\n      on: {on}",
+            "    - name: {}\n      value: {} # {low:.3} to {high:.3} with 95 %\n      sd_ln: {}\n      on: {on}",
             c.name, c.value, c.sd_ln
         );
         let _ = writeln!(

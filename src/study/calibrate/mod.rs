@@ -38,7 +38,7 @@ pub struct Inputs<'a> {
     pub capped: Vec<Measured>,
     /// Day of the fit, for its record.
     pub date: String,
-    /// Names of the inputs, for its record.
+    /// What the rows are, for its record.
     pub names: Vec<String>,
 }
 

@@ -75,5 +75,5 @@ fn both_weeks_offer_the_same_requests_to_fleets_of_their_own() {
         let nodes: u32 = sites.iter().flat_map(|site| &site.pools).map(|pool| pool.nodes).sum();
         fleets.push(8 * nodes);
     }
-    assert_eq!(fleets, [10_000, 384]);
+    assert_eq!(fleets, [10_000, 352]);
 }

@@ -56,6 +56,7 @@ pub struct Arguments {
 
 const AFTER_HELP: &str = "\
 Which numbers are fitted, and what is believed of them without rows, is the catalog's `fit` (configs/catalog/fit.yaml).
+The fit is a new one, from the priors; a coefficient that no row depends on stays what it was.
 Rows suspected to measure the host, and code completion (sourcegraph-fim), are not fitted on.
 
 Written: fit.yaml (put it into a folder and use it with --catalog), cross_validation.csv, summary.json. The errors are

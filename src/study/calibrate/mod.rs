@@ -129,7 +129,8 @@ pub fn calibrate(
 
     let (whole, times, time_places) = stages::fit_times(&rows, catalog, &values, &|_| true);
     let (whole, watts, watt_places) = stages::fit_watts(&rows, catalog, &whole, &|_| true);
-    values = whole;
+    let idle = untouched(&rows, catalog);
+    values = (0..whole.len()).map(|i| if idle[i] { values[i] } else { whole[i] }).collect();
     let jobs: Vec<(Split, Option<String>)> = Split::ALL
         .into_iter()
         .flat_map(|split| match split {
@@ -164,7 +165,9 @@ pub fn calibrate(
         .collect();
     jackknife(&mut covariance, &left_out);
     for (i, sd) in sds.iter().enumerate() {
-        if catalog.fit().coefficients[i].on == FittedOn::Links {
+        if idle[i] || matches!(catalog.fit().coefficients[i].on, FittedOn::Links | FittedOn::Caps) {
+            covariance.iter_mut().for_each(|row| row[i] = 0.0);
+            covariance[i].fill(0.0);
             covariance[i][i] = sd * sd;
         }
     }
@@ -172,8 +175,10 @@ pub fn calibrate(
         let mut capped = Rows::default();
         capped.add(0, &inputs.capped, catalog, &tasks);
         let (fitted, solution, places) = stages::fit_caps(&capped, catalog, &values);
-        values = fitted;
-        add(&mut covariance, &places, &solution.covariance);
+        for (j, i) in places.into_iter().enumerate().filter(|(_, i)| capped.limits_by(catalog, *i)) {
+            values[i] = fitted[i];
+            covariance[i][i] = solution.covariance[j][j];
+        }
     }
 
     let mut fitted_rows: Vec<FittedRow> = rows
@@ -203,6 +208,22 @@ pub fn calibrate(
         left_out: rows.left_out,
         links,
     })
+}
+
+/// The coefficients of step times and watts that no row depends on: they stay what they were, and as sure as they were.
+fn untouched(rows: &Rows, catalog: &Catalog) -> Vec<bool> {
+    let with_watts: Vec<bool> = (0..rows.setups.len())
+        .map(|setup| rows.rows.iter().any(|row| row.setup == setup && row.gpu_w.is_some()))
+        .collect();
+    let depends = |i: usize, on: FittedOn| {
+        let other = catalog.with_lowered(i);
+        rows.setups.iter().zip(&with_watts).any(|(setup, watts)| match on {
+            FittedOn::Time => setup.params(&other).ok() != setup.params(catalog).ok(),
+            FittedOn::Watts => *watts && setup.power(&other) != setup.power(catalog),
+            FittedOn::Links | FittedOn::Caps => true,
+        })
+    };
+    catalog.fit().coefficients.iter().enumerate().map(|(i, c)| !depends(i, c.on)).collect()
 }
 
 /// Adds a stage's covariance at the places of its coefficients.
@@ -237,7 +258,7 @@ fn jackknife(covariance: &mut [Vec<f64>], fits: &[&Vec<f64>]) {
 fn fit_links(
     path: &Path,
     catalog: &Catalog,
-    values: &mut Vec<f64>,
+    values: &mut [f64],
     sds: &mut [f64],
 ) -> Result<Spread, CalibrateError> {
     let stage = Stage::of(catalog, values, FittedOn::Links);
@@ -264,10 +285,14 @@ fn fit_links(
     let weights = vec![1.0 / 0.1; timings.len()];
     let problem = LinksProblem { timings };
     let solution = solve(&problem, &stage.priors, &weights, &stage.start());
+    let fitted = stage.with(&solution.parameters);
     for (j, at) in stage.places.iter().enumerate() {
-        sds[*at] = solution.covariance[j][j].sqrt();
+        // Families without timings stay what they were.
+        if problem.timings.iter().any(|(_, first, _)| (*first..first + 3).contains(&j)) {
+            sds[*at] = solution.covariance[j][j].sqrt();
+            values[*at] = fitted[*at];
+        }
     }
-    *values = stage.with(&solution.parameters);
     let residuals = least_squares::Problem::residuals(&problem, &solution.parameters, None);
     Ok(Spread::of(&residuals.iter().map(|r| r.exp() - 1.0).collect::<Vec<f64>>()))
 }

@@ -163,6 +163,13 @@ impl Rows {
         Ok(())
     }
 
+    /// Whether a coefficient changes the power law of a row with a cap and a ratio.
+    pub(super) fn limits_by(&self, catalog: &Catalog, coefficient: usize) -> bool {
+        let other = catalog.with_lowered(coefficient);
+        let capped = self.rows.iter().filter(|row| row.ratio.is_some() && row.gpu_cap_w.is_some());
+        capped.map(|row| &self.setups[row.setup]).any(|setup| setup.power(&other) != setup.power(catalog))
+    }
+
     /// The architecture and GPU of a row.
     pub(super) fn group(&self, row: &Row) -> String {
         let setup = &self.setups[row.setup];

@@ -7,9 +7,6 @@ use crate::physics::draw::PowerSource;
 use crate::physics::power::GpuPower;
 use crate::scenario::Resolved;
 
-/// A coefficient is lowered by so much to see what changes: shares stay shares.
-const LOWERED: f64 = 0.9;
-
 /// Places in the fit of the coefficients that some law of the fleet depends on and that the fit is not certain of.
 ///
 /// # Errors
@@ -19,10 +16,8 @@ pub(super) fn followed(resolved: &Resolved) -> Result<Vec<usize>, SimError> {
     let fleet = build(&resolved.catalog).map_err(SimError::Scenario)?;
     let fit = resolved.catalog.fit();
     let depends = |place: usize| {
-        let mut values = fit.values();
-        values[place] *= LOWERED;
         // What cannot even be built depends on it.
-        build(&resolved.catalog.with_coefficients(&values)).map_or(true, |other| !alike(&fleet, &other))
+        build(&resolved.catalog.with_lowered(place)).map_or(true, |other| !alike(&fleet, &other))
     };
     Ok((0..fit.coefficients.len())
         .filter(|place| fit.coefficients[*place].sd_ln > 0.0 && depends(*place))

@@ -1,8 +1,10 @@
 //! The scenario's identity: SHA-256 over what determines its result, and over nothing else.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -12,6 +14,22 @@ use super::types::Scenario;
 /// First bytes of a trace cache; the SHA-256 of the file it was made from follows.
 pub(crate) const TRACE_CACHE_MAGIC: &[u8; 8] = b"WMTRACE1";
 
+/// Hashes of input files that are known already: a trace is read once, however many scenarios replay it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Digests(Arc<Mutex<BTreeMap<PathBuf, [u8; 32]>>>);
+
+impl Digests {
+    fn of(&self, path: &Path) -> io::Result<[u8; 32]> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(path) {
+            return Ok(*known);
+        }
+        let digest = of_file(path)?;
+        lock().insert(path.to_path_buf(), digest);
+        Ok(digest)
+    }
+}
+
 /// Hash of the canonical scenario without its input paths, the input files' contents, and the catalog overlay.
 ///
 /// # Errors
@@ -20,6 +38,7 @@ pub(crate) fn of(
     scenario: &Scenario,
     base_dir: &Path,
     overlay: Option<&Path>,
+    digests: &Digests,
 ) -> Result<String, (String, PathBuf, io::Error)> {
     let mut hasher = Sha256::new();
     let mut canonical = scenario.clone();
@@ -32,7 +51,7 @@ pub(crate) fn of(
     hasher.update(b"wattmill scenario 1\n");
     hasher.update(text.as_bytes());
     for (field, path) in files {
-        let digest = of_file(&path).map_err(|error| (field.clone(), path.clone(), error))?;
+        let digest = digests.of(&path).map_err(|error| (field.clone(), path.clone(), error))?;
         hasher.update(format!("\n{field} ").as_bytes());
         hasher.update(digest);
     }

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use document::{Node, Place};
+use hash::Digests;
 
 /// Largest scenario file [bytes]; a large fleet takes a few thousand.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -105,27 +106,56 @@ pub enum ScenarioError {
 /// # Errors
 /// The first mistake of form, or all mistakes of substance (at most ten), each with its place.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Resolved, ScenarioError> {
-    let shown = path.display().to_string();
-    let text = read(path).map_err(|message| ScenarioError::File { shown: shown.clone(), message })?;
-    let tree = yaml::parse(&text).map_err(|error| {
-        let message = error.message;
-        ScenarioError::Syntax(match error.at {
-            Some((line, column)) => format!("{shown}:{line}:{column}: {message}"),
-            None => format!("{shown}: {message}"),
-        })
-    })?;
-    let (tree, written) = changed(tree, options)?;
-    let source = Source::new(shown, written, tree.clone());
-    let mut scenario: Scenario = typed::from_tree(&tree).map_err(|error| {
-        ScenarioError::Syntax(source.locate(error.place.unwrap_or_default(), &error.message()))
-    })?;
-    paths_from_here(&mut scenario, &source);
-    let base_dir = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    finish(scenario, &stem, base_dir, options, source)
+    Draft::read(path)?.resolve(options)
+}
+
+/// A scenario file as it was written, read once: many variants of it can be resolved.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    shown: String,
+    tree: Node,
+    base_dir: PathBuf,
+    stem: String,
+    digests: Digests,
+}
+
+impl Draft {
+    /// Read a file and parse it; its values are not looked at.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not YAML.
+    pub fn read(path: &Path) -> Result<Self, ScenarioError> {
+        let shown = path.display().to_string();
+        let text = read(path).map_err(|message| ScenarioError::File { shown: shown.clone(), message })?;
+        let tree = yaml::parse(&text).map_err(|error| {
+            let message = error.message;
+            ScenarioError::Syntax(match error.at {
+                Some((line, column)) => format!("{shown}:{line}:{column}: {message}"),
+                None => format!("{shown}: {message}"),
+            })
+        })?;
+        let base_dir = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { shown, tree, base_dir, stem, digests: Digests::default() })
+    }
+
+    /// Change, type, complete and check it. Input files are hashed once for all variants of a draft: they must not
+    /// change while it lives.
+    ///
+    /// # Errors
+    /// As of [`load`].
+    pub fn resolve(&self, options: &LoadOptions) -> Result<Resolved, ScenarioError> {
+        let (tree, written) = changed(self.tree.clone(), options)?;
+        let source = Source::new(self.shown.clone(), written, tree.clone());
+        let mut scenario: Scenario = typed::from_tree(&tree).map_err(|error| {
+            ScenarioError::Syntax(source.locate(error.place.unwrap_or_default(), &error.message()))
+        })?;
+        paths_from_here(&mut scenario, &source);
+        finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)
+    }
 }
 
 impl Resolved {
@@ -135,7 +165,7 @@ impl Resolved {
     /// All its problems (at most ten), by field.
     pub fn new(scenario: Scenario, base_dir: &Path, catalog: Arc<Catalog>) -> Result<Self, ScenarioError> {
         let options = LoadOptions::new(catalog);
-        finish(scenario, "scenario", base_dir.to_path_buf(), &options, Source::default())
+        finish(scenario, "scenario", base_dir.to_path_buf(), &options, Source::default(), &Digests::default())
     }
 
     /// Problems found later, e.g. by building the fleet: one a line, each with file, line and column.
@@ -202,6 +232,7 @@ fn finish(
     base_dir: PathBuf,
     options: &LoadOptions,
     source: Source,
+    digests: &Digests,
 ) -> Result<Resolved, ScenarioError> {
     defaults::fill(&mut scenario, file_name);
     let problems = check::all(&scenario, &base_dir, &options.catalog);
@@ -210,7 +241,7 @@ fn finish(
     }
     quality::fill(&mut scenario, &options.catalog);
     let hash =
-        hash::of(&scenario, &base_dir, options.catalog_dir.as_deref()).map_err(|(field, path, error)| {
+        hash::of(&scenario, &base_dir, options.catalog_dir.as_deref(), digests).map_err(|(field, path, error)| {
             let message = format!("'{}' cannot be read: {error}", path.display());
             ScenarioError::Problems(source.lines(&[Problem { path: field, message }]))
         })?;

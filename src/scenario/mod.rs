@@ -240,11 +240,12 @@ fn finish(
         return Err(ScenarioError::Problems(source.lines(&problems)));
     }
     quality::fill(&mut scenario, &options.catalog);
-    let hash =
-        hash::of(&scenario, &base_dir, options.catalog_dir.as_deref(), digests).map_err(|(field, path, error)| {
+    let hash = hash::of(&scenario, &base_dir, options.catalog_dir.as_deref(), digests).map_err(
+        |(field, path, error)| {
             let message = format!("'{}' cannot be read: {error}", path.display());
             ScenarioError::Problems(source.lines(&[Problem { path: field, message }]))
-        })?;
+        },
+    )?;
     Ok(Resolved { scenario, hash, base_dir, catalog: options.catalog.clone(), source: Arc::new(source) })
 }
 

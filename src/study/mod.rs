@@ -2,5 +2,6 @@
 
 pub mod calibrate;
 mod cholesky;
+pub mod paired;
 pub mod uncertainty;
 pub mod validate;

@@ -131,6 +131,22 @@ impl Catalog {
     pub fn engine_names(&self) -> impl Iterator<Item = &str> {
         self.engines.iter().map(|entry| entry.name.as_str())
     }
+    /// The same with one more GPU, which replaces one of its name.
+    #[must_use]
+    pub fn with_gpu(mut self, gpu: Gpu) -> Self {
+        self.gpus.retain(|other| other.name != gpu.name);
+        self.gpus.push(gpu);
+        self
+    }
+
+    /// The same with one more serving engine, which replaces one of its name.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engines.retain(|other| other.name != engine.name);
+        self.engines.push(engine);
+        self
+    }
+
     /// The same with one more node, which replaces one of its name.
     #[must_use]
     pub fn with_node(mut self, node: Node) -> Self {

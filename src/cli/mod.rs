@@ -4,6 +4,7 @@ mod backend;
 mod calibrate;
 mod check;
 mod exit;
+mod explain;
 mod facility;
 mod interrupt;
 mod out_dir;
@@ -36,6 +37,8 @@ enum Command {
     Run(run::Arguments),
     /// Check a scenario and its input files without running it
     Check(check::Arguments),
+    /// Price every limit: what a little more of it would buy in useful tokens
+    Explain(explain::Arguments),
     /// Ask a site's building alone: PUE, losses, cooling and water at IT powers in given air
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Run(arguments) => run::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
+        Command::Explain(arguments) => explain::main(&arguments),
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),

@@ -14,7 +14,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts on stderr; threads may share it.
 pub struct Tally {
-    of: usize,
+    of: AtomicUsize,
     done: AtomicUsize,
     bar: Option<ProgressBar>,
     /// When the last line was printed; none where nothing is.
@@ -35,7 +35,7 @@ impl Tally {
             bar
         });
         let lines = (!silent && !terminal).then(|| Mutex::new(Instant::now()));
-        Self { of, done: AtomicUsize::new(0), bar, lines, what }
+        Self { of: AtomicUsize::new(of), done: AtomicUsize::new(0), bar, lines, what }
     }
 
     /// One more is done.
@@ -49,7 +49,15 @@ impl Tally {
             && last.elapsed() >= LINE_EVERY
         {
             *last = Instant::now();
-            terminal::error_line(&format!("{done} of {} {}", self.of, self.what));
+            terminal::error_line(&format!("{done} of {} {}", self.of.load(Ordering::Relaxed), self.what));
+        }
+    }
+
+    /// There will be so many in all.
+    pub fn set_length(&self, of: usize) {
+        self.of.store(of, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.set_length(of as u64);
         }
     }
 

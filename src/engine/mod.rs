@@ -71,7 +71,33 @@ pub enum SimError {
 /// # Errors
 /// See [`SimError`].
 pub fn simulate(resolved: &Resolved, options: &SimOptions) -> Result<Outcome, SimError> {
-    simulate_with(resolved, options, None)
+    simulate_with(resolved, options, None, None).map(|(outcome, _)| outcome)
+}
+
+/// A stretch of a run that is looked at by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probe {
+    /// Requests arrive from then on [s]: the fleet is empty before, and its building idle.
+    pub arrivals_from_s: f64,
+    /// Start of the stretch [s].
+    pub from_s: f64,
+    /// Its end [s].
+    pub until_s: f64,
+}
+
+/// Run a scenario for a stretch of it; also gives its useful output tokens: of requests with an SLO all tokens of those
+/// that arrive in it, of others those emitted in it. Let the scenario end by draining, or what is in flight at its end
+/// is missing.
+///
+/// # Errors
+/// See [`SimError`].
+pub fn probe(
+    resolved: &Resolved,
+    options: &SimOptions,
+    probe: &Probe,
+) -> Result<(Outcome, f64), SimError> {
+    let (outcome, counted) = simulate_with(resolved, options, None, Some(probe))?;
+    Ok((outcome, counted.unwrap_or_default()))
 }
 
 /// Run a scenario on the stepwise engine with a mistake in it: comparing the engines must find it.
@@ -84,16 +110,18 @@ pub fn simulate_with_fault(
     options: &SimOptions,
     fault: PlantedFault,
 ) -> Result<Outcome, SimError> {
-    simulate_with(resolved, &SimOptions { engine: EngineKind::Stepwise, ..*options }, Some(fault))
+    let options = SimOptions { engine: EngineKind::Stepwise, ..*options };
+    simulate_with(resolved, &options, Some(fault), None).map(|(outcome, _)| outcome)
 }
 
 fn simulate_with(
     resolved: &Resolved,
     options: &SimOptions,
     fault: Option<PlantedFault>,
-) -> Result<Outcome, SimError> {
+    probe: Option<&Probe>,
+) -> Result<(Outcome, Option<f64>), SimError> {
     let started = Instant::now();
-    let mut setup = setup::setup(resolved, options.keep_requests)?;
+    let mut setup = setup::setup(resolved, options.keep_requests, probe)?;
     let mut ended = match options.engine {
         EngineKind::Segments => run::Engine::new(&mut setup).run(options.progress)?,
         EngineKind::Stepwise => stepwise::Stepwise::new(&mut setup, fault).run(options.progress)?,
@@ -128,8 +156,9 @@ fn simulate_with(
             .any(|class| matches!(class.arrivals, Arrivals::ClosedLoop(_))),
         end_fs: ended.end_fs,
     };
+    let counted = setup.ledger.counted();
     let mut outcome = setup.ledger.outcome(&setup.fleet, &mut setup.power, frame);
     outcome.summary.engine.requests_per_s =
         (wall_s > 0.0).then(|| outcome.summary.requests.arrived as f64 / wall_s);
-    Ok(outcome)
+    Ok((outcome, counted))
 }

@@ -13,7 +13,7 @@ use crate::serving::loads::Loads;
 use crate::serving::router::{self, Router};
 use crate::workload::{ClassMix, Stream, Workload};
 
-use super::SimError;
+use super::{Probe, SimError};
 
 /// A replica counts as backlogged after this wait where a class has no TTFT limit [s] (PHYSICS D5).
 const OVERDUE_S: f64 = 10.0;
@@ -63,12 +63,13 @@ pub struct Setup {
 ///
 /// # Errors
 /// Problems of the fleet, or an unusable input file.
-pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError> {
+pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) -> Result<Setup, SimError> {
     let scenario = &resolved.scenario;
     let fleet = Fleet::build(scenario, &resolved.catalog, &resolved.base_dir).map_err(SimError::Scenario)?;
     let workload = Workload::open(scenario, &resolved.base_dir, &resolved.catalog)
         .map_err(|error| SimError::Input(error.to_string()))?;
-    let stream = workload.stream().map_err(|error| SimError::Input(error.to_string()))?;
+    let from_fs = probe.map_or(0, |probe| fs_from_s(probe.arrivals_from_s));
+    let stream = workload.stream_from(from_fs).map_err(|error| SimError::Input(error.to_string()))?;
     let ms = |limit: Option<f64>| limit.map(|ms| fs_from_s(ms * 1e-3));
     let classes: Vec<ClassRules> = scenario
         .workload
@@ -106,6 +107,9 @@ pub fn setup(resolved: &Resolved, keep_requests: bool) -> Result<Setup, SimError
     let warm_up_fs = fs_from_s(scenario.warm_up_s);
     let mut ledger =
         Ledger::new(&fleet, terms, &mixes, warm_up_fs, scenario.report.interval_s, keep_requests);
+    if let Some(probe) = probe {
+        ledger.count(fs_from_s(probe.from_s), fs_from_s(probe.until_s));
+    }
     ledger.judge(quality::promises(scenario, &resolved.catalog, &workload));
     let (router, loads) = router::build(&scenario.routing, &fleet);
     Ok(Setup {

@@ -154,7 +154,7 @@ fn cap_levels(scenario: &Scenario, site: &types::Site) -> Vec<CapLevel> {
 }
 
 /// A model name of the scenario resolved to the catalog's entry and its levers.
-fn model_of<'a>(
+pub(crate) fn model_of<'a>(
     scenario: &Scenario,
     catalog: &'a Catalog,
     name: &str,

@@ -130,7 +130,8 @@ pub(super) fn zone_named(site: &Site, name: &str, path: &str) -> Result<usize, P
         .ok_or_else(|| Problem { path: path.into(), message: format!("unknown cooling zone '{name}'") })
 }
 
-fn kind(device: &types::PowerDevice) -> DeviceKind {
+/// The kind of a power device as written, which decides its losses.
+pub(crate) fn kind(device: &types::PowerDevice) -> DeviceKind {
     match &device.device {
         types::Device::Utility(_) => DeviceKind::Utility,
         types::Device::Transformer(_) => DeviceKind::Transformer,

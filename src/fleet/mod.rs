@@ -7,6 +7,8 @@ pub mod steady;
 mod weather;
 
 pub use build::memory_plan;
+pub(crate) use build::model_of;
+pub(crate) use facility::kind as device_kind;
 pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
 

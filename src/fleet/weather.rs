@@ -46,7 +46,8 @@ pub(super) fn read(
 ) -> Result<Weather, Problem> {
     let wet = course(&weather.wet_bulb_c, Bulb::Wet, &format!("{path}.wet_bulb_c"), base_dir)?;
     let dry = course(&weather.dry_bulb_c, Bulb::Dry, &format!("{path}.dry_bulb_c"), base_dir)?;
-    Weather::new(wet, dry, start_at_h).map_err(|error| match error {
+    let offset_k = weather.offset_k;
+    Weather::new(wet.warmer_by(offset_k), dry.warmer_by(offset_k), start_at_h).map_err(|error| match error {
         WeatherError::WetAboveDry { .. } => Problem {
             path: format!("{path}.wet_bulb_c"),
             message: format!("{error}, counted from midnight of the first day; no air has that"),

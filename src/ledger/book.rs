@@ -149,6 +149,30 @@ pub(super) struct PoolAccount {
     pub clock_fs: i128,
 }
 
+/// Useful output tokens of a stretch of time.
+struct Count {
+    from_fs: i128,
+    until_fs: i128,
+    /// [2^-32 tokens]
+    tokens: i128,
+}
+
+impl Count {
+    /// A useful request is done. One that was promised something counts where it arrived, with all its tokens: whether
+    /// they are useful was decided by how it was served from then on. Without a promise every token is useful some time,
+    /// so only those emitted in the stretch count.
+    #[cold]
+    fn useful(&mut self, request: &Request, terms: &Terms, first_fs: i128, last_fs: i128) {
+        let tokens = u64::from(request.output_tok);
+        if *terms == Terms::default() {
+            self.tokens += tokens_inside(tokens, first_fs, last_fs, self.from_fs)
+                - tokens_inside(tokens, first_fs, last_fs, self.until_fs);
+        } else if (self.from_fs..self.until_fs).contains(&request.arrival_fs) {
+            self.tokens += i128::from(tokens) << TOKEN_BITS;
+        }
+    }
+}
+
 /// The ledger of one run.
 pub struct Ledger {
     pub(super) terms: Vec<Terms>,
@@ -177,6 +201,7 @@ pub struct Ledger {
     pub(super) window_completed: u64,
     pub(super) window_met: u64,
     pub(super) window_useful_tokens: i128,
+    count: Option<Count>,
     pub(super) window_prompt_tokens: u64,
     pub(super) prompt_tokens: u64,
     pub(super) output_tokens: u64,
@@ -246,6 +271,7 @@ impl Ledger {
             window_completed: 0,
             window_met: 0,
             window_useful_tokens: 0,
+            count: None,
             window_prompt_tokens: 0,
             prompt_tokens: 0,
             output_tokens: 0,
@@ -271,6 +297,17 @@ impl Ledger {
             site_at_window: Vec::new(),
             around_at_window: Vec::new(),
         }
+    }
+
+    /// Also count the useful tokens of the requests of a stretch of time; before the first request.
+    pub fn count(&mut self, from_fs: i128, until_fs: i128) {
+        self.count = Some(Count { from_fs, until_fs, tokens: 0 });
+    }
+
+    /// Useful output tokens counted by [`Self::count`].
+    #[must_use]
+    pub fn counted(&self) -> Option<f64> {
+        self.count.as_ref().map(|count| tokens_f64(count.tokens))
     }
 
     /// Judge the answers of classes that promise something; before the first request.
@@ -362,6 +399,9 @@ impl Ledger {
             self.useful += 1;
             self.useful_tokens += tokens;
             self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
+            if let Some(count) = &mut self.count {
+                count.useful(request, terms, first, now_fs);
+            }
         }
         let interval = self.interval_at(now_fs);
         interval.completed += 1;

@@ -63,6 +63,18 @@ impl Course {
         }
     }
 
+    /// The same course, `offset_k` warmer at all times.
+    #[must_use]
+    pub fn warmer_by(self, offset_k: f64) -> Self {
+        match self {
+            Self::Constant(value) => Self::Constant(value + offset_k),
+            Self::Daily { min_c, max_c, max_at_h } => {
+                Self::Daily { min_c: min_c + offset_k, max_c: max_c + offset_k, max_at_h }
+            }
+            Self::Hourly(values) => Self::Hourly(values.into_iter().map(|value| value + offset_k).collect()),
+        }
+    }
+
     fn check(&self) -> Result<(), BadParameter> {
         match self {
             Self::Constant(value) => finite("temperature", *value),

@@ -3,6 +3,7 @@
 mod bands;
 pub mod calibration;
 mod draws;
+pub mod explanation;
 mod figures;
 mod files;
 mod folder;

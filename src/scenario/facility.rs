@@ -115,6 +115,14 @@ pub struct Weather {
     pub wet_bulb_c: TemperatureCourse,
     /// Dry bulb, what a dry cooler works against [°C].
     pub dry_bulb_c: TemperatureCourse,
+    /// Added to both, at all times [K]: the same year, two degrees warmer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub offset_k: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// The course of an outdoor temperature.

@@ -2,6 +2,8 @@
 
 pub mod calibrate;
 mod cholesky;
+pub mod explain;
 pub mod paired;
+pub mod replications;
 pub mod uncertainty;
 pub mod validate;

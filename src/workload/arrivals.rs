@@ -76,6 +76,17 @@ impl Constant {
         self.k += 1;
         self.instant(self.k)
     }
+
+    /// Leave out what arrives before `from_fs`.
+    pub(crate) fn skip_to(&mut self, from_fs: i128) {
+        let Some((whole, rest, parts)) = self.gap else { return };
+        let gap_fs = whole as f64 + rest as f64 / parts as f64;
+        // An estimate from below, then exactly.
+        self.k = ((from_fs as f64 / gap_fs) as u64).saturating_sub(2);
+        while self.instant(self.k + 1).is_some_and(|at_fs| at_fs < from_fs) {
+            self.k += 1;
+        }
+    }
 }
 
 /// The unit exponentials of a class, one per request.
@@ -109,6 +120,11 @@ pub(crate) struct Poisson {
 impl Poisson {
     pub(crate) fn new(rate_per_s: f64, gaps: Gaps) -> Self {
         Self { mean_gap_s: 1.0 / rate_per_s, gaps, now_fs: 0 }
+    }
+
+    /// Begin at `from_fs`: a Poisson process forgets what came before.
+    pub(crate) fn skip_to(&mut self, from_fs: i128) {
+        self.now_fs = from_fs;
     }
 
     #[inline]
@@ -212,6 +228,12 @@ pub(crate) struct Day {
 impl Day {
     pub(crate) fn new(cosine: Cosine, gaps: Gaps) -> Self {
         Self { cosine, gaps, now_fs: 0, since_peak_fs: cosine.start_fs }
+    }
+
+    /// Begin at `from_fs`.
+    pub(crate) fn skip_to(&mut self, from_fs: i128) {
+        self.now_fs = from_fs;
+        self.since_peak_fs = (self.cosine.start_fs + from_fs) % FS_PER_DAY;
     }
 
     #[inline]
@@ -328,6 +350,14 @@ pub(crate) struct Steps {
 impl Steps {
     pub(crate) fn new(curve: Arc<Curve>, gaps: Gaps) -> Self {
         Self { curve, gaps, now_fs: 0, within_fs: 0, row: 0 }
+    }
+
+    /// Begin at `from_fs`.
+    pub(crate) fn skip_to(&mut self, from_fs: i128) {
+        self.now_fs = from_fs;
+        self.within_fs = from_fs % self.curve.period_fs;
+        // The first row starts at 0.
+        self.row = self.curve.rows.partition_point(|(start, _)| *start <= self.within_fs).saturating_sub(1);
     }
 
     #[inline]

@@ -280,7 +280,16 @@ impl Workload {
 
     /// Starts the stream of requests from t = 0. Every stream of a workload is the same.
     pub fn stream(&self) -> Result<Stream, InputError> {
-        Stream::start(self)
+        Stream::start(self, 0)
+    }
+
+    /// Starts the stream at `from_fs` ≥ 0, as if nothing had arrived before: the rates, days and rows of the time from
+    /// then on, the draws of a stream that begins. Closed loops begin then.
+    ///
+    /// # Errors
+    /// As of [`Workload::stream`].
+    pub fn stream_from(&self, from_fs: i128) -> Result<Stream, InputError> {
+        Stream::start(self, from_fs.max(0))
     }
 
     fn class_mix(&self, number: u16) -> (ClassMix, [ClassMix; 2]) {

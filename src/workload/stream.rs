@@ -42,8 +42,8 @@ enum Times {
     Poisson(Poisson),
     Day(Day),
     Steps(Steps),
-    /// Requests still to be handed out at t = 0.
-    ClosedLoop(u64),
+    /// Requests still to be handed out at the start, and that instant [fs].
+    ClosedLoop(u64, i128),
     Trace(Box<Replay>),
 }
 
@@ -57,12 +57,29 @@ impl Times {
             Self::Poisson(p) => p.advance(),
             Self::Day(d) => d.advance(),
             Self::Steps(s) => s.advance(),
-            Self::ClosedLoop(left) => left.checked_sub(1).map(|rest| {
+            Self::ClosedLoop(left, from_fs) => left.checked_sub(1).map(|rest| {
                 *left = rest;
-                0
+                *from_fs
             }),
             Self::Trace(t) => t.advance()?,
         })
+    }
+
+    /// The first instant of the class at or after `from_fs`.
+    fn first_from(&mut self, from_fs: i128) -> Result<Option<i128>, InputError> {
+        match self {
+            Self::Never | Self::ClosedLoop(..) | Self::Trace(_) => {}
+            Self::Constant(c) => c.skip_to(from_fs),
+            Self::Poisson(p) => p.skip_to(from_fs),
+            Self::Day(d) => d.skip_to(from_fs),
+            Self::Steps(s) => s.skip_to(from_fs),
+        }
+        loop {
+            match self.advance()? {
+                Some(at_fs) if at_fs < from_fs => {}
+                first => return Ok(first),
+            }
+        }
     }
 }
 
@@ -97,7 +114,8 @@ impl Source {
 }
 
 impl Stream {
-    pub(super) fn start(workload: &Workload) -> Result<Self, InputError> {
+    /// Requests from `from_fs` on. Drawn processes begin there; a trace leaves out its rows before it.
+    pub(super) fn start(workload: &Workload, from_fs: i128) -> Result<Self, InputError> {
         let mut stream = Self {
             duration_fs: workload.duration_fs,
             heads: BinaryHeap::with_capacity(workload.classes.len()),
@@ -117,10 +135,11 @@ impl Stream {
                 }
                 Process::Diurnal(_) => Times::Never,
                 Process::RateCurve(curve) => Times::Steps(Steps::new(curve.clone(), gaps)),
-                Process::ClosedLoop(in_flight) => Times::ClosedLoop(*in_flight),
+                Process::ClosedLoop(in_flight) => Times::ClosedLoop(*in_flight, from_fs),
                 Process::Trace(trace) => Times::Trace(Box::new(trace.replay(key(Purpose::Thin))?)),
             };
-            if let Some(first) = times.advance()?.filter(|&t| t <= stream.duration_fs) {
+            let first = if from_fs > 0 { times.first_from(from_fs)? } else { times.advance()? };
+            if let Some(first) = first.filter(|&t| t <= stream.duration_fs) {
                 stream.heads.push(Reverse((first, number)));
             }
             stream.sources.push(Source {
@@ -184,6 +203,6 @@ impl Stream {
     #[inline]
     #[must_use]
     pub fn is_closed_loop(&self, class: u16) -> bool {
-        matches!(self.sources.get(usize::from(class)), Some(Source { times: Times::ClosedLoop(_), .. }))
+        matches!(self.sources.get(usize::from(class)), Some(Source { times: Times::ClosedLoop(..), .. }))
     }
 }

@@ -9,6 +9,8 @@ use super::Check;
 
 /// Largest device or plant [MW]; more than all the world's power stations would be a slip of a unit.
 const MAX_MW: f64 = 1e6;
+/// Warmer or colder than written [K]: more is another climate.
+const OFFSET_K: (f64, f64) = (-30.0, 30.0);
 /// Coldest and warmest outdoor air of a scenario [°C]: beyond what was ever measured on Earth.
 const OUTDOORS_C: (f64, f64) = (-90.0, 60.0);
 /// Coldest and warmest supply, water and threshold temperature [°C].
@@ -268,6 +270,7 @@ impl Check {
     }
 
     fn weather(&mut self, path: &str, weather: &Weather) {
+        self.between(&format!("{path}.offset_k"), weather.offset_k, OFFSET_K, "K");
         for (name, course) in [("wet_bulb_c", &weather.wet_bulb_c), ("dry_bulb_c", &weather.dry_bulb_c)] {
             let path = format!("{path}.{name}");
             match course {

@@ -1,0 +1,251 @@
+//! Shadow prices: what a little more of each limit would buy in useful tokens.
+//!
+//! A stretch of the run is simulated again and again under common random numbers, as it is and with one limit moved by a
+//! small step ([`limits`]). Each run begins some time before the stretch, so that queues and halls are as they would be
+//! under that limit, and ends by draining; what counts are the useful tokens of the requests that arrive in the stretch
+//! ([`Probe`]). A price is the mean of paired differences, with its interval. At the end the ledger's label of the
+//! stretch is held against the prices (`verdict`).
+
+mod limits;
+mod verdict;
+
+pub use limits::{Level, Limit, LimitKind};
+pub use verdict::{Agreement, Labels, Verdict};
+
+use rayon::prelude::*;
+
+use super::paired::Mean;
+use super::replications;
+use crate::engine::{EngineKind, Probe, SimError, SimOptions, probe};
+use crate::ledger::outcome::Stretch;
+use crate::physics::s_from_fs;
+use crate::scenario::Resolved;
+use crate::scenario::types::AtEnd;
+use crate::workload::Workload;
+
+/// Power devices that are priced whatever happens; of more, those alone that bind somewhere in the stretch.
+const FEW_DEVICES: usize = 3;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Start and end of the stretch [s]; `None`: from the end of the warm-up to the end of the run.
+    pub window_s: Option<(f64, f64)>,
+    /// Length of the run before the stretch in which the fleet fills [s].
+    pub lead_in_s: f64,
+    /// Move of each limit, as a share of it.
+    pub step: f64,
+    /// Limits to price; all of them if empty.
+    pub only: Vec<LimitKind>,
+    /// Replications, each with a seed of its own; at least 2.
+    pub seeds: u32,
+}
+
+/// How it is answered.
+pub struct Options<'a> {
+    /// Asked now and then; false interrupts.
+    pub go_on: &'a (dyn Fn() -> bool + Sync),
+    /// Called once the number of runs is known, then after each run.
+    pub runs: &'a (dyn Fn(usize) + Sync),
+    /// Called after each run.
+    pub run_done: &'a (dyn Fn() + Sync),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The question does not fit the scenario, in words: exit code 2.
+    #[error("{0}")]
+    Question(String),
+    /// A run failed, or was asked to stop.
+    #[error("{0}")]
+    Run(#[from] SimError),
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The stretch [s].
+    pub window_s: (f64, f64),
+    /// Start of the arrivals [s].
+    pub arrivals_from_s: f64,
+    /// Seeds of the replications.
+    pub seeds: Vec<u64>,
+    /// Useful tokens per second of the stretch as it is.
+    pub useful_tok_per_s: Mean,
+    /// Limits in order of what they are worth: by elasticity, those without one last.
+    pub prices: Vec<Price>,
+    /// Devices that were not priced, as they bound nowhere in the stretch.
+    pub screened: Vec<String>,
+    /// The ledger's labels of the stretch.
+    pub labels: Labels,
+    /// Whether they agree with the prices.
+    pub verdict: Verdict,
+}
+
+/// What moving a limit buys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Price {
+    /// The limit and its move.
+    pub limit: Limit,
+    /// Gain in useful tokens per second of the stretch, over all replications; none if the fleet cannot be built so.
+    pub gain_tok_per_s: Option<Mean>,
+    /// Why not.
+    pub failed: Option<String>,
+    /// (Δ useful / useful) / (Δ limit / limit).
+    pub elasticity: Option<Mean>,
+    /// Share of the stretch in which the ledger's label names this limit.
+    pub binding_share: f64,
+}
+
+/// One run: useful tokens, and the labels it saw.
+struct Run {
+    useful_tok: f64,
+    timeline: Vec<Stretch>,
+}
+
+/// Prices every limit of a scenario, in parallel on the pool of threads that it is called in. The answer does not depend
+/// on the number of threads.
+///
+/// # Errors
+/// See [`ExplainError`].
+pub fn explain(
+    resolved: &Resolved,
+    question: &Question,
+    options: &Options,
+) -> Result<Explanation, ExplainError> {
+    let window_s = window(resolved, question)?;
+    let stretch = Probe {
+        arrivals_from_s: (window_s.0 - question.lead_in_s).max(0.0),
+        from_s: window_s.0,
+        until_s: window_s.1,
+    };
+    let seeds: Vec<u64> =
+        (0..question.seeds.max(2)).map(|r| replications::seed(resolved.scenario.seed, r)).collect();
+    let mut limits = limits::all(resolved, question.step);
+    limits.retain(|limit| question.only.is_empty() || question.only.contains(&limit.kind));
+    (options.runs)((limits.len() + 1) * seeds.len());
+
+    // As it is, first: what binds decides which of many devices are worth a look.
+    let base = replicate(resolved, &stretch, &seeds, options)?;
+    let labels = Labels::of(base.iter().map(|run| run.timeline.as_slice()), window_s);
+    let (limits, screened) = screen(limits, &labels);
+    (options.runs)((limits.len() + 1) * seeds.len());
+
+    let length_s = window_s.1 - window_s.0;
+    let rate = |runs: &[Run]| runs.iter().map(|run| run.useful_tok / length_s).collect::<Vec<f64>>();
+    let base_rates = rate(&base);
+    let useful_tok_per_s = Mean::of(&base_rates)
+        .ok_or_else(|| ExplainError::Question("at least 2 seeds make an interval".into()))?;
+
+    // All runs in one queue, so that the slow ones do not leave threads without work.
+    let jobs: Vec<(usize, u64)> =
+        (0..limits.len()).flat_map(|limit| seeds.iter().map(move |seed| (limit, *seed))).collect();
+    let moved: Vec<Resolved> = limits.iter().map(|limit| limit.moved(resolved)).collect();
+    let runs: Vec<Result<Run, SimError>> =
+        jobs.par_iter().map(|&(limit, seed)| one(&moved[limit], &stretch, seed, options)).collect();
+    let mut runs = runs.into_iter();
+    let mut prices = Vec::with_capacity(limits.len());
+    for limit in limits {
+        let mut of_limit = Vec::with_capacity(seeds.len());
+        let mut failed = None;
+        for result in runs.by_ref().take(seeds.len()) {
+            match result {
+                Ok(run) => of_limit.push(run),
+                Err(SimError::Scenario(problems)) => {
+                    failed = problems.first().map(|problem| format!("{}: {}", problem.path, problem.message));
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        prices.push(price(limit, failed, &base_rates, &rate(&of_limit), &labels));
+    }
+    let by_worth = |price: &Price| price.elasticity.map_or(f64::NEG_INFINITY, |mean| mean.mean);
+    prices.sort_by(|a, b| by_worth(b).total_cmp(&by_worth(a)));
+    let verdict = Verdict::of(&prices, &labels);
+    Ok(Explanation {
+        window_s,
+        arrivals_from_s: stretch.arrivals_from_s,
+        seeds,
+        useful_tok_per_s,
+        prices,
+        screened,
+        labels,
+        verdict,
+    })
+}
+
+/// The stretch that is asked for, if the run has it.
+fn window(resolved: &Resolved, question: &Question) -> Result<(f64, f64), ExplainError> {
+    let scenario = &resolved.scenario;
+    let duration_s = match scenario.duration_s {
+        Some(duration_s) => duration_s,
+        None => {
+            let workload = Workload::open(scenario, &resolved.base_dir, &resolved.catalog)
+                .map_err(|error| SimError::Input(error.to_string()))?;
+            s_from_fs(workload.duration_fs())
+        }
+    };
+    let (from_s, until_s) = question.window_s.unwrap_or((scenario.warm_up_s, duration_s));
+    if !(0.0 <= from_s && from_s < until_s && until_s <= duration_s) {
+        return Err(ExplainError::Question(format!(
+            "the window {from_s}..{until_s} s does not lie in the run of {duration_s} s; give two times, the earlier \
+             first"
+        )));
+    }
+    Ok((from_s, until_s))
+}
+
+/// Of many devices, those that bind somewhere in the stretch; and the names of the others.
+fn screen(limits: Vec<Limit>, labels: &Labels) -> (Vec<Limit>, Vec<String>) {
+    let is_device = |limit: &Limit| limit.kind == LimitKind::DeviceRating;
+    if limits.iter().filter(|limit| is_device(limit)).count() <= FEW_DEVICES {
+        return (limits, Vec::new());
+    }
+    let (priced, screened): (Vec<Limit>, Vec<Limit>) =
+        limits.into_iter().partition(|limit| !is_device(limit) || labels.share_of(limit) > 0.0);
+    (priced, screened.into_iter().map(|limit| limit.place).collect())
+}
+
+fn replicate(
+    resolved: &Resolved,
+    stretch: &Probe,
+    seeds: &[u64],
+    options: &Options,
+) -> Result<Vec<Run>, SimError> {
+    let runs: Vec<Result<Run, SimError>> =
+        seeds.par_iter().map(|seed| one(resolved, stretch, *seed, options)).collect();
+    runs.into_iter().collect()
+}
+
+fn one(resolved: &Resolved, stretch: &Probe, seed: u64, options: &Options) -> Result<Run, SimError> {
+    if !(options.go_on)() {
+        return Err(SimError::Interrupted);
+    }
+    let mut resolved = resolved.clone();
+    let scenario = &mut resolved.scenario;
+    scenario.seed = seed;
+    scenario.duration_s = Some(stretch.until_s);
+    scenario.warm_up_s = 0.0;
+    scenario.at_end = AtEnd::Drain;
+    // Nobody looks at intervals; they change no total.
+    scenario.report.interval_s = scenario.report.interval_s.max(stretch.until_s);
+    let go_on = |_: f64, _: u64| (options.go_on)();
+    let run = SimOptions { engine: EngineKind::Segments, keep_requests: false, progress: Some(&go_on) };
+    let (outcome, useful_tok) = probe(&resolved, &run, stretch)?;
+    (options.run_done)();
+    Ok(Run { useful_tok, timeline: outcome.summary.binding.timeline })
+}
+
+fn price(limit: Limit, failed: Option<String>, base: &[f64], moved: &[f64], labels: &Labels) -> Price {
+    let gain = if failed.is_none() { Mean::of_differences(base, moved) } else { None };
+    let useful = base.iter().sum::<f64>() / base.len().max(1) as f64;
+    let elasticity = gain.zip(limit.step_share.filter(|share| *share > 0.0 && useful > 0.0));
+    Price {
+        binding_share: labels.share_of(&limit),
+        elasticity: elasticity.map(|(gain, share)| gain.times(1.0 / useful / share)),
+        gain_tok_per_s: gain,
+        failed,
+        limit,
+    }
+}

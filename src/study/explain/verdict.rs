@@ -1,0 +1,163 @@
+//! The ledger's label of a stretch against the prices of its limits (PHYSICS D5).
+
+use super::{Level, Limit, LimitKind, Price};
+use crate::ledger::outcome::{Constraint, Stretch};
+
+/// Envelope elasticities below this leave the label to the device.
+const SLACK: f64 = 0.05;
+/// A label that holds for less of the stretch than this is one among several.
+const MOST: f64 = 0.9;
+
+/// What the ledger says of a stretch: shares of its time by label and place, over all replications.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Labels {
+    /// Label, device, zone or pool, and share; the largest first.
+    pub shares: Vec<(Constraint, String, f64)>,
+}
+
+impl Labels {
+    /// Of the timelines of replications, between two times [s].
+    pub(super) fn of<'a>(
+        timelines: impl Iterator<Item = &'a [Stretch]>,
+        (from_s, until_s): (f64, f64),
+    ) -> Self {
+        let mut shares: Vec<(Constraint, String, f64)> = Vec::new();
+        let mut total_s = 0.0;
+        for stretch in timelines.flatten() {
+            let inside_s = stretch.end_s.min(until_s) - stretch.start_s.max(from_s);
+            if inside_s <= 0.0 {
+                continue;
+            }
+            total_s += inside_s;
+            // Demand is demand wherever it is low.
+            let place = if stretch.constraint == Constraint::Demand { "" } else { stretch.place.as_str() };
+            match shares.iter_mut().find(|(label, at, _)| *label == stretch.constraint && at == place) {
+                Some((_, _, share)) => *share += inside_s,
+                None => shares.push((stretch.constraint, place.into(), inside_s)),
+            }
+        }
+        for (_, _, share) in &mut shares {
+            *share /= total_s;
+        }
+        shares.sort_by(|a, b| b.2.total_cmp(&a.2));
+        Self { shares }
+    }
+
+    /// Shares by label, whatever the place; the largest first.
+    #[must_use]
+    pub fn by_constraint(&self) -> Vec<(Constraint, f64)> {
+        let of = |label: Constraint| self.shares.iter().filter(|s| s.0 == label).map(|s| s.2).sum::<f64>();
+        let mut shares: Vec<(Constraint, f64)> =
+            Constraint::ALL.into_iter().map(|label| (label, of(label))).filter(|(_, share)| *share > 0.0).collect();
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        shares
+    }
+
+    /// Share of the stretch in which the label names a limit. Labels of devices name pools, and links or the host are
+    /// told from FLOP/s by their place.
+    #[must_use]
+    pub fn share_of(&self, limit: &Limit) -> f64 {
+        let Some(constraint) = limit.kind.constraint() else { return 0.0 };
+        let names = |label: Constraint, place: &str| {
+            let apart = place.ends_with("host") || place.ends_with("link");
+            label == constraint
+                && match limit.kind {
+                    LimitKind::Demand => true,
+                    LimitKind::HostAndLinks => apart && place.starts_with(&limit.place),
+                    LimitKind::Flops => !apart && place.starts_with(&limit.place),
+                    _ => place == limit.place || place.starts_with(&limit.place),
+                }
+        };
+        self.shares.iter().filter(|(label, place, _)| names(*label, place)).map(|s| s.2).sum()
+    }
+}
+
+/// Whether label and prices agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreement {
+    /// The label's limits are worth most.
+    Agree,
+    /// Another's are worth as much, within their intervals.
+    Tie,
+    /// Several labels share the stretch.
+    Transient,
+    /// They are not.
+    Disagree,
+}
+
+/// What the prices say binds, and whether the ledger says so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// The label that follows from the prices; none if nothing is worth anything.
+    pub by_price: Option<Constraint>,
+    /// The ledger's label of most of the stretch.
+    pub by_ledger: Option<Constraint>,
+    /// Whether they agree.
+    pub agreement: Agreement,
+}
+
+/// What a label is worth: the sum of its limits' elasticities of one kind, of several places the largest.
+#[derive(Debug, Clone, Copy)]
+struct Worth {
+    mean: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Verdict {
+    /// Of prices and labels.
+    pub(super) fn of(prices: &[Price], labels: &Labels) -> Self {
+        let by_constraint = labels.by_constraint();
+        let by_ledger = by_constraint.first().map(|(label, _)| *label);
+        let worth = |label: Constraint| worth(prices, label);
+        let of_level = |level: Level| {
+            let labels = Constraint::ALL.into_iter().filter(move |label| level_of(*label) == level);
+            labels.filter_map(|label| Some((label, worth(label)?))).max_by(|a, b| a.1.mean.total_cmp(&b.1.mean))
+        };
+        let envelope = of_level(Level::Envelope);
+        let device = of_level(Level::Device).filter(|(_, worth)| worth.mean > 0.0);
+        let leading = match envelope {
+            Some((_, worth)) if worth.mean >= SLACK => envelope,
+            _ => device.or(envelope.filter(|(_, worth)| worth.mean > 0.0)),
+        };
+        let by_price = leading.map(|(label, _)| label);
+        let agreement = if by_price == by_ledger {
+            Agreement::Agree
+        } else if by_constraint.first().is_none_or(|(_, share)| *share < MOST) {
+            Agreement::Transient
+        } else {
+            let same_level = |a: Constraint, b: Constraint| level_of(a) == level_of(b);
+            let tie = by_ledger.zip(leading).is_some_and(|(ledger, (price, best))| {
+                let near_slack = !same_level(ledger, price)
+                    && envelope.is_some_and(|(_, e)| e.low <= SLACK && SLACK <= e.high);
+                near_slack
+                    || (same_level(ledger, price) && worth(ledger).is_some_and(|own| own.high >= best.low))
+            });
+            if tie { Agreement::Tie } else { Agreement::Disagree }
+        };
+        Self { by_price, by_ledger, agreement }
+    }
+}
+
+fn level_of(label: Constraint) -> Level {
+    match label {
+        Constraint::Demand | Constraint::Power | Constraint::Cooling => Level::Envelope,
+        Constraint::Compute | Constraint::MemoryBandwidth | Constraint::KvCapacity => Level::Device,
+        Constraint::Operations => Level::Price,
+    }
+}
+
+/// Device limits of all pools move a fleet together, so they add up; of power devices and zones the tightest counts.
+fn worth(prices: &[Price], label: Constraint) -> Option<Worth> {
+    let of_label = prices.iter().filter(|price| price.limit.kind.constraint() == Some(label));
+    let elasticities = of_label.filter_map(|price| price.elasticity);
+    let worths = elasticities.map(|mean| Worth { mean: mean.mean, low: mean.ci95_low, high: mean.ci95_high });
+    match level_of(label) {
+        Level::Device => worths.reduce(|a, b| Worth {
+            mean: a.mean + b.mean,
+            low: a.low + b.low,
+            high: a.high + b.high,
+        }),
+        _ => worths.max_by(|a, b| a.mean.total_cmp(&b.mean)),
+    }
+}

@@ -492,7 +492,17 @@ impl Replicas {
             },
         );
         self.left_queue(now_fs, number, was_head, setup, queue);
+        self.overflowed(now_fs, number, setup);
         Some(slot.request)
+    }
+
+    /// A replica lost a request to its queue: whoever still waits there is a backlog, whatever the TTFT limits.
+    pub(super) fn overflowed(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
+        let replica = &mut self.replicas[number];
+        if replica.batch.waiting() > 0 && !replica.backlogged {
+            replica.backlogged = true;
+            self.relabel(now_fs, number, setup);
+        }
     }
 
     /// Waiting requests left a replica without having been admitted; `was_head`: the first in line did.

@@ -217,8 +217,10 @@ impl<'a> Engine<'a> {
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
-            if outcome == RequestOutcome::ShedOverheated {
-                self.hold(door.pool, request.class);
+            match outcome {
+                RequestOutcome::ShedOverheated => self.hold(door.pool, request.class),
+                RequestOutcome::ShedQueueFull => self.replicas.overflowed(now_fs, replica, self.setup),
+                _ => {}
             }
             return;
         }

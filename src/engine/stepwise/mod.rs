@@ -199,8 +199,12 @@ impl<'a> Stepwise<'a> {
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
-            if outcome == RequestOutcome::ShedOverheated {
-                self.owe(number, &request);
+            match outcome {
+                RequestOutcome::ShedOverheated => self.owe(number, &request),
+                RequestOutcome::ShedQueueFull if !self.replicas[number].batch.waiting.is_empty() => {
+                    self.backlog(now_fs, number);
+                }
+                _ => {}
             }
             return;
         }
@@ -258,11 +262,20 @@ impl<'a> Stepwise<'a> {
                 replica.backlogged = false;
                 replica.refused = false;
                 self.relabel(now_fs, number);
-            } else if place == 0 {
-                self.new_head(now_fs, number);
+            } else {
+                if place == 0 {
+                    self.new_head(now_fs, number);
+                }
+                self.backlog(now_fs, number);
             }
             self.replaced.extend(self.setup.stream.replace(request.class, now_fs));
         }
+    }
+
+    /// A replica lost a request because others wait there.
+    fn backlog(&mut self, now_fs: i128, number: usize) {
+        self.replicas[number].backlogged = true;
+        self.relabel(now_fs, number);
     }
 
     fn drain(&mut self, now_fs: i128, site: usize) {

@@ -9,7 +9,7 @@ mod stepwise;
 
 use std::time::Instant;
 
-use crate::ledger::Frame;
+use crate::ledger::{Counted, Frame};
 use crate::ledger::outcome::{EngineInfo, Outcome, ScenarioInfo};
 use crate::physics::s_from_fs;
 use crate::scenario::types::Arrivals;
@@ -85,7 +85,7 @@ pub struct Probe {
     pub until_s: f64,
 }
 
-/// Run a scenario for a stretch of it; also gives its useful output tokens: of requests with an SLO all tokens of those
+/// Run a scenario for a stretch of it; also gives, by pool, its output tokens: of requests with an SLO all tokens of those
 /// that arrive in it, of others those emitted in it. Let the scenario end by draining, or what is in flight at its end
 /// is missing.
 ///
@@ -95,7 +95,7 @@ pub fn probe(
     resolved: &Resolved,
     options: &SimOptions,
     probe: &Probe,
-) -> Result<(Outcome, f64), SimError> {
+) -> Result<(Outcome, Vec<Counted>), SimError> {
     let (outcome, counted) = simulate_with(resolved, options, None, Some(probe))?;
     Ok((outcome, counted.unwrap_or_default()))
 }
@@ -119,7 +119,7 @@ fn simulate_with(
     options: &SimOptions,
     fault: Option<PlantedFault>,
     probe: Option<&Probe>,
-) -> Result<(Outcome, Option<f64>), SimError> {
+) -> Result<(Outcome, Option<Vec<Counted>>), SimError> {
     let started = Instant::now();
     let mut setup = setup::setup(resolved, options.keep_requests, probe)?;
     let mut ended = match options.engine {

@@ -108,7 +108,7 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
     let mut ledger =
         Ledger::new(&fleet, terms, &mixes, warm_up_fs, scenario.report.interval_s, keep_requests);
     if let Some(probe) = probe {
-        ledger.count(fs_from_s(probe.from_s), fs_from_s(probe.until_s));
+        ledger.count(&fleet, fs_from_s(probe.from_s), fs_from_s(probe.until_s));
     }
     ledger.judge(quality::promises(scenario, &resolved.catalog, &workload));
     let (router, loads) = router::build(&scenario.routing, &fleet);

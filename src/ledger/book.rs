@@ -149,26 +149,46 @@ pub(super) struct PoolAccount {
     pub clock_fs: i128,
 }
 
-/// Useful output tokens of a stretch of time.
+/// Output tokens of the requests of a stretch of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Counted {
+    /// Of completed requests.
+    pub output_tok: f64,
+    /// Of useful ones.
+    pub useful_tok: f64,
+}
+
+/// What [`Ledger::count`] counts.
 struct Count {
     from_fs: i128,
     until_fs: i128,
-    /// [2^-32 tokens]
-    tokens: i128,
+    pool_of: Vec<u16>,
+    /// By pool: all, and the useful [2^-32 tokens].
+    tokens: Vec<[i128; 2]>,
 }
 
 impl Count {
-    /// A useful request is done. One that was promised something counts where it arrived, with all its tokens: whether
-    /// they are useful was decided by how it was served from then on. Without a promise every token is useful some time,
-    /// so only those emitted in the stretch count.
+    /// A request is done. One that was promised something counts where it arrived, with all its tokens: whether they
+    /// are useful was decided by how it was served from then on. Without a promise every token is useful some time, so
+    /// only those emitted in the stretch count.
     #[cold]
-    fn useful(&mut self, request: &Request, terms: &Terms, first_fs: i128, last_fs: i128) {
+    fn completed(&mut self, departure: &Departure, terms: &Terms, now_fs: i128, useful: bool) {
+        let request = departure.request;
         let tokens = u64::from(request.output_tok);
-        if *terms == Terms::default() {
-            self.tokens += tokens_inside(tokens, first_fs, last_fs, self.from_fs)
-                - tokens_inside(tokens, first_fs, last_fs, self.until_fs);
+        let first_fs = departure.first_token_fs.unwrap_or(now_fs);
+        let counted = if *terms == Terms::default() {
+            tokens_inside(tokens, first_fs, now_fs, self.from_fs)
+                - tokens_inside(tokens, first_fs, now_fs, self.until_fs)
         } else if (self.from_fs..self.until_fs).contains(&request.arrival_fs) {
-            self.tokens += i128::from(tokens) << TOKEN_BITS;
+            i128::from(tokens) << TOKEN_BITS
+        } else {
+            return;
+        };
+        let Some(replica) = departure.replica else { return };
+        let [all, of_use] = &mut self.tokens[usize::from(self.pool_of[replica as usize])];
+        *all += counted;
+        if useful {
+            *of_use += counted;
         }
     }
 }
@@ -299,15 +319,20 @@ impl Ledger {
         }
     }
 
-    /// Also count the useful tokens of the requests of a stretch of time; before the first request.
-    pub fn count(&mut self, from_fs: i128, until_fs: i128) {
-        self.count = Some(Count { from_fs, until_fs, tokens: 0 });
+    /// Also count the tokens of the requests of a stretch of time; before the first request.
+    pub fn count(&mut self, fleet: &Fleet, from_fs: i128, until_fs: i128) {
+        let tokens = vec![[0; 2]; fleet.pools.len()];
+        self.count = Some(Count { from_fs, until_fs, pool_of: fleet.pool_of.clone(), tokens });
     }
 
-    /// Useful output tokens counted by [`Self::count`].
+    /// Counted by [`Self::count`], by pool.
     #[must_use]
-    pub fn counted(&self) -> Option<f64> {
-        self.count.as_ref().map(|count| tokens_f64(count.tokens))
+    pub fn counted(&self) -> Option<Vec<Counted>> {
+        let counted = |[output, useful]: &[i128; 2]| Counted {
+            output_tok: tokens_f64(*output),
+            useful_tok: tokens_f64(*useful),
+        };
+        self.count.as_ref().map(|count| count.tokens.iter().map(counted).collect())
     }
 
     /// Judge the answers of classes that promise something; before the first request.
@@ -399,9 +424,9 @@ impl Ledger {
             self.useful += 1;
             self.useful_tokens += tokens;
             self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
-            if let Some(count) = &mut self.count {
-                count.useful(request, terms, first, now_fs);
-            }
+        }
+        if let Some(count) = &mut self.count {
+            count.completed(departure, terms, now_fs, useful);
         }
         let interval = self.interval_at(now_fs);
         interval.completed += 1;

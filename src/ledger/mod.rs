@@ -10,5 +10,5 @@ pub mod staves;
 pub mod uncertainty;
 
 pub use binding::Label;
-pub use book::{Departure, Gauges, Ledger, Rest, Run, Terms};
+pub use book::{Counted, Departure, Gauges, Ledger, Rest, Run, Terms};
 pub use report::Frame;

@@ -66,6 +66,14 @@ pub fn text(explanation: &Explanation, subject: &Subject, width: usize, color: b
     if !explanation.screened.is_empty() {
         let _ = writeln!(out, "not priced, as they bound nowhere then: {}", explanation.screened.join(", "));
     }
+    if !explanation.late_pools.is_empty() {
+        let _ = writeln!(
+            out,
+            "hardly a token of {} is useful: its requests miss their SLO whatever a small step changes, so its limits have \
+             no price; its part of the verdict goes by all its tokens",
+            explanation.late_pools.join(", ")
+        );
+    }
     out.push('\n');
     for sentence in sentences(explanation) {
         let _ = writeln!(out, "{sentence}");

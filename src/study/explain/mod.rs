@@ -17,6 +17,8 @@ use rayon::prelude::*;
 use super::paired::Mean;
 use super::replications;
 use crate::engine::{EngineKind, Probe, SimError, SimOptions, probe};
+use crate::fleet::Fleet;
+use crate::ledger::Counted;
 use crate::ledger::outcome::Stretch;
 use crate::physics::s_from_fs;
 use crate::scenario::Resolved;
@@ -73,6 +75,8 @@ pub struct Explanation {
     pub seeds: Vec<u64>,
     /// Useful tokens per second of the stretch as it is.
     pub useful_tok_per_s: Mean,
+    /// Pools of which hardly any token is useful: their prices in useful tokens are zero, whatever binds them.
+    pub late_pools: Vec<String>,
     /// Limits in order of what they are worth: by elasticity, those without one last.
     pub prices: Vec<Price>,
     /// Devices that were not priced, as they bound nowhere in the stretch.
@@ -90,19 +94,26 @@ pub struct Price {
     pub limit: Limit,
     /// Gain in useful tokens per second of the stretch, over all replications; none if the fleet cannot be built so.
     pub gain_tok_per_s: Option<Mean>,
+    /// The same of all output tokens of completed requests.
+    pub output_gain_tok_per_s: Option<Mean>,
     /// Why not.
     pub failed: Option<String>,
     /// (Δ useful / useful) / (Δ limit / limit).
     pub elasticity: Option<Mean>,
+    /// The same by pool, of the tokens that the pool served: of the useful ones, of a late pool of all.
+    pub by_pool: Vec<Option<Mean>>,
     /// Share of the stretch in which the ledger's label names this limit.
     pub binding_share: f64,
 }
 
-/// One run: useful tokens, and the labels it saw.
+/// One run: tokens by pool, and the labels it saw.
 struct Run {
-    useful_tok: f64,
+    tokens: Vec<Counted>,
     timeline: Vec<Stretch>,
 }
+
+/// A pool with a smaller share of useful tokens is late: as good as every request misses its SLO.
+const LATE: f64 = 0.02;
 
 /// Prices every limit of a scenario, in parallel on the pool of threads that it is called in. The answer does not depend
 /// on the number of threads.
@@ -132,10 +143,10 @@ pub fn explain(
     let (limits, screened) = screen(limits, &labels);
     (options.runs)((limits.len() + 1) * seeds.len());
 
-    let length_s = window_s.1 - window_s.0;
-    let rate = |runs: &[Run]| runs.iter().map(|run| run.useful_tok / length_s).collect::<Vec<f64>>();
-    let base_rates = rate(&base);
-    let useful_tok_per_s = Mean::of(&base_rates)
+    let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir)
+        .map_err(SimError::Scenario)?;
+    let scale = Scale::of(&base, window_s.1 - window_s.0);
+    let useful_tok_per_s = Mean::of(&scale.useful(&base))
         .ok_or_else(|| ExplainError::Question("at least 2 seeds make an interval".into()))?;
 
     // All runs in one queue, so that the slow ones do not leave threads without work.
@@ -158,16 +169,19 @@ pub fn explain(
                 Err(other) => return Err(other.into()),
             }
         }
-        prices.push(price(limit, failed, &base_rates, &rate(&of_limit), &labels));
+        prices.push(price(limit, failed, &base, &of_limit, &scale, &labels));
     }
     let by_worth = |price: &Price| price.elasticity.map_or(f64::NEG_INFINITY, |mean| mean.mean);
     prices.sort_by(|a, b| by_worth(b).total_cmp(&by_worth(a)));
-    let verdict = Verdict::of(&prices, &labels);
+    let gpus = fleet.pools.iter().map(|pool| pool.replicas.len() as u64 * u64::from(pool.gpus_per_replica));
+    let verdict = Verdict::of(&prices, &labels, &gpus.collect::<Vec<_>>());
+    let late = scale.late.iter().enumerate().filter(|(_, late)| **late);
     Ok(Explanation {
         window_s,
         arrivals_from_s: stretch.arrivals_from_s,
         seeds,
         useful_tok_per_s,
+        late_pools: late.map(|(pool, _)| fleet.graph.pool_name(pool).to_string()).collect(),
         prices,
         screened,
         labels,
@@ -232,19 +246,74 @@ fn one(resolved: &Resolved, stretch: &Probe, seed: u64, options: &Options) -> Re
     scenario.report.interval_s = scenario.report.interval_s.max(stretch.until_s);
     let go_on = |_: f64, _: u64| (options.go_on)();
     let run = SimOptions { engine: EngineKind::Segments, keep_requests: false, progress: Some(&go_on) };
-    let (outcome, useful_tok) = probe(&resolved, &run, stretch)?;
+    let (outcome, tokens) = probe(&resolved, &run, stretch)?;
     (options.run_done)();
-    Ok(Run { useful_tok, timeline: outcome.summary.binding.timeline })
+    Ok(Run { tokens, timeline: outcome.summary.binding.timeline })
 }
 
-fn price(limit: Limit, failed: Option<String>, base: &[f64], moved: &[f64], labels: &Labels) -> Price {
-    let gain = if failed.is_none() { Mean::of_differences(base, moved) } else { None };
-    let useful = base.iter().sum::<f64>() / base.len().max(1) as f64;
-    let elasticity = gain.zip(limit.step_share.filter(|share| *share > 0.0 && useful > 0.0));
+/// How tokens of runs become rates.
+struct Scale {
+    length_s: f64,
+    /// By pool.
+    late: Vec<bool>,
+}
+
+impl Scale {
+    fn of(base: &[Run], length_s: f64) -> Self {
+        let pools = base.first().map_or(0, |run| run.tokens.len());
+        let sum = |pool: usize, of: fn(&Counted) -> f64| base.iter().map(|run| of(&run.tokens[pool])).sum::<f64>();
+        let late = |pool| {
+            let output = sum(pool, |tokens| tokens.output_tok);
+            output > 0.0 && sum(pool, |tokens| tokens.useful_tok) < LATE * output
+        };
+        Self { length_s, late: (0..pools).map(late).collect() }
+    }
+
+    /// Useful tokens per second, run by run.
+    fn useful(&self, runs: &[Run]) -> Vec<f64> {
+        let of = |run: &Run| run.tokens.iter().map(|tokens| tokens.useful_tok).sum::<f64>() / self.length_s;
+        runs.iter().map(of).collect()
+    }
+
+    /// All output tokens per second, run by run.
+    fn output(&self, runs: &[Run]) -> Vec<f64> {
+        let of = |run: &Run| run.tokens.iter().map(|tokens| tokens.output_tok).sum::<f64>() / self.length_s;
+        runs.iter().map(of).collect()
+    }
+
+    /// What counts of a pool [tok/s], run by run.
+    fn pool(&self, pool: usize, runs: &[Run]) -> Vec<f64> {
+        let of = |tokens: &Counted| if self.late[pool] { tokens.output_tok } else { tokens.useful_tok };
+        runs.iter().map(|run| of(&run.tokens[pool]) / self.length_s).collect()
+    }
+}
+
+fn price(
+    limit: Limit,
+    failed: Option<String>,
+    base: &[Run],
+    moved: &[Run],
+    scale: &Scale,
+    labels: &Labels,
+) -> Price {
+    let gain = |of: &dyn Fn(&[Run]) -> Vec<f64>| match failed {
+        None => Mean::of_differences(&of(base), &of(moved)),
+        Some(_) => None,
+    };
+    let relative = |gain: Option<Mean>, base: Vec<f64>| {
+        let mean = base.iter().sum::<f64>() / base.len().max(1) as f64;
+        let share = limit.step_share.filter(|share| *share > 0.0 && mean > 0.0)?;
+        Some(gain?.times(1.0 / mean / share))
+    };
+    let useful = gain(&|runs| scale.useful(runs));
     Price {
         binding_share: labels.share_of(&limit),
-        elasticity: elasticity.map(|(gain, share)| gain.times(1.0 / useful / share)),
-        gain_tok_per_s: gain,
+        elasticity: relative(useful, scale.useful(base)),
+        by_pool: (0..scale.late.len())
+            .map(|pool| relative(gain(&|runs| scale.pool(pool, runs)), scale.pool(pool, base)))
+            .collect(),
+        gain_tok_per_s: useful,
+        output_gain_tok_per_s: gain(&|runs| scale.output(runs)),
         failed,
         limit,
     }

@@ -96,7 +96,7 @@ pub struct Verdict {
     pub agreement: Agreement,
 }
 
-/// What a label is worth: the sum of its limits' elasticities of one kind, of several places the largest.
+/// An elasticity with its interval.
 #[derive(Debug, Clone, Copy)]
 struct Worth {
     mean: f64,
@@ -105,37 +105,67 @@ struct Worth {
 }
 
 impl Verdict {
-    /// Of prices and labels.
-    pub(super) fn of(prices: &[Price], labels: &Labels) -> Self {
+    /// Of prices and labels; `gpus` by pool.
+    ///
+    /// As a site's label is made of those of its replicas (PHYSICS D5), this one is made of those of the pools: of what
+    /// binds pools other than demand, that of most GPUs; demand if that is all there is.
+    pub(super) fn of(prices: &[Price], labels: &Labels, gpus: &[u64]) -> Self {
         let by_constraint = labels.by_constraint();
         let by_ledger = by_constraint.first().map(|(label, _)| *label);
-        let worth = |label: Constraint| worth(prices, label);
-        let of_level = |level: Level| {
-            let labels = Constraint::ALL.into_iter().filter(move |label| level_of(*label) == level);
-            labels.filter_map(|label| Some((label, worth(label)?))).max_by(|a, b| a.1.mean.total_cmp(&b.1.mean))
+        let pools: Vec<Option<Binding>> = (0..gpus.len()).map(|pool| Binding::of(prices, pool)).collect();
+        let gpus_of = |label: Constraint| {
+            let bound = pools.iter().zip(gpus).filter(|(pool, _)| pool.is_some_and(|pool| pool.label == label));
+            bound.map(|(_, gpus)| gpus).sum::<u64>()
         };
-        let envelope = of_level(Level::Envelope);
-        let device = of_level(Level::Device).filter(|(_, worth)| worth.mean > 0.0);
-        let leading = match envelope {
-            Some((_, worth)) if worth.mean >= SLACK => envelope,
-            _ => device.or(envelope.filter(|(_, worth)| worth.mean > 0.0)),
-        };
-        let by_price = leading.map(|(label, _)| label);
+        let other = Constraint::ALL.into_iter().filter(|label| *label != Constraint::Demand);
+        let other = other.filter(|label| gpus_of(*label) > 0).max_by_key(|label| gpus_of(*label));
+        let demand = (gpus_of(Constraint::Demand) > 0).then_some(Constraint::Demand);
+        let by_price = other.or(demand);
         let agreement = if by_price == by_ledger {
             Agreement::Agree
         } else if by_constraint.first().is_none_or(|(_, share)| *share < MOST) {
             Agreement::Transient
+        } else if by_ledger.is_some_and(|label| pools.iter().flatten().any(|pool| pool.may_be(prices, label))) {
+            Agreement::Tie
         } else {
-            let same_level = |a: Constraint, b: Constraint| level_of(a) == level_of(b);
-            let tie = by_ledger.zip(leading).is_some_and(|(ledger, (price, best))| {
-                let near_slack = !same_level(ledger, price)
-                    && envelope.is_some_and(|(_, e)| e.low <= SLACK && SLACK <= e.high);
-                near_slack
-                    || (same_level(ledger, price) && worth(ledger).is_some_and(|own| own.high >= best.low))
-            });
-            if tie { Agreement::Tie } else { Agreement::Disagree }
+            Agreement::Disagree
         };
         Self { by_price, by_ledger, agreement }
+    }
+}
+
+/// What binds a pool, by its prices.
+#[derive(Debug, Clone, Copy)]
+struct Binding {
+    pool: usize,
+    label: Constraint,
+    worth: Worth,
+    /// The largest worth of the envelope's limits.
+    envelope: Option<Worth>,
+}
+
+impl Binding {
+    fn of(prices: &[Price], pool: usize) -> Option<Self> {
+        let best = |level: Level| {
+            let labels = Constraint::ALL.into_iter().filter(move |label| level_of(*label) == level);
+            let worths = labels.filter_map(|label| Some((label, worth(prices, label, pool)?)));
+            worths.max_by(|a, b| a.1.mean.total_cmp(&b.1.mean)).filter(|(_, worth)| worth.mean > 0.0)
+        };
+        let envelope = best(Level::Envelope);
+        let (label, worth) = match envelope {
+            Some((label, worth)) if worth.mean >= SLACK => (label, worth),
+            _ => best(Level::Device).or(envelope)?,
+        };
+        Some(Self { pool, label, worth, envelope: envelope.map(|(_, worth)| worth) })
+    }
+
+    /// Whether the pool's label could as well be another, within the intervals.
+    fn may_be(&self, prices: &[Price], label: Constraint) -> bool {
+        let Some(own) = worth(prices, label, self.pool) else { return false };
+        if level_of(label) == level_of(self.label) {
+            return own.high >= self.worth.low;
+        }
+        self.envelope.is_some_and(|envelope| envelope.low <= SLACK && SLACK <= envelope.high)
     }
 }
 
@@ -147,10 +177,10 @@ fn level_of(label: Constraint) -> Level {
     }
 }
 
-/// Device limits of all pools move a fleet together, so they add up; of power devices and zones the tightest counts.
-fn worth(prices: &[Price], label: Constraint) -> Option<Worth> {
+/// What a label is worth to a pool. The limits of its hardware add up; of power devices and zones the tightest counts.
+fn worth(prices: &[Price], label: Constraint, pool: usize) -> Option<Worth> {
     let of_label = prices.iter().filter(|price| price.limit.kind.constraint() == Some(label));
-    let elasticities = of_label.filter_map(|price| price.elasticity);
+    let elasticities = of_label.filter_map(|price| *price.by_pool.get(pool)?);
     let worths = elasticities.map(|mean| Worth { mean: mean.mean, low: mean.ci95_low, high: mean.ci95_high });
     match level_of(label) {
         Level::Device => worths.reduce(|a, b| Worth {

@@ -78,7 +78,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let dir = match &arguments.output {
         None => None,
         Some(dir) => {
-            let inputs = scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
+            let inputs =
+                scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
             let place = Place {
                 hash: &resolved.hash,
                 of: "scenario",
@@ -149,7 +150,10 @@ fn question(arguments: &Arguments, start_at_h: f64) -> Result<Question, Failure>
         let known = LimitKind::ALL.into_iter().find(|kind| kind.key() == name);
         known.ok_or_else(|| {
             let hint = suggestion(name, names());
-            Failure::input(format!("--only {name}: unknown limit{hint}; known are {}", names().collect::<Vec<_>>().join(", ")))
+            Failure::input(format!(
+                "--only {name}: unknown limit{hint}; known are {}",
+                names().collect::<Vec<_>>().join(", ")
+            ))
         })
     });
     Ok(Question {

@@ -9,8 +9,8 @@ mod stepwise;
 
 use std::time::Instant;
 
-use crate::ledger::{Counted, Frame};
 use crate::ledger::outcome::{EngineInfo, Outcome, ScenarioInfo};
+use crate::ledger::{Counted, Frame};
 use crate::physics::s_from_fs;
 use crate::scenario::types::Arrivals;
 use crate::scenario::{Problem, Resolved};

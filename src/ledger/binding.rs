@@ -262,6 +262,14 @@ impl BindingBook {
         Binding { share: self.shares(scope.pools.clone()), timeline, first }
     }
 
+    /// Shares of every pool, from the start of the window up to now.
+    pub fn shares_by_pool(&mut self, now_fs: i128) -> Vec<Shares> {
+        for count in self.pools.iter_mut().flatten() {
+            count.advance(now_fs);
+        }
+        (0..self.pools.len()).map(|pool| self.pool_shares(pool)).collect()
+    }
+
     /// Shares of one pool.
     pub fn pool_shares(&self, pool: usize) -> Shares {
         self.shares(pool..pool + 1)

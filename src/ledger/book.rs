@@ -2,7 +2,7 @@
 
 use super::binding::{BindingBook, CELL_FS, Label};
 use super::latency::Latency;
-use super::outcome::{Constraint, RequestOutcome, RequestRow, ShedBy};
+use super::outcome::{Constraint, RequestOutcome, RequestRow, Shares, ShedBy};
 use super::quality::{Promise, QualityBook};
 use super::staves::{Mix, PoolStaves, site_at_power};
 use crate::control::{Building, PLANT_PARTS, PowerControl};
@@ -150,12 +150,15 @@ pub(super) struct PoolAccount {
 }
 
 /// Output tokens of the requests of a stretch of time.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Counted {
     /// Of completed requests.
     pub output_tok: f64,
     /// Of useful ones.
     pub useful_tok: f64,
+    /// GPU-seconds by label, from the start of the measured window to the end of the stretch; known where a reporting
+    /// interval ends with it.
+    pub binding: Option<Shares>,
 }
 
 /// What [`Ledger::count`] counts.
@@ -165,6 +168,8 @@ struct Count {
     pool_of: Vec<u16>,
     /// By pool: all, and the useful [2^-32 tokens].
     tokens: Vec<[i128; 2]>,
+    /// By pool, once the stretch is over.
+    binding: Vec<Shares>,
 }
 
 impl Count {
@@ -322,17 +327,20 @@ impl Ledger {
     /// Also count the tokens of the requests of a stretch of time; before the first request.
     pub fn count(&mut self, fleet: &Fleet, from_fs: i128, until_fs: i128) {
         let tokens = vec![[0; 2]; fleet.pools.len()];
-        self.count = Some(Count { from_fs, until_fs, pool_of: fleet.pool_of.clone(), tokens });
+        self.count =
+            Some(Count { from_fs, until_fs, pool_of: fleet.pool_of.clone(), tokens, binding: Vec::new() });
     }
 
     /// Counted by [`Self::count`], by pool.
     #[must_use]
     pub fn counted(&self) -> Option<Vec<Counted>> {
-        let counted = |[output, useful]: &[i128; 2]| Counted {
+        let count = self.count.as_ref()?;
+        let counted = |(pool, [output, useful]): (usize, &[i128; 2])| Counted {
             output_tok: tokens_f64(*output),
             useful_tok: tokens_f64(*useful),
+            binding: count.binding.get(pool).copied(),
         };
-        self.count.as_ref().map(|count| count.tokens.iter().map(counted).collect())
+        Some(count.tokens.iter().enumerate().map(counted).collect())
     }
 
     /// Judge the answers of classes that promise something; before the first request.
@@ -616,6 +624,11 @@ impl Ledger {
         }
         if now_fs >= self.next_mark_fs {
             self.mark(now_fs, power, fleet, gauges);
+            if let Some(count) = &mut self.count
+                && now_fs == count.until_fs
+            {
+                count.binding = self.binding.shares_by_pool(now_fs);
+            }
             self.mark_start_fs = self.next_mark_fs;
             self.next_mark_fs += self.interval_fs;
             self.plain_from_fs = self.window_fs.max(self.mark_start_fs);

@@ -358,6 +358,22 @@ impl Constraint {
     }
 }
 
+impl Shares {
+    /// The share of a label.
+    #[must_use]
+    pub fn of(&self, label: Constraint) -> f64 {
+        match label {
+            Constraint::Demand => self.demand,
+            Constraint::Compute => self.compute,
+            Constraint::MemoryBandwidth => self.memory_bandwidth,
+            Constraint::KvCapacity => self.kv_capacity,
+            Constraint::Power => self.power,
+            Constraint::Cooling => self.cooling,
+            Constraint::Operations => self.operations,
+        }
+    }
+}
+
 /// GPU-seconds by label over installed GPU-seconds; sums to 1.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]

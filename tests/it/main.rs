@@ -5,6 +5,7 @@ mod azure_week;
 mod broken;
 mod calibrate;
 mod engines;
+mod explain;
 mod facility_command;
 mod facility_scenario;
 mod faults;

@@ -51,7 +51,8 @@ pub fn text(explanation: &Explanation, subject: &Subject, width: usize, color: b
             ),
             (None, _) => ("cannot be built".into(), "–".into()),
         };
-        let binds = if price.binding_share > 0.0 { numbers::percent(price.binding_share) } else { "–".into() };
+        let binds =
+            if price.binding_share > 0.0 { numbers::percent(price.binding_share) } else { "–".into() };
         let _ = writeln!(
             out,
             "{:<17}{place:<room$}  {:<22}{gain:>23}  {elasticity:>10}  {binds:>5}",
@@ -102,7 +103,8 @@ fn moved_by(price: &Price) -> String {
 
 /// What the next unit buys, of the limits whose interval lies above 0.
 fn sentences(explanation: &Explanation) -> Vec<String> {
-    let worth = explanation.prices.iter().filter(|price| price.gain_tok_per_s.is_some_and(|g| g.ci95_low > 0.0));
+    let worth =
+        explanation.prices.iter().filter(|price| price.gain_tok_per_s.is_some_and(|g| g.ci95_low > 0.0));
     let mut sentences: Vec<String> = worth.filter_map(sentence).take(MOST_SENTENCES).collect();
     if sentences.is_empty() {
         sentences.push("No limit is worth anything in this stretch: all its intervals hold 0.".into());
@@ -127,7 +129,9 @@ fn sentence(price: &Price) -> Option<String> {
     match limit.kind {
         LimitKind::PowerCap => buys(format!("The next kW of cap at {place}"), each.times(1e-3)),
         LimitKind::DeviceRating => buys(format!("The next kW of rating of {place}"), each.times(1e-3)),
-        LimitKind::ZoneCapacity => buys(format!("The next kW of heat that {place} can reject"), each.times(1e-3)),
+        LimitKind::ZoneCapacity => {
+            buys(format!("The next kW of heat that {place} can reject"), each.times(1e-3))
+        }
         LimitKind::Replicas => buys(format!("The next node of {place}"), each),
         LimitKind::OutdoorAir => buys(format!("Outdoor air 1 °C colder at {place}"), each),
         LimitKind::GpuCap => buys(format!("The next watt of each GPU of {place}"), each),
@@ -142,14 +146,21 @@ fn sentence(price: &Price) -> Option<String> {
 }
 
 fn verdict(explanation: &Explanation) -> String {
-    let name = |label: Option<Constraint>| label.map_or("nothing".into(), |label| label.key().replace('_', " "));
+    let name =
+        |label: Option<Constraint>| label.map_or("nothing".into(), |label| label.key().replace('_', " "));
     let (price, ledger) = (name(explanation.verdict.by_price), name(explanation.verdict.by_ledger));
     let share = explanation.labels.by_constraint().first().map_or(0.0, |(_, share)| *share);
     let ledger = format!("{ledger} ({} of the stretch)", numbers::percent(share));
     match explanation.verdict.agreement {
         Agreement::Agree => format!("By its prices and by the ledger it is bound by {ledger}."),
-        Agreement::Tie => format!("By its prices bound by {price}, by the ledger by {ledger}: a tie within the intervals."),
-        Agreement::Transient => format!("By its prices bound by {price}, by the ledger by {ledger}: what binds changes within the stretch; take a shorter one."),
-        Agreement::Disagree => format!("By its prices bound by {price}, by the ledger by {ledger}: they disagree."),
+        Agreement::Tie => {
+            format!("By its prices bound by {price}, by the ledger by {ledger}: a tie within the intervals.")
+        }
+        Agreement::Transient => format!(
+            "By its prices bound by {price}, by the ledger by {ledger}: what binds changes within the stretch; take a shorter one."
+        ),
+        Agreement::Disagree => {
+            format!("By its prices bound by {price}, by the ledger by {ledger}: they disagree.")
+        }
     }
 }

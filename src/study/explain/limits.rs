@@ -8,9 +8,7 @@ use crate::fleet::memory_plan;
 use crate::ledger::outcome::Constraint;
 use crate::physics::loss::LossShares;
 use crate::scenario::Resolved;
-use crate::scenario::types::{
-    Arrivals, Device, Loss, Plant, Policy, PowerDevice, Site, StepLaw,
-};
+use crate::scenario::types::{Arrivals, Device, Loss, Plant, Policy, PowerDevice, Site, StepLaw};
 
 /// Clock steps that a move of watts is worth at least: less could be lost between two P-states.
 const P_STATES: f64 = 2.0;
@@ -346,7 +344,13 @@ fn losses(device: &PowerDevice) -> LossShares {
 }
 
 /// A pool on other hardware: an entry of the catalog of its own.
-fn pool_moved(mut moved: Resolved, kind: LimitKind, (s, p): (usize, usize), step: f64, more: f64) -> Resolved {
+fn pool_moved(
+    mut moved: Resolved,
+    kind: LimitKind,
+    (s, p): (usize, usize),
+    step: f64,
+    more: f64,
+) -> Resolved {
     let pool = &mut moved.scenario.fleet.sites[s].pools[p];
     match kind {
         LimitKind::Replicas => pool.nodes += step as u32,

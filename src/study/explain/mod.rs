@@ -19,7 +19,7 @@ use super::replications;
 use crate::engine::{EngineKind, Probe, SimError, SimOptions, probe};
 use crate::fleet::Fleet;
 use crate::ledger::Counted;
-use crate::ledger::outcome::Stretch;
+use crate::ledger::outcome::{Constraint, Stretch};
 use crate::physics::s_from_fs;
 use crate::scenario::Resolved;
 use crate::scenario::types::AtEnd;
@@ -112,6 +112,10 @@ struct Run {
     timeline: Vec<Stretch>,
 }
 
+/// A move far enough to lift a limit, as a share of it; and the gain above which that makes it one (PHYSICS D5).
+const FAR: f64 = 0.5;
+const BINDS: f64 = 0.01;
+
 /// A pool with a smaller share of useful tokens is late: as good as every request misses its SLO.
 const LATE: f64 = 0.02;
 
@@ -139,7 +143,14 @@ pub fn explain(
 
     // As it is, first: what binds decides which of many devices are worth a look.
     let base = replicate(resolved, &stretch, &seeds, options)?;
-    let labels = Labels::of(base.iter().map(|run| run.timeline.as_slice()), window_s);
+    let mut labels = Labels::of(base.iter().map(|run| run.timeline.as_slice()), window_s);
+    let pools = base.first().map_or(0, |run| run.tokens.len());
+    let shares = |pool: usize, label: Constraint| {
+        let of_runs = base.iter().filter_map(|run| Some(run.tokens[pool].binding?.of(label)));
+        of_runs.sum::<f64>() / base.len().max(1) as f64
+    };
+    labels.by_pool =
+        (0..pools).map(|pool| Constraint::ALL.map(|label| (label, shares(pool, label))).to_vec()).collect();
     let (limits, screened) = screen(limits, &labels);
     (options.runs)((limits.len() + 1) * seeds.len());
 
@@ -174,7 +185,13 @@ pub fn explain(
     let by_worth = |price: &Price| price.elasticity.map_or(f64::NEG_INFINITY, |mean| mean.mean);
     prices.sort_by(|a, b| by_worth(b).total_cmp(&by_worth(a)));
     let gpus = fleet.pools.iter().map(|pool| pool.replicas.len() as u64 * u64::from(pool.gpus_per_replica));
-    let verdict = Verdict::of(&prices, &labels, &gpus.collect::<Vec<_>>());
+    let gpus: Vec<u64> = gpus.collect();
+    let mut verdict = Verdict::of(&prices, &labels, &gpus, None);
+    if let Some(in_doubt) = verdict.in_doubt()
+        && loose(resolved, in_doubt, question, &stretch, &seeds, &base, options)?
+    {
+        verdict = Verdict::of(&prices, &labels, &gpus, Some(in_doubt));
+    }
     let late = scale.late.iter().enumerate().filter(|(_, late)| **late);
     Ok(Explanation {
         window_s,
@@ -210,6 +227,26 @@ fn window(resolved: &Resolved, question: &Question) -> Result<(f64, f64), Explai
     Ok((from_s, until_s))
 }
 
+/// Whether the limits of a label are all but loose: moved by half of what they are, they buy less than what a cap may
+/// cost before it binds (PHYSICS D5).
+fn loose(
+    resolved: &Resolved,
+    label: Constraint,
+    question: &Question,
+    stretch: &Probe,
+    seeds: &[u64],
+    base: &[Run],
+    options: &Options,
+) -> Result<bool, SimError> {
+    let far = limits::all(resolved, FAR).into_iter().filter(|limit| limit.kind.constraint() == Some(label));
+    let far: Vec<Limit> =
+        far.filter(|limit| question.only.is_empty() || question.only.contains(&limit.kind)).collect();
+    let tokens = |runs: &[Run]| runs.iter().flat_map(|run| &run.tokens).map(|t| t.output_tok).sum::<f64>();
+    let moved = far.iter().fold(resolved.clone(), |moved, limit| limit.moved(&moved));
+    let runs = replicate(&moved, stretch, seeds, options)?;
+    Ok(tokens(&runs) <= (1.0 + BINDS) * tokens(base))
+}
+
 /// Of many devices, those that bind somewhere in the stretch; and the names of the others.
 fn screen(limits: Vec<Limit>, labels: &Labels) -> (Vec<Limit>, Vec<String>) {
     let is_device = |limit: &Limit| limit.kind == LimitKind::DeviceRating;
@@ -240,10 +277,11 @@ fn one(resolved: &Resolved, stretch: &Probe, seed: u64, options: &Options) -> Re
     let scenario = &mut resolved.scenario;
     scenario.seed = seed;
     scenario.duration_s = Some(stretch.until_s);
-    scenario.warm_up_s = 0.0;
+    // Shares of labels are those of the stretch.
+    scenario.warm_up_s = stretch.from_s;
     scenario.at_end = AtEnd::Drain;
-    // Nobody looks at intervals; they change no total.
-    scenario.report.interval_s = scenario.report.interval_s.max(stretch.until_s);
+    // One interval, which ends with the stretch.
+    scenario.report.interval_s = stretch.until_s;
     let go_on = |_: f64, _: u64| (options.go_on)();
     let run = SimOptions { engine: EngineKind::Segments, keep_requests: false, progress: Some(&go_on) };
     let (outcome, tokens) = probe(&resolved, &run, stretch)?;
@@ -261,7 +299,8 @@ struct Scale {
 impl Scale {
     fn of(base: &[Run], length_s: f64) -> Self {
         let pools = base.first().map_or(0, |run| run.tokens.len());
-        let sum = |pool: usize, of: fn(&Counted) -> f64| base.iter().map(|run| of(&run.tokens[pool])).sum::<f64>();
+        let sum =
+            |pool: usize, of: fn(&Counted) -> f64| base.iter().map(|run| of(&run.tokens[pool])).sum::<f64>();
         let late = |pool| {
             let output = sum(pool, |tokens| tokens.output_tok);
             output > 0.0 && sum(pool, |tokens| tokens.useful_tok) < LATE * output

@@ -13,6 +13,8 @@ const MOST: f64 = 0.9;
 pub struct Labels {
     /// Label, device, zone or pool, and share; the largest first.
     pub shares: Vec<(Constraint, String, f64)>,
+    /// By pool: shares of its GPU-seconds by label. What holds for some steps and not for others shows here alone.
+    pub by_pool: Vec<Vec<(Constraint, f64)>>,
 }
 
 impl Labels {
@@ -40,17 +42,29 @@ impl Labels {
             *share /= total_s;
         }
         shares.sort_by(|a, b| b.2.total_cmp(&a.2));
-        Self { shares }
+        Self { shares, by_pool: Vec::new() }
     }
 
     /// Shares by label, whatever the place; the largest first.
     #[must_use]
     pub fn by_constraint(&self) -> Vec<(Constraint, f64)> {
         let of = |label: Constraint| self.shares.iter().filter(|s| s.0 == label).map(|s| s.2).sum::<f64>();
-        let mut shares: Vec<(Constraint, f64)> =
-            Constraint::ALL.into_iter().map(|label| (label, of(label))).filter(|(_, share)| *share > 0.0).collect();
+        let mut shares: Vec<(Constraint, f64)> = Constraint::ALL
+            .into_iter()
+            .map(|label| (label, of(label)))
+            .filter(|(_, share)| *share > 0.0)
+            .collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1));
         shares
+    }
+
+    /// Whether a pool has several labels, other than demand, of which none holds for most of its time.
+    fn are_mixed(&self, pool: usize) -> bool {
+        let Some(shares) = self.by_pool.get(pool) else { return false };
+        let others =
+            || shares.iter().filter(|(label, _)| *label != Constraint::Demand).map(|(_, share)| *share);
+        let sum: f64 = others().sum();
+        sum > 0.0 && others().fold(0.0, f64::max) < MOST * sum
     }
 
     /// Share of the stretch in which the label names a limit. Labels of devices name pools, and links or the host are
@@ -109,12 +123,15 @@ impl Verdict {
     ///
     /// As a site's label is made of those of its replicas (PHYSICS D5), this one is made of those of the pools: of what
     /// binds pools other than demand, that of most GPUs; demand if that is all there is.
-    pub(super) fn of(prices: &[Price], labels: &Labels, gpus: &[u64]) -> Self {
+    /// `loose`: a label of the envelope whose limits are known not to bind.
+    pub(super) fn of(prices: &[Price], labels: &Labels, gpus: &[u64], loose: Option<Constraint>) -> Self {
         let by_constraint = labels.by_constraint();
         let by_ledger = by_constraint.first().map(|(label, _)| *label);
-        let pools: Vec<Option<Binding>> = (0..gpus.len()).map(|pool| Binding::of(prices, pool)).collect();
+        let pools: Vec<Option<Binding>> =
+            (0..gpus.len()).map(|pool| Binding::of(prices, pool, loose)).collect();
         let gpus_of = |label: Constraint| {
-            let bound = pools.iter().zip(gpus).filter(|(pool, _)| pool.is_some_and(|pool| pool.label == label));
+            let bound =
+                pools.iter().zip(gpus).filter(|(pool, _)| pool.is_some_and(|pool| pool.label == label));
             bound.map(|(_, gpus)| gpus).sum::<u64>()
         };
         let other = Constraint::ALL.into_iter().filter(|label| *label != Constraint::Demand);
@@ -123,14 +140,23 @@ impl Verdict {
         let by_price = other.or(demand);
         let agreement = if by_price == by_ledger {
             Agreement::Agree
-        } else if by_constraint.first().is_none_or(|(_, share)| *share < MOST) {
+        } else if by_constraint.first().is_none_or(|(_, share)| *share < MOST)
+            || pools.iter().flatten().any(|pool| labels.are_mixed(pool.pool))
+        {
             Agreement::Transient
-        } else if by_ledger.is_some_and(|label| pools.iter().flatten().any(|pool| pool.may_be(prices, label))) {
+        } else if by_ledger.is_some_and(|label| pools.iter().flatten().any(|pool| pool.may_be(prices, label)))
+        {
             Agreement::Tie
         } else {
             Agreement::Disagree
         };
         Self { by_price, by_ledger, agreement }
+    }
+
+    /// The envelope's label by price where the ledger names a device: a cap may cost a little before it binds.
+    pub(super) fn in_doubt(&self) -> Option<Constraint> {
+        let device = self.by_ledger.is_some_and(|label| level_of(label) == Level::Device);
+        self.by_price.filter(|label| device && matches!(label, Constraint::Power | Constraint::Cooling))
     }
 }
 
@@ -145,9 +171,10 @@ struct Binding {
 }
 
 impl Binding {
-    fn of(prices: &[Price], pool: usize) -> Option<Self> {
+    fn of(prices: &[Price], pool: usize, loose: Option<Constraint>) -> Option<Self> {
         let best = |level: Level| {
             let labels = Constraint::ALL.into_iter().filter(move |label| level_of(*label) == level);
+            let labels = labels.filter(|label| Some(*label) != loose);
             let worths = labels.filter_map(|label| Some((label, worth(prices, label, pool)?)));
             worths.max_by(|a, b| a.1.mean.total_cmp(&b.1.mean)).filter(|(_, worth)| worth.mean > 0.0)
         };
@@ -183,11 +210,9 @@ fn worth(prices: &[Price], label: Constraint, pool: usize) -> Option<Worth> {
     let elasticities = of_label.filter_map(|price| *price.by_pool.get(pool)?);
     let worths = elasticities.map(|mean| Worth { mean: mean.mean, low: mean.ci95_low, high: mean.ci95_high });
     match level_of(label) {
-        Level::Device => worths.reduce(|a, b| Worth {
-            mean: a.mean + b.mean,
-            low: a.low + b.low,
-            high: a.high + b.high,
-        }),
+        Level::Device => {
+            worths.reduce(|a, b| Worth { mean: a.mean + b.mean, low: a.low + b.low, high: a.high + b.high })
+        }
         _ => worths.max_by(|a, b| a.mean.total_cmp(&b.mean)),
     }
 }

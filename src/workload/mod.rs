@@ -141,6 +141,8 @@ enum Process {
     Constant(f64),
     ClosedLoop(u64),
     Poisson(f64),
+    /// Rate [1/s] and coefficient of variation of the gaps.
+    Gamma(f64, f64),
     Diurnal(Cosine),
     RateCurve(Arc<Curve>),
     Trace(Box<Trace>),
@@ -288,7 +290,7 @@ impl Workload {
         let d = self.duration_fs;
         let seconds = fs_to_seconds(d);
         let rate = match &class.process {
-            Process::Constant(rate) | Process::Poisson(rate) => Some(*rate),
+            Process::Constant(rate) | Process::Poisson(rate) | Process::Gamma(rate, _) => Some(*rate),
             Process::ClosedLoop(_) => None,
             Process::Diurnal(cosine) => Some(cosine.expected(d) / seconds),
             Process::RateCurve(curve) => Some(curve.expected(d) / seconds),
@@ -335,6 +337,16 @@ fn open_process(
         Arrivals::Poisson(p) => {
             check_rate(p.rate_per_s, &format!("{field}.poisson.rate_per_s"))?;
             Process::Poisson(p.rate_per_s)
+        }
+        Arrivals::Gamma(g) => {
+            check_rate(g.rate_per_s, &format!("{field}.gamma.rate_per_s"))?;
+            if !types::GammaRate::CV.contains(&g.cv) {
+                return Err(InputError::field(
+                    format!("{field}.gamma.cv"),
+                    format!("is {}; it must lie in 0.01..=30 (1 is a Poisson process)", g.cv),
+                ));
+            }
+            Process::Gamma(g.rate_per_s, g.cv)
         }
         Arrivals::ClosedLoop(c) if c.in_flight > MOST_IN_FLIGHT => {
             return Err(InputError::field(

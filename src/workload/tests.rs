@@ -125,6 +125,51 @@ fn poisson_gaps_are_exponential() {
     assert!(lag.abs() < 4.0 / n.sqrt(), "{lag}");
 }
 
+/// Gaps between requests, the first from t = 0 [s].
+fn gaps_of(r: &[Request]) -> Vec<f64> {
+    let mut before = 0;
+    r.iter().map(|r| fs_to_seconds(r.arrival_fs - std::mem::replace(&mut before, r.arrival_fs))).collect()
+}
+
+#[test]
+fn gamma_gaps_have_their_mean_and_variation() {
+    for cv in [0.5, 1.0, 3.0] {
+        let r = run(11, 4000.0, json!({ "gamma": { "rate_per_s": 50, "cv": cv } }));
+        let gaps = &gaps_of(&r)[1..];
+        let n = gaps.len() as f64;
+        let mean = gaps.iter().sum::<f64>() / n;
+        let var = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / n;
+        assert!((50.0 * mean - 1.0).abs() < 4.0 * cv / n.sqrt(), "cv {cv}: mean gap {mean} s");
+        // Fourth moment of a gamma: kurtosis 3 + 6·cv², so that the variance's relative error is √((2 + 6·cv²)/n).
+        let off = var / (mean * mean) / (cv * cv) - 1.0;
+        assert!(off.abs() < 4.0 * ((2.0 + 6.0 * cv * cv) / n).sqrt(), "cv {cv}: off by {off}");
+    }
+}
+
+#[test]
+fn gamma_gaps_at_cv_1_are_exponential_in_distribution() {
+    let mut gaps = gaps_of(&run(7, 2000.0, json!({ "gamma": { "rate_per_s": 100, "cv": 1 } })));
+    gaps.sort_by(f64::total_cmp);
+    let n = gaps.len() as f64;
+    let d = gaps.iter().enumerate().map(|(i, g)| (1.0 - (-100.0 * g).exp() - i as f64 / n).abs());
+    let d = d.fold(0.0, f64::max);
+    assert!(d * n.sqrt() < 1.95, "{d}");
+}
+
+#[test]
+fn gamma_arrivals_are_stationary_from_the_start_on() {
+    // Started with a whole gap, the process would be (cv² − 1)/2 = 4 requests ahead for the rest of the run, and
+    // far ahead of rate·t early on: here 20 are expected in the first 2 s.
+    let counts: Vec<f64> = (0..2000)
+        .map(|seed| run(seed, 2.0, json!({ "gamma": { "rate_per_s": 10, "cv": 3 } })).len() as f64)
+        .collect();
+    let n = counts.len() as f64;
+    let mean = counts.iter().sum::<f64>() / n;
+    let sd = (counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / n).sqrt();
+    assert!((mean - 20.0).abs() < 3.5 * sd / n.sqrt(), "{mean} ± {}", sd / n.sqrt());
+    assert!(3.5 * sd / n.sqrt() < 2.0, "the test can tell 24 from 20");
+}
+
 /// χ² of counts against expectations.
 fn chi2(counts: &[f64], expected: &[f64]) -> f64 {
     counts.iter().zip(expected).map(|(c, e)| (c - e).powi(2) / e).sum()
@@ -888,6 +933,7 @@ fn speed() {
         ("constant, constant lengths", json!({ "constant": { "rate_per_s": 1000 } }), &constant),
         ("poisson, constant lengths", poisson.clone(), &constant),
         ("poisson, lognormal lengths", poisson, &lognormal),
+        ("gamma, constant lengths", json!({ "gamma": { "rate_per_s": 1000, "cv": 3 } }), &constant),
         ("diurnal, constant lengths", day, &constant),
         ("rate curve, constant lengths", json!({ "rate_curve": { "path": "r.csv" } }), &constant),
     ] {

@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 
 use super::lengths::MOST_TOK;
 use super::reasoning::Recorded;
-use super::synth::temporary_beside;
 use super::time::{FS_PER_S, LATEST_S};
 use super::trace::{Row, Rows};
+use super::written::temporary_beside;
 use crate::catalog::Difficulty;
 use crate::input::InputError;
 use crate::scenario::TRACE_CACHE_MAGIC as MAGIC;

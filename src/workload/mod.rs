@@ -10,18 +10,24 @@
 
 mod arrivals;
 mod cache;
+pub mod convert;
+pub mod describe;
 mod lengths;
 pub mod random;
+mod rates;
 mod reasoning;
 mod stream;
 pub mod synth;
 mod time;
+mod tokens;
 mod trace;
+mod written;
 
 pub use cache::write_cache;
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;
 pub use stream::Stream;
+pub use written::{TraceError, write_text};
 pub use time::{FS_PER_S, fs_to_seconds, seconds_to_fs};
 
 use std::path::Path;

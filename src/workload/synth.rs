@@ -6,7 +6,7 @@
 //! Neumann's method of comparisons), so the same options give the same bytes on every platform.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use rand::Rng;
@@ -14,6 +14,7 @@ use rand_pcg::Pcg64Mcg;
 
 use super::random::{Key, Purpose};
 use super::trace::OWN;
+use super::written::temporary_beside;
 use crate::input::InputError;
 
 /// Most requests of one generated trace.
@@ -249,12 +250,6 @@ pub fn write_trace(path: &Path, options: &SynthOptions) -> Result<(), InputError
         let _ = std::fs::remove_file(&temporary);
         InputError::file("", &path.display().to_string(), format!("cannot be written: {e}"))
     })
-}
-
-/// A hidden name in the same folder, so that the rename stays within one file system.
-pub(super) fn temporary_beside(path: &Path) -> PathBuf {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
 fn write_rows(path: &Path, gzip: bool, options: &SynthOptions) -> std::io::Result<()> {

@@ -29,7 +29,7 @@ use super::reasoning::Recorded;
 use crate::input::{InputError, Lines, Table};
 use crate::scenario::types::TraceFormat;
 use json_lines::JsonRows;
-pub(crate) use layout::{DIFFICULTY, OWN, THINKING};
+pub(crate) use layout::{CLASS, DIFFICULTY, OWN, THINKING};
 pub(crate) use replay::{Replay, Trace};
 use table_rows::TableRows;
 

@@ -40,7 +40,7 @@ enum Command {
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
-    /// Make request traces
+    /// Look at, convert, fit and generate request traces
     Trace(trace::Arguments),
     /// Fit the catalog's coefficients to measured rows, with cross-validation
     Calibrate(calibrate::Arguments),

@@ -584,7 +584,10 @@ fn errors_in_azure_rows_and_headers() {
     assert_eq!(
         e,
         "t.csv:1:1: the header `time,input,output` is of no known trace; known are \
-         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill), `arrival_s,input_tokens,output_tokens` (served) and `TIMESTAMP,ContextTokens,GeneratedTokens` (azure)"
+         `TIMESTAMP,ContextTokens,GeneratedTokens` (azure), `arrival_s,input_tokens,output_tokens` (served), \
+         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill), \
+         `timestamp,input_length,output_length` (mooncake), `Timestamp,Request tokens,Response tokens` (burstgpt), \
+         and mooncake's JSON Lines"
     );
     let e = trace_error(b"arrival_s,prompt,output_tok\n1,2,3\n");
     assert_eq!(e, "t.csv:1:1: there is no column `prompt_tok`; the header is `arrival_s,prompt,output_tok`");
@@ -847,31 +850,38 @@ fn totals_of_the_public_azure_traces() {
     }
 }
 
-const COMMITTED: SynthOptions =
-    SynthOptions { preset: Preset::Azure2023Conversation, requests: 6_000, seed: 1 };
+const COMMITTED: SynthOptions<'static> =
+    SynthOptions { requests: Some(6_000), duration_s: None, seed: 1, stop: None };
+
+/// A trace of the preset whose file is committed.
+fn write_conversation(path: &Path, options: &SynthOptions) -> Result<super::synth::Synthesised, TraceError> {
+    write_trace(path, Preset::Azure2023Conversation, options)
+}
 
 #[test]
 fn the_committed_trace_is_what_the_generator_writes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("again.csv");
-    write_trace(&path, &COMMITTED).unwrap();
+    write_conversation(&path, &COMMITTED).unwrap();
     let again = std::fs::read_to_string(&path).unwrap();
     let committed = std::fs::read_to_string(root().join("traces/azure-2023-conversation-synth.csv")).unwrap();
     assert!(again == committed.replace("\r\n", "\n"), "the generator changed: write the trace again");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file remains");
     // Packed, another seed, a place that cannot be written.
-    write_trace(&dir.path().join("again.csv.gz"), &COMMITTED).unwrap();
+    write_conversation(&dir.path().join("again.csv.gz"), &COMMITTED).unwrap();
     let of = |p: &str| {
         all(&open(&scenario(1, Value::Null, one_class(json!({ "trace": { "path": p } }))), dir.path()))
     };
     assert_eq!(of("again.csv"), of("again.csv.gz"));
-    write_trace(&path, &SynthOptions { seed: 2, ..COMMITTED }).unwrap();
+    write_conversation(&path, &SynthOptions { seed: 2, ..COMMITTED }).unwrap();
     assert_ne!(again, std::fs::read_to_string(&path).unwrap());
-    let e = write_trace(&dir.path().join("no/where.csv"), &COMMITTED).unwrap_err();
+    let e = write_conversation(&dir.path().join("no/where.csv"), &COMMITTED).unwrap_err();
     assert!(e.to_string().contains("where.csv: cannot be written"), "{e}");
-    assert_eq!(write_trace(&path, &SynthOptions { requests: 0, ..COMMITTED }).unwrap_err().field, "requests");
+    let e = write_conversation(&path, &SynthOptions { requests: Some(0), ..COMMITTED }).unwrap_err();
+    assert!(matches!(&e, TraceError::Input(e) if e.field == "requests"), "{e}");
     assert_eq!("azure-2023-conversation".parse(), Ok(Preset::Azure2023Conversation));
-    assert!("azure".parse::<Preset>().unwrap_err().contains("there is: azure-2023-conversation"));
+    let e = "azure-2023-conversatoin".parse::<Preset>().unwrap_err();
+    assert!(e.contains("did you mean 'azure-2023-conversation'?"), "{e}");
 }
 
 /// Mean, median, p90, p99.
@@ -925,7 +935,7 @@ fn speed() {
     });
     let constant = one_class(json!({ "poisson": { "rate_per_s": 1000 } }))[0]["lengths"].clone();
     let dir = tempfile::tempdir().unwrap();
-    write_trace(&dir.path().join("t.csv"), &SynthOptions { requests: 2_000_000, ..COMMITTED }).unwrap();
+    write_conversation(&dir.path().join("t.csv"), &SynthOptions { requests: Some(2_000_000), ..COMMITTED }).unwrap();
     std::fs::write(dir.path().join("r.csv"), "time_s,rate_per_s\n0,900\n600,1100\n1200,1000\n").unwrap();
     let poisson = json!({ "poisson": { "rate_per_s": 1000 } });
     let day = json!({ "diurnal": { "mean_per_s": 1000, "peak_to_mean": 1.5, "peak_at_h": 14 } });
@@ -965,5 +975,5 @@ fn time(name: &str, w: &Workload) {
 #[test]
 #[ignore = "writes the committed trace again: cargo test workload::tests::write_the_committed -- --ignored"]
 fn write_the_committed_trace() {
-    write_trace(&root().join("traces/azure-2023-conversation-synth.csv"), &COMMITTED).unwrap();
+    write_conversation(&root().join("traces/azure-2023-conversation-synth.csv"), &COMMITTED).unwrap();
 }

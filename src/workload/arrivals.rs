@@ -429,6 +429,8 @@ pub(crate) fn instant(text: &[u8], places: u32) -> Result<i128, String> {
         Err(DecimalError::NotANumber) => {
             Err(format!("is not a number; times are {unit} from the start of the run"))
         }
-        Err(DecimalError::Negative) => Err(format!("is negative; times are {unit} from the start of the run")),
+        Err(DecimalError::Negative) => {
+            Err(format!("is negative; times are {unit} from the start of the run"))
+        }
     }
 }

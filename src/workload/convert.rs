@@ -128,9 +128,11 @@ fn convert_trace(from: &Path, to: &Path, options: &ConvertOptions) -> Result<Con
     let (from_fs, until_fs) = limits(options)?;
     let share = options.sample.unwrap_or(1.0);
     if !(share > 0.0 && share <= 1.0) {
-        return Err(
-            InputError::field("--sample", format!("is {share}; expected a share above 0, at most 1")).into()
-        );
+        return Err(InputError::field(
+            "--sample",
+            format!("is {share}; expected a share above 0, at most 1"),
+        )
+        .into());
     }
     // Exact: the product by a power of two; the cast saturates.
     let keep_below = (share * 18_446_744_073_709_551_616.0) as u64;

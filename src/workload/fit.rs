@@ -22,6 +22,8 @@ pub const POOR_DISTANCE: f64 = 0.1;
 /// Share of the variance of hourly counts that a cosine must explain to be chosen.
 const DAY_EXPLAINS: f64 = 0.5;
 const HOURS_PER_DAY: usize = 24;
+/// From this coefficient of variation on, half of gamma gaps are shorter than a hundredth of their mean.
+const CLUMPED_CV: f64 = 3.0;
 /// A trace begins late when its first request comes after so many mean gaps.
 const LATE_GAPS: f64 = 20.0;
 
@@ -163,10 +165,10 @@ pub fn fit(
     }
     let mut classes = Vec::with_capacity(named.len());
     for (number, (name, requests, profile)) in named.into_iter().enumerate() {
-        let fail = |message: String| InputError::file("", &description.file, format!("class `{name}`: {message}"));
+        let fail =
+            |message: String| InputError::file("", &description.file, format!("class `{name}`: {message}"));
         let rates_file = beside.map(|path| hourly_path(path, number));
-        let (arrivals, note) =
-            fit_arrivals(profile, requests, arrivals, &span, rates_file).map_err(fail)?;
+        let (arrivals, note) = fit_arrivals(profile, requests, arrivals, &span, rates_file).map_err(fail)?;
         classes.push(FittedClass {
             // What a scenario takes for a name.
             name: name.chars().filter(|c| !c.is_control()).take(100).collect(),
@@ -221,7 +223,8 @@ fn fit_arrivals(
     // As many requests as the trace has, also of a class that is there for a part of it only.
     let rate = digits(requests as f64 / span.duration_s);
     let hours = profile.counts.hours.as_deref().map(|hours| whole_hours(hours, profile));
-    let day = hours.as_ref().and_then(|(first, counts)| fit_day(*first, counts, span.start_at_h.unwrap_or(0.0)));
+    let day =
+        hours.as_ref().and_then(|(first, counts)| fit_day(*first, counts, span.start_at_h.unwrap_or(0.0)));
     let bursts = |cv_kept: f64| {
         let long = profile.dispersion.iter().rev().find(|d| d.windows >= 30).or(profile.dispersion.last());
         long.map_or(String::new(), |d| {
@@ -237,7 +240,12 @@ fn fit_arrivals(
     let by_chance = (3.0 / (requests as f64).sqrt()).max(0.02);
     let gamma = || {
         let kept = digits(cv.clamp(*GammaRate::CV.start(), *GammaRate::CV.end()));
-        let note = format!("gaps have a CV of {cv:.3}{}", bursts(kept));
+        let clumps = if kept > CLUMPED_CV {
+            "; at such a CV most gamma gaps are next to zero, and short windows are burstier than the trace's"
+        } else {
+            ""
+        };
+        let note = format!("gaps have a CV of {cv:.3}{}{clumps}", bursts(kept));
         if cv < *GammaRate::CV.start() {
             (FittedArrivals::Constant { rate_per_s: rate }, note)
         } else {
@@ -245,7 +253,8 @@ fn fit_arrivals(
         }
     };
     let poisson = || {
-        let differs = if (cv - 1.0).abs() > by_chance { ", which Poisson arrivals (CV 1) do not keep" } else { "" };
+        let differs =
+            if (cv - 1.0).abs() > by_chance { ", which Poisson arrivals (CV 1) do not keep" } else { "" };
         (
             FittedArrivals::Poisson { rate_per_s: rate },
             format!("gaps have a CV of {cv:.3}{differs}{}", bursts(1.0)),
@@ -280,9 +289,7 @@ fn fit_arrivals(
             })
         }
         ArrivalFit::Auto => Ok(match day {
-            Some(day)
-                if matches!(day, FittedArrivals::Diurnal { explained, .. } if explained >= DAY_EXPLAINS) =>
-            {
+            Some(day) if matches!(day, FittedArrivals::Diurnal { explained, .. } if explained >= DAY_EXPLAINS) => {
                 diurnal(day)
             }
             _ if (cv - 1.0).abs() > by_chance => gamma(),
@@ -425,7 +432,11 @@ impl Fitted {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "duration_s: {}", digits(self.duration_s.max(1e-3)));
         if let Some(hour) = self.start_at_h {
-            let _ = writeln!(text, "start_at_h: {} # UTC, or what the trace takes for the time of day", digits(hour));
+            let _ = writeln!(
+                text,
+                "start_at_h: {} # UTC, or what the trace takes for the time of day",
+                digits(hour)
+            );
         }
         text.push_str("workload:\n  classes:\n");
         for class in &self.classes {
@@ -459,7 +470,8 @@ impl Fitted {
 }
 
 fn file_name(path: &str) -> String {
-    let name = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name =
+        Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // A comment ends with its line.
     name.replace(char::is_control, " ")
 }
@@ -559,7 +571,13 @@ mod tests {
             counts.add(if i % 2 == 0 { 10 } else { 1000 });
         }
         let fitted = fit_length(&counts);
-        assert!((drawn_lognormal_mean(fitted.mean_tok.ln() - fitted.sigma.powi(2) / 2.0, fitted.sigma, 1000) / 505.0 - 1.0).abs() < 1e-4);
+        assert!(
+            (drawn_lognormal_mean(fitted.mean_tok.ln() - fitted.sigma.powi(2) / 2.0, fitted.sigma, 1000)
+                / 505.0
+                - 1.0)
+                .abs()
+                < 1e-4
+        );
         // Logarithms are ln 10 and ln 1000: their standard deviation is half the distance.
         assert!((fitted.sigma - 100_f64.ln() / 2.0).abs() < 1e-4, "{fitted:?}");
         assert!(fitted.ks_distance > 0.3 && fitted.note().contains("poor"), "{fitted:?}");

@@ -29,8 +29,8 @@ pub use cache::write_cache;
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;
 pub use stream::Stream;
-pub use written::{TraceError, write_text};
 pub use time::{FS_PER_S, fs_to_seconds, seconds_to_fs};
+pub use written::{TraceError, write_text};
 
 use std::path::Path;
 use std::sync::Arc;

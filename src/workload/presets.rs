@@ -43,8 +43,12 @@ pub enum Preset {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 4] =
-        [Self::Azure2023Conversation, Self::Azure2023Code, Self::MooncakeConversation, Self::ServegenReasoning];
+    pub const ALL: [Self; 4] = [
+        Self::Azure2023Conversation,
+        Self::Azure2023Code,
+        Self::MooncakeConversation,
+        Self::ServegenReasoning,
+    ];
 
     /// The name on the command line.
     #[must_use]
@@ -99,10 +103,9 @@ impl FromStr for Preset {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|p| p.name() == name)
-            .ok_or_else(|| format!("there is no preset `{name}`{}", suggestion(name, Self::ALL.map(Self::name))))
+        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| {
+            format!("there is no preset `{name}`{}", suggestion(name, Self::ALL.map(Self::name)))
+        })
     }
 }
 
@@ -219,15 +222,19 @@ static AZURE_2023_CODE: Shape = Shape {
         (0.083, 6.0),
         (0.3, 9.0),
         (0.52, 13.0),
+        (0.6, 16.0),
         (0.694, 19.0),
         (0.77, 25.0),
-        (0.85, 39.0),
+        (0.82, 32.0),
+        (0.87, 45.0),
         (0.909, 58.0),
-        (0.95, 90.0),
+        (0.94, 79.0),
+        (0.965, 115.0),
         (0.98, 172.0),
         (0.99, 252.0),
         (0.995, 361.0),
-        (0.999, 831.0),
+        (0.998, 676.0),
+        (0.9995, 895.0),
         (1.0, 1899.0),
     ],
     pairing: Pairing::Independent,
@@ -285,8 +292,8 @@ static SERVEGEN_REASONING: Shape = Shape {
     rate_per_s: 16.0147,
     // Hours of a day from t = 0 on.
     profile: &[
-        1.206, 1.389, 2.034, 1.788, 1.064, 0.908, 0.749, 0.577, 0.596, 0.664, 0.810, 0.830, 0.447, 0.545, 0.684,
-        0.704, 0.878, 0.553, 0.749, 0.587, 1.240, 1.621, 2.194, 1.181,
+        1.206, 1.389, 2.034, 1.788, 1.064, 0.908, 0.749, 0.577, 0.596, 0.664, 0.810, 0.830, 0.447, 0.545,
+        0.684, 0.704, 0.878, 0.553, 0.749, 0.587, 1.240, 1.621, 2.194, 1.181,
     ],
     variation: Variation::Uniform(0.0),
     slice_s: 60.0,
@@ -366,7 +373,9 @@ mod tests {
         for preset in Preset::ALL {
             let shape = preset.shape();
             let factor = if let Variation::Factor(points) = shape.variation { Some(points) } else { None };
-            for points in [Some(shape.prompt), Some(shape.output), shape.thinking, factor].into_iter().flatten() {
+            for points in
+                [Some(shape.prompt), Some(shape.output), shape.thinking, factor].into_iter().flatten()
+            {
                 assert_eq!((points[0].0, points[points.len() - 1].0), (0.0, 1.0), "{}", preset.name());
                 assert!(points.windows(2).all(|p| p[0].0 < p[1].0 && p[0].1 <= p[1].1), "{}", preset.name());
             }

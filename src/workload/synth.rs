@@ -223,7 +223,10 @@ fn check(options: &SynthOptions) -> Result<(), InputError> {
         ));
     }
     if let Some(s) = options.duration_s.filter(|s| !(*s > 0.0 && *s <= LONGEST_S)) {
-        return Err(InputError::field("duration_s", format!("is {s}; it must be above 0 and at most 1e10 s")));
+        return Err(InputError::field(
+            "duration_s",
+            format!("is {s}; it must be above 0 and at most 1e10 s"),
+        ));
     }
     Ok(())
 }
@@ -359,11 +362,7 @@ fn open_fit(fit: &Path, options: &SynthOptions) -> Result<OpenFit, InputError> {
         let place = error.location();
         let message = error.without_snippet().to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        InputError {
-            line: place.map(|at| at.line()),
-            column: place.map(|at| at.column()),
-            ..fail(first)
-        }
+        InputError { line: place.map(|at| at.line()), column: place.map(|at| at.column()), ..fail(first) }
     })?;
     for (i, class) in file.workload.classes.iter().enumerate() {
         let problem = match &class.arrivals {

@@ -935,7 +935,8 @@ fn speed() {
     });
     let constant = one_class(json!({ "poisson": { "rate_per_s": 1000 } }))[0]["lengths"].clone();
     let dir = tempfile::tempdir().unwrap();
-    write_conversation(&dir.path().join("t.csv"), &SynthOptions { requests: Some(2_000_000), ..COMMITTED }).unwrap();
+    write_conversation(&dir.path().join("t.csv"), &SynthOptions { requests: Some(2_000_000), ..COMMITTED })
+        .unwrap();
     std::fs::write(dir.path().join("r.csv"), "time_s,rate_per_s\n0,900\n600,1100\n1200,1000\n").unwrap();
     let poisson = json!({ "poisson": { "rate_per_s": 1000 } });
     let day = json!({ "diurnal": { "mean_per_s": 1000, "peak_to_mean": 1.5, "peak_at_h": 14 } });

@@ -36,7 +36,11 @@ impl TokenCounts {
 
     /// Counts that occur, in order, and how often.
     fn counts(&self) -> impl DoubleEndedIterator<Item = (u32, u64)> {
-        self.times.iter().enumerate().filter(|&(_, &times)| times > 0).map(|(tok, &times)| (tok as u32, times))
+        self.times
+            .iter()
+            .enumerate()
+            .filter(|&(_, &times)| times > 0)
+            .map(|(tok, &times)| (tok as u32, times))
     }
 
     pub(crate) fn least(&self) -> u32 {
@@ -119,10 +123,15 @@ mod tests {
         for tok in [5, 1, 9, 9, 3, 2, 70_000, 4, 8, 9] {
             counts.add(tok);
         }
-        assert_eq!([0.1, 0.5, 0.51, 0.9, 0.91, 1.0].map(|q| counts.quantile(q)), [1, 5, 8, 9, 70_000, 70_000]);
+        assert_eq!(
+            [0.1, 0.5, 0.51, 0.9, 0.91, 1.0].map(|q| counts.quantile(q)),
+            [1, 5, 8, 9, 70_000, 70_000]
+        );
         assert_eq!((counts.least(), counts.most(), counts.n()), (1, 70_000, 10));
         assert_eq!(counts.mean(), 7005.0);
-        let sd = (counts.counts().map(|(t, k)| k as f64 * (f64::from(t) - 7005.0).powi(2)).sum::<f64>() / 10.0).sqrt();
+        let sd = (counts.counts().map(|(t, k)| k as f64 * (f64::from(t) - 7005.0).powi(2)).sum::<f64>()
+            / 10.0)
+            .sqrt();
         assert!((counts.sd() - sd).abs() < 1e-9 && sd > 20_000.0);
     }
 
@@ -136,7 +145,16 @@ mod tests {
         let d = counts.distance(|k| f64::from(u8::from(k >= 15)));
         assert_eq!(d, 0.75);
         // Against itself, nothing.
-        assert_eq!(counts.distance(|k| if k < 10 { 0.0 } else if k < 20 { 0.75 } else { 1.0 }), 0.0);
+        assert_eq!(
+            counts.distance(|k| if k < 10 {
+                0.0
+            } else if k < 20 {
+                0.75
+            } else {
+                1.0
+            }),
+            0.0
+        );
         // Against all at 12 of a sample at 20 only: everything, just before 20.
         let mut late = TokenCounts::default();
         late.add(20);
@@ -145,7 +163,8 @@ mod tests {
 
     #[test]
     fn the_mean_of_drawn_lengths_is_the_sum_of_their_tail() {
-        for (mu, sigma, max) in [(0.0, 1.5, 900), (6.0, 1.1, 16_384), (3.0, 2.0, 4_000), (9.0, 0.5, 200_000)] {
+        for (mu, sigma, max) in [(0.0, 1.5, 900), (6.0, 1.1, 16_384), (3.0, 2.0, 4_000), (9.0, 0.5, 200_000)]
+        {
             let sum: f64 = (0..max).map(|k| 1.0 - lognormal_below(f64::from(k), mu, sigma)).sum();
             let mean = drawn_lognormal_mean(mu, sigma, max);
             assert!((mean / sum - 1.0).abs() < 1e-6, "{mu} {sigma} {max}: {mean}, not {sum}");

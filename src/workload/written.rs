@@ -77,7 +77,10 @@ pub(super) fn write<T>(
             let encoder = flate2::GzBuilder::new().write(&file, flate2::Compression::best());
             let mut out = BufWriter::with_capacity(1 << 16, encoder);
             let result = content(&mut Written { path, out: &mut out })?;
-            out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|e| e.finish()).map_err(disk)?;
+            out.into_inner()
+                .map_err(io::IntoInnerError::into_error)
+                .and_then(|e| e.finish())
+                .map_err(disk)?;
             result
         } else {
             let mut out = BufWriter::with_capacity(1 << 16, &file);

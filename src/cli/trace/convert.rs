@@ -69,7 +69,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         let mut text = format!("wrote {}: ", output.display());
         match &converted {
             Converted::Trace { format, read, failed_left_out, written, columns, columns_not_read } => {
-                text += &format!("{written} of {read} requests ({format})\n  columns   {}", columns.join(","));
+                text +=
+                    &format!("{written} of {read} requests ({format})\n  columns   {}", columns.join(","));
                 if *failed_left_out > 0 {
                     text += &format!("\n  left out  {failed_left_out} failed rows without tokens");
                 }

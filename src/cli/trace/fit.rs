@@ -60,11 +60,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         super::check_output(output, arguments.force, &[".yaml", ".yml"], "a fit is a .yaml file")?;
     }
     let stop = interrupt::watch()?;
-    let options = DescribeOptions {
-        format: arguments.format.into(),
-        stop: Some(&stop),
-        ..DescribeOptions::default()
-    };
+    let options =
+        DescribeOptions { format: arguments.format.into(), stop: Some(&stop), ..DescribeOptions::default() };
     let description = describe(&arguments.trace, &options)?;
     if let Some(bad) = description.bad_rows.first.first() {
         let place = |number: Option<u64>| number.map_or(String::new(), |n| format!("{n}:"));

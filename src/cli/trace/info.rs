@@ -33,11 +33,8 @@ standard deviation of the logarithm. Rows that cannot be replayed are listed and
 
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let stop = interrupt::watch()?;
-    let options = DescribeOptions {
-        format: arguments.format.into(),
-        window_s: arguments.window_s,
-        stop: Some(&stop),
-    };
+    let options =
+        DescribeOptions { format: arguments.format.into(), window_s: arguments.window_s, stop: Some(&stop) };
     let description = describe(&arguments.trace, &options)?;
     super::print(arguments.json, &description, || table(&description))
 }
@@ -100,7 +97,11 @@ fn of_profile(p: &Profile) -> Vec<(&'static str, String)> {
         let cv = gaps.cv.map_or("no".into(), short);
         lines.push((
             "gaps",
-            format!("{} s mean, CV {cv}, {:.1} % of zero length", short(gaps.mean_s), 100.0 * gaps.simultaneous),
+            format!(
+                "{} s mean, CV {cv}, {:.1} % of zero length",
+                short(gaps.mean_s),
+                100.0 * gaps.simultaneous
+            ),
         ));
     }
     if !p.dispersion.is_empty() {
@@ -110,7 +111,9 @@ fn of_profile(p: &Profile) -> Vec<(&'static str, String)> {
     }
     lines.push((
         "[tok]",
-        ["mean", "sd", "min", "p50", "p90", "p99", "max", "sigma ln"].map(|name| format!("{name:>10}")).concat(),
+        ["mean", "sd", "min", "p50", "p90", "p99", "max", "sigma ln"]
+            .map(|name| format!("{name:>10}"))
+            .concat(),
     ));
     lines.push(("prompt", of_lengths(&p.prompt_tok)));
     lines.push(("output", of_lengths(&p.output_tok)));

@@ -95,8 +95,7 @@ impl From<TraceError> for Failure {
 
 /// Print `value` as JSON, or `text`.
 fn print(json: bool, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-    let text =
-        if json { serde_json::to_string_pretty(value).map_err(anyhow::Error::from)? } else { text() };
+    let text = if json { serde_json::to_string_pretty(value).map_err(anyhow::Error::from)? } else { text() };
     terminal::print(&text)?;
     Ok(())
 }

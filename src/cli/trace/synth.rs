@@ -98,9 +98,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         (None, None) => return Err(Failure::input("give --preset or --fit")),
     };
     super::print(arguments.json, &written, || {
-        let source = arguments.from.preset.map_or(String::new(), |preset| {
-            format!("\nstatistics: {}", preset.preset().source())
-        });
+        let source = arguments
+            .from
+            .preset
+            .map_or(String::new(), |preset| format!("\nstatistics: {}", preset.preset().source()));
         format!(
             "wrote {} ({} requests, the last at {:.3} s){source}",
             output.display(),

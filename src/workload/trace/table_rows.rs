@@ -120,8 +120,9 @@ impl TableRows {
             let at_fs = self.at_fs()?;
             if at_fs < self.before_fs {
                 let before = fs_to_seconds(self.before_fs);
-                return Err(self
-                    .bad_time(&format!("is earlier than the row before it ({before} s); sort the rows by time")));
+                return Err(self.bad_time(&format!(
+                    "is earlier than the row before it ({before} s); sort the rows by time"
+                )));
             }
             self.before_fs = at_fs;
             let [_, prompt, output] = self.columns;

@@ -286,8 +286,8 @@ impl Catalog {
         // Two per parameter; the embedding is looked up, the head is not.
         let flop = 2.0 * (model.active_body_params() + model.head_params());
         put("FLOP per decoded token, without attention", flop * 1e-9, "GFLOP");
-        let attention = f64::from(model.layers) * model.decode_flop_per_layer();
-        put("FLOP per decoded token and token of context", attention * 1e-6, "MFLOP");
+        let attention = model.global_layers() * model.decode_flop_per_layer();
+        put("FLOP per decoded token and token of context, beyond windows", attention * 1e-6, "MFLOP");
         if let Some(tier) = self.default_quality_tier(model) {
             sheet.words.push(("default quality tier".into(), tier.name.clone()));
         }
@@ -388,7 +388,9 @@ impl Aliases {
 
 /// The unit that a field's name ends in.
 fn unit(field: &str) -> &'static str {
-    const BY_END: [(&str, &str); 22] = [
+    const BY_END: [(&str, &str); 23] = [
+        // A count, not a length.
+        ("_per_tok", ""),
         ("_tflops", "TFLOP/s"),
         ("_tops", "TOP/s"),
         ("_k_per_w", "K/W"),

@@ -151,17 +151,17 @@ fn windows_and_samples() {
 #[test]
 fn bad_rows_are_named_and_nothing_is_written() {
     let cases = [
-        ("t.jsonl", MOONCAKE_JSON.replace("71", "0"), "t.jsonl:2:45: `output_length` = `0` is zero"),
+        ("t.jsonl", MOONCAKE_JSON.replace("71", "0"), "t.jsonl:2:44: `output_length` = `0` is zero"),
         ("t.jsonl", MOONCAKE_JSON.replace("3000", "-3"), "t.jsonl:2:2: `timestamp` = `-3` is negative"),
         (
             "t.jsonl",
             MOONCAKE_JSON.replace("3000,", "3000"),
-            "t.jsonl:2:23: is no request of a mooncake trace: expected",
+            "t.jsonl:2:20: is no request of a mooncake trace: expected",
         ),
         (
             "t.jsonl",
             MOONCAKE_JSON.replace("5999.5", "2"),
-            "t.jsonl:4:24: `timestamp` = `2` is earlier than the row",
+            "t.jsonl:4:23: `timestamp` = `2` is earlier than the row",
         ),
         ("t.jsonl", MOONCAKE_JSON.replace("\"timestamp\": 5999.5, ", ""), "missing field `timestamp`"),
         (

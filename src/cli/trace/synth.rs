@@ -48,10 +48,10 @@ struct From {
 
 const AFTER_HELP: &str = "\
 Presets are short profiles of public data, and give the same bytes on every platform. Largest errors against the data:
-  azure-2023-conversation  distributions within 0.05 (KS), means within 3 %; two modes of outputs and their prompts kept
-  azure-2023-code          distributions within 0.09 (outputs of 6 to 9 tokens), means within 3 %; bursts over 10 s kept
-  mooncake-conversation    distributions within 0.02, means within 2 %; stamps every 3 s kept, shared prefixes not
-  servegen-reasoning       distributions within 0.02, output mean within 3 %; hourly rates of a day kept, clients not
+  azure-2023-conversation  prompts within 0.08, outputs 0.06 (KS distance), means 2 %; outputs' two modes and their prompts
+  azure-2023-code          prompts within 0.02, outputs 0.06, means 2 %; bursts over 10 s, not the longer ones
+  mooncake-conversation    lengths within 0.02, means 1 %; stamps every 3 s, not the shared prefixes
+  servegen-reasoning       lengths within 0.02, mean output 1 %; hourly rates of a day, not the bursts of its clients
 The README of traces/ has the tables.";
 
 #[derive(Clone, Copy, ValueEnum)]

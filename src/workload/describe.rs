@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::time::{FS_PER_DAY, FS_PER_S, fs_to_seconds, seconds_to_fs};
-use super::tokens::TokenCounts;
+use super::token_counts::TokenCounts;
 use super::trace::{Row, Rows};
 use super::written::TraceError;
 use crate::input::InputError;

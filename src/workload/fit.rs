@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::describe::{Description, Profile};
-use super::tokens::{TokenCounts, drawn_lognormal_mean};
+use super::token_counts::{TokenCounts, drawn_lognormal_mean};
 use super::written::TraceError;
 use crate::input::InputError;
 use crate::physics::normal::lognormal_below;

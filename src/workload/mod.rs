@@ -21,7 +21,7 @@ mod reasoning;
 mod stream;
 pub mod synth;
 mod time;
-mod tokens;
+mod token_counts;
 mod trace;
 mod written;
 

@@ -175,7 +175,7 @@ fn bad_rows_are_named_and_nothing_is_written() {
             "t.csv:3:10: `Request tokens` = `1087.5` is not a whole",
         ),
         ("t.csv", BURSTGPT.replace("118.5", "54"), "t.csv:6:1: `Timestamp` = `54` is earlier than the row"),
-        ("t.csv", AZURE.replace(",55", ","), "t.csv:4:32: `GeneratedTokens` is empty"),
+        ("t.csv", AZURE.replace(",55", ","), "t.csv:4:33: `GeneratedTokens` is empty"),
         ("t.csv", "a,b\n1,2\n".into(), "t.csv:1:1: the header `a,b` is of no known trace"),
         ("t.csv", "".into(), "is empty"),
         ("t.csv", BURSTGPT.lines().take(1).collect(), "has no rows"),

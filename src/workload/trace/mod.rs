@@ -192,7 +192,8 @@ impl Rows {
     pub(crate) fn left_out(&self) -> u64 {
         match &self.source {
             Source::Table(rows) => rows.left_out(),
-            Source::Json(_) | Source::Cache(_) => 0,
+            Source::Json(_) => 0,
+            Source::Cache(cache) => cache.left_out(),
         }
     }
 

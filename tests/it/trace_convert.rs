@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use wattmill::workload::convert::{ConvertOptions, Converted, convert};
+use wattmill::workload::describe::{DescribeOptions, describe};
+use wattmill::workload::synth::{Preset, SynthOptions, write_trace};
 use wattmill::workload::{Request, TraceError, Workload, fs_to_seconds};
 
 use crate::support::{catalog, load_file};
@@ -286,6 +288,25 @@ fn the_command_says_what_it_did_and_spares_what_is_there() {
         assert!(code == Some(2) && err.contains(part), "{arguments:?}: {err}");
         assert!(!dir.path().join("v.csv").exists());
     }
+}
+
+#[test]
+fn a_raised_flag_stops_the_work_and_leaves_nothing() {
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (from, to) = (dir.path().join("t.csv"), dir.path().join("u.csv"));
+    let many = SynthOptions { requests: Some(100_000), ..SynthOptions::default() };
+    write_trace(&from, Preset::Azure2023Code, &many).expect("a long trace");
+    let options = ConvertOptions { stop: Some(&stop), ..ConvertOptions::default() };
+    let ends = [
+        convert(&from, &to, &options).expect_err("stopped"),
+        write_trace(&to, Preset::Azure2023Code, &SynthOptions { stop: Some(&stop), ..many })
+            .expect_err("stopped"),
+        describe(&from, &DescribeOptions { stop: Some(&stop), ..DescribeOptions::default() })
+            .expect_err("stopped"),
+    ];
+    assert!(ends.iter().all(|end| matches!(end, TraceError::Interrupted)), "{ends:?}");
+    assert_eq!(fs::read_dir(dir.path()).expect("folder").count(), 1);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::entry::{Engine, Gpu, Node, Sourced};
 use super::fit::Fit;
 use super::model::Model;
 use super::quality::{Answering, QualityTier};
+use super::sheet::Kind;
 use super::{Catalog, nearest};
 
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/configs/catalog");
@@ -97,6 +98,8 @@ struct Draft {
     quality_tiers: Vec<(At, QualityTier)>,
     aliases: Vec<(At, Aliases)>,
     fit: Option<(At, Fit)>,
+    own: Vec<(Kind, String)>,
+    own_fit: bool,
 }
 
 impl Catalog {
@@ -144,13 +147,7 @@ impl Catalog {
             }
             overlay.add(&name, &std::fs::read_to_string(&path).map_err(io)?)?;
         }
-        merge(&mut draft.gpus, overlay.gpus, |gpu| &gpu.name);
-        merge(&mut draft.models, overlay.models, |model| &model.name);
-        merge(&mut draft.nodes, overlay.nodes, |node| &node.name);
-        merge(&mut draft.engines, overlay.engines, |engine| &engine.name);
-        merge(&mut draft.quality_tiers, overlay.quality_tiers, |tier| &tier.name);
-        draft.aliases.append(&mut overlay.aliases);
-        draft.fit = overlay.fit.or(draft.fit);
+        draft.lay_over(overlay);
         draft.finish()
     }
 
@@ -160,19 +157,20 @@ impl Catalog {
         draft.add_embedded()?;
         let mut own = Draft { sources: draft.sources.clone(), ..Draft::default() };
         own.add(name, text)?;
-        merge(&mut draft.gpus, own.gpus, |gpu| &gpu.name);
-        merge(&mut draft.models, own.models, |model| &model.name);
-        merge(&mut draft.nodes, own.nodes, |node| &node.name);
-        merge(&mut draft.engines, own.engines, |engine| &engine.name);
-        merge(&mut draft.quality_tiers, own.quality_tiers, |tier| &tier.name);
-        draft.aliases.append(&mut own.aliases);
-        draft.fit = own.fit.or(draft.fit);
+        draft.lay_over(own);
         draft.finish()
     }
 }
 
-fn merge<T>(base: &mut Vec<(At, T)>, overlay: Vec<(At, T)>, name: impl Fn(&T) -> &String) {
+fn merge<T>(
+    base: &mut Vec<(At, T)>,
+    overlay: Vec<(At, T)>,
+    kind: Kind,
+    own: &mut Vec<(Kind, String)>,
+    name: impl Fn(&T) -> &String,
+) {
     for (at, entry) in overlay {
+        own.push((kind, name(&entry).clone()));
         match base.iter_mut().find(|(_, other)| name(other) == name(&entry)) {
             Some(slot) => *slot = (at, entry),
             None => base.push((at, entry)),
@@ -181,6 +179,21 @@ fn merge<T>(base: &mut Vec<(At, T)>, overlay: Vec<(At, T)>, name: impl Fn(&T) ->
 }
 
 impl Draft {
+    /// Puts a user's own entries over these: in place of the one of the same kind and name, or added.
+    fn lay_over(&mut self, mut overlay: Self) {
+        let own = &mut self.own;
+        merge(&mut self.gpus, overlay.gpus, Kind::Gpus, own, |gpu| &gpu.name);
+        merge(&mut self.models, overlay.models, Kind::Models, own, |model| &model.name);
+        merge(&mut self.nodes, overlay.nodes, Kind::Nodes, own, |node| &node.name);
+        merge(&mut self.engines, overlay.engines, Kind::Engines, own, |engine| &engine.name);
+        merge(&mut self.quality_tiers, overlay.quality_tiers, Kind::Quality, own, |tier| &tier.name);
+        self.aliases.append(&mut overlay.aliases);
+        if overlay.fit.is_some() {
+            self.fit = overlay.fit;
+            self.own_fit = true;
+        }
+    }
+
     fn add_embedded(&mut self) -> Result<(), CatalogError> {
         for file in EMBEDDED.files() {
             let name = format!("configs/catalog/{}", file.path().display());
@@ -299,6 +312,8 @@ impl Draft {
             quality_tiers: without_places(self.quality_tiers),
             aliases: Aliases::default(),
             fit,
+            own: self.own,
+            own_fit: self.own_fit,
         };
         for (at, aliases) in self.aliases {
             catalog.aliases.extend(aliases);

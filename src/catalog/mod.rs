@@ -11,6 +11,7 @@ mod model;
 mod provenance;
 mod quality;
 mod replica;
+mod sheet;
 #[cfg(test)]
 mod tests;
 mod within;
@@ -25,6 +26,7 @@ pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
 pub use provenance::weakest;
 pub use quality::{Answering, Difficulty, QualityTier};
 pub use replica::{Arithmetic, Split, arithmetic, gpu_power, node_power, replica};
+pub use sheet::{Derived, Follows, Kind, Number, Sheet};
 
 /// All entries, in the order of the files.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +38,10 @@ pub struct Catalog {
     quality_tiers: Vec<QualityTier>,
     fit: Fit,
     aliases: alias::Aliases,
+    /// Entries of the user's own files.
+    own: Vec<(Kind, String)>,
+    /// Whether the user's own files bring the fit.
+    own_fit: bool,
 }
 
 impl Catalog {

@@ -598,3 +598,102 @@ fn mistakes_have_a_place() {
         assert!(!shown.contains('\n'), "{replace:?}: {shown}");
     }
 }
+
+// ---- sheets ----
+
+fn derived(sheet: &Sheet, name: &str) -> f64 {
+    let found = sheet.derived.iter().find(|d| d.name == name);
+    found.unwrap_or_else(|| panic!("{} has no '{name}'", sheet.name)).value
+}
+
+#[test]
+fn sheets_derive_what_physics_lists() {
+    let catalog = catalog();
+    let kv = "KV cache per token, 16 bit";
+    for (name, bytes) in [
+        ("Llama-3-8B", 131_072.0),
+        ("Llama-3.3-70B", 327_680.0),
+        ("Llama-3.1-405B", 516_096.0),
+        ("Qwen3-32B", 262_144.0),
+        ("Qwen3-235B-A22B", 192_512.0),
+        ("Llama-2-7B", 524_288.0),
+        ("gpt-oss-120b", 73_728.0),
+        ("DeepSeek-V3", 70_272.0),
+    ] {
+        let [sheet] = &catalog.sheets_called(name)[..] else { panic!("{name}") };
+        assert_eq!(derived(sheet, kv), bytes, "{name}");
+    }
+    let [oss] = &catalog.sheets_called("gpt-oss-120b")[..] else { panic!() };
+    assert_eq!(derived(oss, "KV cache per token beyond the windows, 16 bit"), 36_864.0);
+    let [v3] = &catalog.sheets_called("dsv3")[..] else { panic!() };
+    assert_eq!(derived(v3, "KV cache per token without latent attention, 16 bit"), 4_997_120.0);
+    // 8.03e9 parameters less the embedding of 128,256 · 4,096, twice.
+    let [llama] = &catalog.sheets_called("Llama-3.1-8B")[..] else { panic!() };
+    let flop = 2.0 * (8.030_261_248e9 - 128_256.0 * 4_096.0) * 1e-9;
+    assert!((derived(llama, "FLOP per decoded token, without attention") - flop).abs() < 1e-6);
+    for (name, mflop) in [
+        ("Llama-3.1-8B", 0.52),
+        ("Llama-3.1-70B", 2.62),
+        ("Llama-3.1-405B", 8.26),
+        ("Qwen3-32B", 2.10),
+        ("Qwen3-235B-A22B", 3.08),
+        ("gpt-oss-120b", 0.29),
+        ("DeepSeek-V3", 17.0),
+    ] {
+        let sheet = &catalog.sheets_called(name)[0];
+        let found = derived(sheet, "FLOP per decoded token and token of context, beyond windows");
+        assert!((found - mflop).abs() < 0.011, "{name}: {found}");
+    }
+    // 989 TFLOP/s over 3.35 TB/s.
+    let [h100] = &catalog.sheets_called("h100")[..] else { panic!() };
+    assert!((derived(h100, "ridge point bf16, peaks") - 989.0 / 3.35).abs() < 1e-9);
+}
+
+#[test]
+fn every_number_of_every_entry_is_on_its_sheet_with_source_and_unit() {
+    let mut catalog = catalog();
+    for kind in Kind::ALL {
+        let sheets = catalog.sheets(kind);
+        assert!(!sheets.is_empty());
+        for sheet in sheets {
+            assert!(
+                !sheet.own && !sheet.numbers.is_empty() && sheet.derived.iter().all(|d| d.value.is_finite())
+            );
+            for n in &sheet.numbers {
+                assert!(n.value.is_finite(), "{}: {}", sheet.name, n.field);
+                assert!(n.source.is_some() || sheet.source.is_some(), "{}: {}", sheet.name, n.field);
+                if let Some(f) = &n.follows {
+                    assert!(f.low95 <= n.value && n.value <= f.high95, "{}: {f:?}", sheet.name);
+                    assert!(f.low95 < f.high95, "{}: {f:?}", sheet.name);
+                }
+                if ["_w", "_us", "_gb", "_c", "_tok", "_tflops"].iter().any(|end| n.field.ends_with(end))
+                    && !n.field.ends_with("_per_tok")
+                {
+                    assert!(!n.unit.is_empty(), "{}: {}", sheet.name, n.field);
+                }
+            }
+        }
+    }
+    // None is lost on the way.
+    let gpu = catalog.gpus[0].clone();
+    let [sheet] = &catalog.sheets_called(&gpu.name)[..] else { panic!() };
+    let sheet = sheet.clone();
+    assert_eq!(sheet.numbers.len(), 1 + catalog.gpus[0].numbers_mut().len());
+}
+
+#[test]
+fn entries_of_the_user_are_marked() {
+    let text = "models:\n  - { name: Mine-1B, source: me, quality: guess, layers: 16, hidden: 2048, heads: 16, \
+                kv_heads: 4, head_dim: 128, ffn: 8192, vocab: 32000, native_weights: bf16 }\n";
+    let own = Catalog::from_text("mine.yaml", text).unwrap();
+    let marked: Vec<String> = Kind::ALL
+        .into_iter()
+        .flat_map(|kind| own.sheets(kind))
+        .filter(|sheet| sheet.own)
+        .map(|sheet| sheet.name)
+        .collect();
+    assert_eq!(marked, ["Mine-1B"]);
+    // 16 layers · 2 · 4 heads · 128 · 2 bytes.
+    assert_eq!(derived(&own.sheets_called("Mine-1B")[0], "KV cache per token, 16 bit"), 32_768.0);
+    assert!(own.sheets_called("Mine-2B").is_empty());
+}

@@ -1,4 +1,4 @@
-//! The calls below the command line: catalog, checks of fleet and workload, trace generator.
+//! The calls below the command line: catalog, checks of fleet and workload, trace cache.
 
 use std::path::Path;
 
@@ -6,7 +6,6 @@ use wattmill::catalog::Catalog;
 use wattmill::fleet::Fleet;
 use wattmill::scenario::types::TraceFormat;
 use wattmill::scenario::{Problem, Resolved};
-use wattmill::workload::synth::{self, SynthOptions};
 use wattmill::workload::{Workload, write_cache};
 
 use super::exit::Failure;
@@ -37,13 +36,6 @@ pub fn open_workload(resolved: &Resolved) -> Result<Workload, String> {
             Some(_) => error.to_string(),
         }
     })
-}
-
-/// Write a synthetic trace.
-pub fn write_trace(path: &Path, preset: &str, requests: u64, seed: u64) -> Result<(), Failure> {
-    let preset = preset.parse().map_err(|error| Failure::input(format!("--preset: {error}")))?;
-    synth::write_trace(path, &SynthOptions { preset, requests, seed })
-        .map_err(|error| Failure::input(error.to_string()))
 }
 
 /// Write the binary copy of a trace; returns its requests.

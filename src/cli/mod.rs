@@ -2,6 +2,7 @@
 
 mod backend;
 mod calibrate;
+mod catalog;
 mod check;
 mod exit;
 mod explain;
@@ -43,8 +44,10 @@ enum Command {
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
-    /// Make request traces
+    /// Look at, convert, fit and generate request traces
     Trace(trace::Arguments),
+    /// Look up GPUs, models, nodes, engines, quality tiers and fitted coefficients
+    Catalog(catalog::Arguments),
     /// Fit the catalog's coefficients to measured rows, with cross-validation
     Calibrate(calibrate::Arguments),
     /// Hold the simulator against measured rows: error table and parity plot
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),
+        Command::Catalog(arguments) => catalog::main(&arguments),
         Command::Calibrate(arguments) => calibrate::main(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),
     })

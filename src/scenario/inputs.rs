@@ -16,8 +16,11 @@ pub(crate) fn paths_mut(scenario: &mut Scenario) -> Vec<(String, &mut String)> {
             Arrivals::Trace(trace) => {
                 found.push((format!("{class_path}.arrivals.trace.path"), &mut trace.path));
             }
-            Arrivals::Constant(_) | Arrivals::ClosedLoop(_) | Arrivals::Poisson(_) | Arrivals::Diurnal(_) => {
-            }
+            Arrivals::Constant(_)
+            | Arrivals::ClosedLoop(_)
+            | Arrivals::Poisson(_)
+            | Arrivals::Gamma(_)
+            | Arrivals::Diurnal(_) => {}
         }
         if let Some(lengths) = &mut class.lengths {
             for (name, length) in [("prompt", &mut lengths.prompt), ("answer", &mut lengths.answer)] {

@@ -234,6 +234,8 @@ pub enum Arrivals {
     ClosedLoop(ClosedLoop),
     /// Independent exponential gaps.
     Poisson(PoissonRate),
+    /// Independent gamma-distributed gaps: bursts.
+    Gamma(GammaRate),
     /// Poisson with a cosine day.
     Diurnal(Diurnal),
     /// Poisson with rates from a CSV, constant within each row's interval.
@@ -264,6 +266,22 @@ pub struct ClosedLoop {
 pub struct PoissonRate {
     /// Mean arrivals per second.
     pub rate_per_s: f64,
+}
+
+/// `gamma`: a stationary renewal process. Above 1, `cv` makes bursts; at 1 it is a Poisson process; below, it is
+/// more regular.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GammaRate {
+    /// Mean arrivals per second.
+    pub rate_per_s: f64,
+    /// Coefficient of variation of the gaps (standard deviation over mean), 0.01 to 30.
+    pub cv: f64,
+}
+
+impl GammaRate {
+    /// What `cv` may be: below, a constant rate is meant; above, nearly all gaps are shorter than a femtosecond.
+    pub const CV: std::ops::RangeInclusive<f64> = 0.01..=30.0;
 }
 
 /// `diurnal`: rate(h) = mean_per_s · (1 + (peak_to_mean − 1) · cos(2π (h − peak_at_h) / 24)).
@@ -326,6 +344,10 @@ pub enum TraceFormat {
     Azure,
     /// `arrival_s,input_tokens,output_tokens`, as records of a served trace have them.
     Served,
+    /// `timestamp` or `timestamp_ms` [ms], `input_length`, `output_length`: JSON Lines as published, or a CSV.
+    Mooncake,
+    /// `Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type`; failed rows, without tokens, are left out.
+    Burstgpt,
 }
 
 /// Token counts of a request.

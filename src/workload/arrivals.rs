@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rand::RngExt;
-use rand_distr::Exp1;
+use rand_distr::{Distribution, Exp1, Gamma};
 
 use super::random::Key;
 use super::time::{
@@ -89,7 +89,7 @@ impl Constant {
     }
 }
 
-/// The unit exponentials of a class, one per request.
+/// The unit exponentials of a class, one per request; other gaps take its generators.
 #[derive(Debug, Clone)]
 pub(crate) struct Gaps {
     key: Key,
@@ -130,6 +130,45 @@ impl Poisson {
     #[inline]
     pub(crate) fn advance(&mut self) -> Option<i128> {
         self.now_fs += gap_fs(self.gaps.advance() * self.mean_gap_s)?;
+        Some(self.now_fs)
+    }
+}
+
+/// Independent gamma gaps of mean 1/rate, in the steady state: the first is what is left of a gap under way at t = 0,
+/// so that the expected number of arrivals up to any t is rate · t.
+#[derive(Debug, Clone)]
+pub(crate) struct Renewal {
+    gap_s: Gamma<f64>,
+    /// A gap that some instant falls into: the longer, the likelier.
+    around_s: Gamma<f64>,
+    gaps: Gaps,
+    now_fs: i128,
+}
+
+impl Renewal {
+    /// `None` unless rate and cv lie within their limits.
+    pub(crate) fn new(rate_per_s: f64, cv: f64, gaps: Gaps) -> Option<Self> {
+        let shape = 1.0 / (cv * cv);
+        let scale_s = 1.0 / (rate_per_s * shape);
+        Some(Self {
+            gap_s: Gamma::new(shape, scale_s).ok()?,
+            // Density x·f(x)/mean of a gamma density f is the gamma density of a shape larger by 1.
+            around_s: Gamma::new(shape + 1.0, scale_s).ok()?,
+            gaps,
+            now_fs: 0,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Option<i128> {
+        let mut generator = self.gaps.key.generator(self.gaps.number);
+        let gap_s = if self.gaps.number == 0 {
+            generator.random::<f64>() * self.around_s.sample(&mut generator)
+        } else {
+            self.gap_s.sample(&mut generator)
+        };
+        self.gaps.number += 1;
+        self.now_fs += gap_fs(gap_s)?;
         Some(self.now_fs)
     }
 }
@@ -404,15 +443,24 @@ pub(crate) fn check_rate(x: f64, field: &str) -> Result<(), InputError> {
 /// Field `i` of the current row as seconds from the start of the run [fs].
 #[inline]
 pub(crate) fn parse_instant(table: &Table, i: usize) -> Result<i128, InputError> {
-    match parse_decimal(table.bytes(i), 15) {
+    instant(table.bytes(i), 15).map_err(|problem| table.bad_value(i, &problem))
+}
+
+/// A time from the start of the run [fs], or what is wrong with it. One unit of the text is 10^`places` fs: 15 for
+/// seconds, 12 for milliseconds.
+#[inline]
+pub(crate) fn instant(text: &[u8], places: u32) -> Result<i128, String> {
+    let unit = if places == 15 { "seconds" } else { "milliseconds" };
+    match parse_decimal(text, places) {
         Ok(fs) if fs <= LATEST_S * FS_PER_S => Ok(fs),
-        Ok(_) | Err(DecimalError::TooLarge) => Err(table
-            .bad_value(i, &format!("is beyond {LATEST_S} s; times are seconds from the start of the run"))),
+        Ok(_) | Err(DecimalError::TooLarge) => {
+            Err(format!("is beyond {LATEST_S} s; times are {unit} from the start of the run"))
+        }
         Err(DecimalError::NotANumber) => {
-            Err(table.bad_value(i, "is not a number; times are seconds from the start of the run"))
+            Err(format!("is not a number; times are {unit} from the start of the run"))
         }
         Err(DecimalError::Negative) => {
-            Err(table.bad_value(i, "is negative; times are seconds from the start of the run"))
+            Err(format!("is negative; times are {unit} from the start of the run"))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A compact binary copy of a trace: read faster than the CSV it was made from, and the same requests.
 //!
 //! ```text
-//! magic "WMTRACE1" · SHA-256 of the source file · rows, unit [fs] · flags · names of optional columns · names of classes
+//! magic "WMTRACE1" · SHA-256 of the source file · rows, unit [fs] · flags [· rows left out] · names of optional columns · names of classes
 //! per row: units since the row before, prompt, output [, class] [, difficulty] [, thinking]
 //! SHA-256 of all of the above
 //! ```
@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 
 use super::lengths::MOST_TOK;
 use super::reasoning::Recorded;
-use super::synth::temporary_beside;
 use super::time::{FS_PER_S, LATEST_S};
 use super::trace::{Row, Rows};
+use super::written::temporary_beside;
 use crate::catalog::Difficulty;
 use crate::input::InputError;
 use crate::scenario::TRACE_CACHE_MAGIC as MAGIC;
@@ -32,6 +32,8 @@ const MOST_NAMES: u128 = 65_536;
 const HAS_CLASS: u128 = 1;
 const HAS_DIFFICULTY: u128 = 2;
 const HAS_THINKING: u128 = 4;
+/// The source had rows of failed requests; only their number is kept.
+const HAS_LEFT_OUT: u128 = 8;
 
 /// What all requests of the copy have in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +42,8 @@ struct Header {
     rows: u64,
     unit_fs: u128,
     flags: u128,
+    /// Rows of failed requests in the source.
+    left_out: u64,
     /// Columns that are not read for classes without difficulty.
     optional: Vec<String>,
     classes: Vec<String>,
@@ -160,6 +164,11 @@ impl Cache {
         self.header.flags & HAS_THINKING != 0
     }
 
+    /// Rows of failed requests in the source.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.header.left_out
+    }
+
     /// The class of the current row.
     pub(crate) fn class(&self) -> &str {
         self.header.classes.get(self.class).map_or("", String::as_str)
@@ -236,6 +245,10 @@ fn survey(source: &Path, format: TraceFormat) -> Result<Header, InputError> {
             header.classes.push(class);
         }
     }
+    header.left_out = rows.left_out();
+    if header.left_out > 0 {
+        header.flags |= HAS_LEFT_OUT;
+    }
     if header.rows == 0 {
         return Err(InputError::file("", &name, "has a header but no rows"));
     }
@@ -296,6 +309,9 @@ impl Header {
         for n in [self.rows.into(), self.unit_fs, self.flags] {
             write_number(out, n)?;
         }
+        if self.left_out > 0 {
+            write_number(out, self.left_out.into())?;
+        }
         for names in [&self.optional, &self.classes] {
             write_number(out, names.len() as u128)?;
             for name in names {
@@ -314,6 +330,10 @@ impl Header {
         header.rows = u64::try_from(number(input)?).map_err(|_| damaged())?;
         header.unit_fs = number(input)?;
         header.flags = number(input)?;
+        if header.flags & HAS_LEFT_OUT != 0 {
+            let left_out = u64::try_from(number(input)?).ok().filter(|&n| n > 0);
+            header.left_out = left_out.ok_or_else(damaged)?;
+        }
         for names in [&mut header.optional, &mut header.classes] {
             for _ in 0..limited(number(input)?)? {
                 let mut name = vec![0; limited(number(input)?)?];
@@ -321,7 +341,7 @@ impl Header {
                 names.push(String::from_utf8(name).map_err(|_| damaged())?);
             }
         }
-        let whole = header.rows > 0 && header.unit_fs > 0 && header.flags < 8;
+        let whole = header.rows > 0 && header.unit_fs > 0 && header.flags < 16;
         let classes = (header.flags & HAS_CLASS != 0) != header.classes.is_empty();
         if magic == *MAGIC && whole && classes { Ok(header) } else { Err(damaged()) }
     }

@@ -105,38 +105,40 @@ fn check_mean(mean: f64, field: &str) -> Result<f64, InputError> {
 /// Field `i` of the current row as a token count; a fraction is refused, `374.0` is not.
 #[inline]
 pub(crate) fn parse_tok(table: &Table, i: usize) -> Result<u32, InputError> {
-    let text = table.bytes(i);
+    tok(table.bytes(i)).map_err(|problem| table.bad_value(i, &problem))
+}
+
+/// A token count, or what is wrong with it.
+#[inline]
+pub(crate) fn tok(text: &[u8]) -> Result<u32, String> {
     if !text.is_empty() && text.len() <= 8 && text.iter().all(u8::is_ascii_digit) {
         let tok = text.iter().fold(0_u32, |n, b| n * 10 + u32::from(b - b'0'));
         if (1..=MOST_TOK).contains(&tok) {
             return Ok(tok);
         }
     }
-    slow_tok(table, i, false)
+    slow_tok(text, false)
 }
 
 #[cold]
-fn slow_tok(table: &Table, i: usize, up: bool) -> Result<u32, InputError> {
+fn slow_tok(text: &[u8], up: bool) -> Result<u32, String> {
     const PLACES: u32 = 9;
-    let scaled = match parse_decimal(table.bytes(i), PLACES) {
+    let too_many = || Err(format!("is more than {MOST_TOK} tokens"));
+    let scaled = match parse_decimal(text, PLACES) {
         Ok(scaled) => scaled,
-        Err(DecimalError::NotANumber) => return Err(table.bad_value(i, "is not a number of tokens")),
-        Err(DecimalError::Negative) => return Err(table.bad_value(i, "is negative; tokens are at least 1")),
-        Err(DecimalError::TooLarge) => return Err(table.bad_value(i, &too_many())),
+        Err(DecimalError::NotANumber) => return Err("is not a number of tokens".into()),
+        Err(DecimalError::Negative) => return Err("is negative; tokens are at least 1".into()),
+        Err(DecimalError::TooLarge) => return too_many(),
     };
     let one = 10_i128.pow(PLACES);
     if scaled % one != 0 && !up {
-        return Err(table.bad_value(i, "is not a whole number of tokens"));
+        return Err("is not a whole number of tokens".into());
     }
     match u32::try_from((scaled + one - 1) / one) {
-        Ok(0) => Err(table.bad_value(i, "is zero; tokens are at least 1 (leave such rows out)")),
+        Ok(0) => Err("is zero; tokens are at least 1 (leave such rows out)".into()),
         Ok(tok) if tok <= MOST_TOK => Ok(tok),
-        _ => Err(table.bad_value(i, &too_many())),
+        _ => too_many(),
     }
-}
-
-fn too_many() -> String {
-    format!("is more than {MOST_TOK} tokens")
 }
 
 fn read_values(path: &Path, column: &str, field: &str) -> Result<Arc<[u32]>, InputError> {
@@ -149,7 +151,7 @@ fn read_values(path: &Path, column: &str, field: &str) -> Result<Arc<[u32]>, Inp
                 .bad_line(format!("a distribution has at most {MOST_VALUES} rows; draw a sample of them")));
         }
         // Real values are rounded up, as real draws are.
-        values.push(slow_tok(&table, i, true)?);
+        values.push(slow_tok(table.bytes(i), true).map_err(|problem| table.bad_value(i, &problem))?);
     }
     if values.is_empty() {
         return Err(table.bad_file("has a header but no rows".into()));

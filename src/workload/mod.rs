@@ -10,19 +10,27 @@
 
 mod arrivals;
 mod cache;
+pub mod convert;
+pub mod describe;
+pub mod fit;
 mod lengths;
+mod presets;
 pub mod random;
+mod rates;
 mod reasoning;
 mod stream;
 pub mod synth;
 mod time;
+mod token_counts;
 mod trace;
+mod written;
 
 pub use cache::write_cache;
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;
 pub use stream::Stream;
 pub use time::{FS_PER_S, fs_to_seconds, seconds_to_fs};
+pub use written::{TraceError, write_text};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -141,6 +149,8 @@ enum Process {
     Constant(f64),
     ClosedLoop(u64),
     Poisson(f64),
+    /// Rate [1/s] and coefficient of variation of the gaps.
+    Gamma(f64, f64),
     Diurnal(Cosine),
     RateCurve(Arc<Curve>),
     Trace(Box<Trace>),
@@ -297,7 +307,7 @@ impl Workload {
         let d = self.duration_fs;
         let seconds = fs_to_seconds(d);
         let rate = match &class.process {
-            Process::Constant(rate) | Process::Poisson(rate) => Some(*rate),
+            Process::Constant(rate) | Process::Poisson(rate) | Process::Gamma(rate, _) => Some(*rate),
             Process::ClosedLoop(_) => None,
             Process::Diurnal(cosine) => Some(cosine.expected(d) / seconds),
             Process::RateCurve(curve) => Some(curve.expected(d) / seconds),
@@ -344,6 +354,16 @@ fn open_process(
         Arrivals::Poisson(p) => {
             check_rate(p.rate_per_s, &format!("{field}.poisson.rate_per_s"))?;
             Process::Poisson(p.rate_per_s)
+        }
+        Arrivals::Gamma(g) => {
+            check_rate(g.rate_per_s, &format!("{field}.gamma.rate_per_s"))?;
+            if !types::GammaRate::CV.contains(&g.cv) {
+                return Err(InputError::field(
+                    format!("{field}.gamma.cv"),
+                    format!("is {}; it must lie in 0.01..=30 (1 is a Poisson process)", g.cv),
+                ));
+            }
+            Process::Gamma(g.rate_per_s, g.cv)
         }
         Arrivals::ClosedLoop(c) if c.in_flight > MOST_IN_FLIGHT => {
             return Err(InputError::field(

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use super::arrivals::{Constant, Day, Gaps, Poisson, Steps};
+use super::arrivals::{Constant, Day, Gaps, Poisson, Renewal, Steps};
 use super::lengths::Sampler;
 use super::random::{Key, Purpose};
 use super::reasoning::{Attempt, Recorded, Thinking};
@@ -40,6 +40,7 @@ enum Times {
     Never,
     Constant(Constant),
     Poisson(Poisson),
+    Gamma(Renewal),
     Day(Day),
     Steps(Steps),
     /// Requests still to be handed out at the start, and that instant [fs].
@@ -55,6 +56,7 @@ impl Times {
             Self::Never => None,
             Self::Constant(c) => c.advance(),
             Self::Poisson(p) => p.advance(),
+            Self::Gamma(r) => r.advance(),
             Self::Day(d) => d.advance(),
             Self::Steps(s) => s.advance(),
             Self::ClosedLoop(left, from_fs) => left.checked_sub(1).map(|rest| {
@@ -129,7 +131,10 @@ impl Stream {
             let mut times = match &class.process {
                 Process::Constant(rate) => Times::Constant(Constant::new(*rate)),
                 Process::Poisson(rate) if *rate > 0.0 => Times::Poisson(Poisson::new(*rate, gaps)),
-                Process::Poisson(_) => Times::Never,
+                Process::Gamma(rate, cv) if *rate > 0.0 => {
+                    Renewal::new(*rate, *cv, gaps).map_or(Times::Never, Times::Gamma)
+                }
+                Process::Poisson(_) | Process::Gamma(..) => Times::Never,
                 Process::Diurnal(cosine) if cosine.expected(super::time::FS_PER_DAY) > 0.0 => {
                     Times::Day(Day::new(*cosine, gaps))
                 }

@@ -125,6 +125,51 @@ fn poisson_gaps_are_exponential() {
     assert!(lag.abs() < 4.0 / n.sqrt(), "{lag}");
 }
 
+/// Gaps between requests, the first from t = 0 [s].
+fn gaps_of(r: &[Request]) -> Vec<f64> {
+    let mut before = 0;
+    r.iter().map(|r| fs_to_seconds(r.arrival_fs - std::mem::replace(&mut before, r.arrival_fs))).collect()
+}
+
+#[test]
+fn gamma_gaps_have_their_mean_and_variation() {
+    for cv in [0.5, 1.0, 3.0] {
+        let r = run(11, 4000.0, json!({ "gamma": { "rate_per_s": 50, "cv": cv } }));
+        let gaps = &gaps_of(&r)[1..];
+        let n = gaps.len() as f64;
+        let mean = gaps.iter().sum::<f64>() / n;
+        let var = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / n;
+        assert!((50.0 * mean - 1.0).abs() < 4.0 * cv / n.sqrt(), "cv {cv}: mean gap {mean} s");
+        // Fourth moment of a gamma: kurtosis 3 + 6·cv², so that the variance's relative error is √((2 + 6·cv²)/n).
+        let off = var / (mean * mean) / (cv * cv) - 1.0;
+        assert!(off.abs() < 4.0 * ((2.0 + 6.0 * cv * cv) / n).sqrt(), "cv {cv}: off by {off}");
+    }
+}
+
+#[test]
+fn gamma_gaps_at_cv_1_are_exponential_in_distribution() {
+    let mut gaps = gaps_of(&run(7, 2000.0, json!({ "gamma": { "rate_per_s": 100, "cv": 1 } })));
+    gaps.sort_by(f64::total_cmp);
+    let n = gaps.len() as f64;
+    let d = gaps.iter().enumerate().map(|(i, g)| (1.0 - (-100.0 * g).exp() - i as f64 / n).abs());
+    let d = d.fold(0.0, f64::max);
+    assert!(d * n.sqrt() < 1.95, "{d}");
+}
+
+#[test]
+fn gamma_arrivals_are_stationary_from_the_start_on() {
+    // Started with a whole gap, the process would be (cv² − 1)/2 = 4 requests ahead for the rest of the run, and
+    // far ahead of rate·t early on: here 20 are expected in the first 2 s.
+    let counts: Vec<f64> = (0..2000)
+        .map(|seed| run(seed, 2.0, json!({ "gamma": { "rate_per_s": 10, "cv": 3 } })).len() as f64)
+        .collect();
+    let n = counts.len() as f64;
+    let mean = counts.iter().sum::<f64>() / n;
+    let sd = (counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / n).sqrt();
+    assert!((mean - 20.0).abs() < 3.5 * sd / n.sqrt(), "{mean} ± {}", sd / n.sqrt());
+    assert!(3.5 * sd / n.sqrt() < 2.0, "the test can tell 24 from 20");
+}
+
 /// χ² of counts against expectations.
 fn chi2(counts: &[f64], expected: &[f64]) -> f64 {
     counts.iter().zip(expected).map(|(c, e)| (c - e).powi(2) / e).sum()
@@ -539,7 +584,10 @@ fn errors_in_azure_rows_and_headers() {
     assert_eq!(
         e,
         "t.csv:1:1: the header `time,input,output` is of no known trace; known are \
-         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill), `arrival_s,input_tokens,output_tokens` (served) and `TIMESTAMP,ContextTokens,GeneratedTokens` (azure)"
+         `TIMESTAMP,ContextTokens,GeneratedTokens` (azure), `arrival_s,input_tokens,output_tokens` (served), \
+         `arrival_s,prompt_tok,output_tok[,class,difficulty,thinking_tok]` (wattmill), \
+         `timestamp,input_length,output_length` (mooncake), `Timestamp,Request tokens,Response tokens` (burstgpt), \
+         and mooncake's JSON Lines"
     );
     let e = trace_error(b"arrival_s,prompt,output_tok\n1,2,3\n");
     assert_eq!(e, "t.csv:1:1: there is no column `prompt_tok`; the header is `arrival_s,prompt,output_tok`");
@@ -802,31 +850,38 @@ fn totals_of_the_public_azure_traces() {
     }
 }
 
-const COMMITTED: SynthOptions =
-    SynthOptions { preset: Preset::Azure2023Conversation, requests: 6_000, seed: 1 };
+const COMMITTED: SynthOptions<'static> =
+    SynthOptions { requests: Some(6_000), duration_s: None, seed: 1, stop: None };
+
+/// A trace of the preset whose file is committed.
+fn write_conversation(path: &Path, options: &SynthOptions) -> Result<super::synth::Synthesised, TraceError> {
+    write_trace(path, Preset::Azure2023Conversation, options)
+}
 
 #[test]
 fn the_committed_trace_is_what_the_generator_writes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("again.csv");
-    write_trace(&path, &COMMITTED).unwrap();
+    write_conversation(&path, &COMMITTED).unwrap();
     let again = std::fs::read_to_string(&path).unwrap();
     let committed = std::fs::read_to_string(root().join("traces/azure-2023-conversation-synth.csv")).unwrap();
     assert!(again == committed.replace("\r\n", "\n"), "the generator changed: write the trace again");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file remains");
     // Packed, another seed, a place that cannot be written.
-    write_trace(&dir.path().join("again.csv.gz"), &COMMITTED).unwrap();
+    write_conversation(&dir.path().join("again.csv.gz"), &COMMITTED).unwrap();
     let of = |p: &str| {
         all(&open(&scenario(1, Value::Null, one_class(json!({ "trace": { "path": p } }))), dir.path()))
     };
     assert_eq!(of("again.csv"), of("again.csv.gz"));
-    write_trace(&path, &SynthOptions { seed: 2, ..COMMITTED }).unwrap();
+    write_conversation(&path, &SynthOptions { seed: 2, ..COMMITTED }).unwrap();
     assert_ne!(again, std::fs::read_to_string(&path).unwrap());
-    let e = write_trace(&dir.path().join("no/where.csv"), &COMMITTED).unwrap_err();
+    let e = write_conversation(&dir.path().join("no/where.csv"), &COMMITTED).unwrap_err();
     assert!(e.to_string().contains("where.csv: cannot be written"), "{e}");
-    assert_eq!(write_trace(&path, &SynthOptions { requests: 0, ..COMMITTED }).unwrap_err().field, "requests");
+    let e = write_conversation(&path, &SynthOptions { requests: Some(0), ..COMMITTED }).unwrap_err();
+    assert!(matches!(&e, TraceError::Input(e) if e.field == "requests"), "{e}");
     assert_eq!("azure-2023-conversation".parse(), Ok(Preset::Azure2023Conversation));
-    assert!("azure".parse::<Preset>().unwrap_err().contains("there is: azure-2023-conversation"));
+    let e = "azure-2023-conversatoin".parse::<Preset>().unwrap_err();
+    assert!(e.contains("did you mean 'azure-2023-conversation'?"), "{e}");
 }
 
 /// Mean, median, p90, p99.
@@ -880,7 +935,8 @@ fn speed() {
     });
     let constant = one_class(json!({ "poisson": { "rate_per_s": 1000 } }))[0]["lengths"].clone();
     let dir = tempfile::tempdir().unwrap();
-    write_trace(&dir.path().join("t.csv"), &SynthOptions { requests: 2_000_000, ..COMMITTED }).unwrap();
+    write_conversation(&dir.path().join("t.csv"), &SynthOptions { requests: Some(2_000_000), ..COMMITTED })
+        .unwrap();
     std::fs::write(dir.path().join("r.csv"), "time_s,rate_per_s\n0,900\n600,1100\n1200,1000\n").unwrap();
     let poisson = json!({ "poisson": { "rate_per_s": 1000 } });
     let day = json!({ "diurnal": { "mean_per_s": 1000, "peak_to_mean": 1.5, "peak_at_h": 14 } });
@@ -888,6 +944,7 @@ fn speed() {
         ("constant, constant lengths", json!({ "constant": { "rate_per_s": 1000 } }), &constant),
         ("poisson, constant lengths", poisson.clone(), &constant),
         ("poisson, lognormal lengths", poisson, &lognormal),
+        ("gamma, constant lengths", json!({ "gamma": { "rate_per_s": 1000, "cv": 3 } }), &constant),
         ("diurnal, constant lengths", day, &constant),
         ("rate curve, constant lengths", json!({ "rate_curve": { "path": "r.csv" } }), &constant),
     ] {
@@ -919,5 +976,5 @@ fn time(name: &str, w: &Workload) {
 #[test]
 #[ignore = "writes the committed trace again: cargo test workload::tests::write_the_committed -- --ignored"]
 fn write_the_committed_trace() {
-    write_trace(&root().join("traces/azure-2023-conversation-synth.csv"), &COMMITTED).unwrap();
+    write_conversation(&root().join("traces/azure-2023-conversation-synth.csv"), &COMMITTED).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use super::super::quality;
 use super::super::types::{
-    Arrivals, ByDifficulty, Class, DifficultyMix, Length, Reasoning, Routing, Scenario,
+    Arrivals, ByDifficulty, Class, DifficultyMix, GammaRate, Length, Reasoning, Routing, Scenario,
 };
 use super::{Check, MAX_TOK};
 use crate::catalog::{Catalog, Difficulty};
@@ -63,6 +63,16 @@ impl Check {
                     &format!("{path}.arrivals.poisson.rate_per_s"),
                     poisson.rate_per_s,
                     MAX_RATE_PER_S,
+                );
+            }
+            Arrivals::Gamma(gamma) => {
+                let path = format!("{path}.arrivals.gamma");
+                self.positive(&format!("{path}.rate_per_s"), gamma.rate_per_s, MAX_RATE_PER_S);
+                self.require(
+                    &format!("{path}.cv"),
+                    gamma.cv,
+                    GammaRate::CV.contains(&gamma.cv),
+                    "between 0.01 and 30 (1 is a Poisson process; for equal gaps use `constant`)",
                 );
             }
             Arrivals::Diurnal(diurnal) => {

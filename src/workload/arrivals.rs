@@ -159,6 +159,11 @@ impl Renewal {
         })
     }
 
+    /// Begin at `from_fs`, in the steady state as well.
+    pub(crate) fn skip_to(&mut self, from_fs: i128) {
+        self.now_fs = from_fs;
+    }
+
     #[inline]
     pub(crate) fn advance(&mut self) -> Option<i128> {
         let mut generator = self.gaps.key.generator(self.gaps.number);

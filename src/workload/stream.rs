@@ -73,6 +73,7 @@ impl Times {
             Self::Never | Self::ClosedLoop(..) | Self::Trace(_) => {}
             Self::Constant(c) => c.skip_to(from_fs),
             Self::Poisson(p) => p.skip_to(from_fs),
+            Self::Gamma(r) => r.skip_to(from_fs),
             Self::Day(d) => d.skip_to(from_fs),
             Self::Steps(s) => s.skip_to(from_fs),
         }

@@ -275,6 +275,7 @@ fn more_arrivals(arrivals: &mut Arrivals, more: f64) {
         Arrivals::Constant(constant) => constant.rate_per_s *= more,
         Arrivals::ClosedLoop(closed) => closed.in_flight = (closed.in_flight as f64 * more).ceil() as u64,
         Arrivals::Poisson(poisson) => poisson.rate_per_s *= more,
+        Arrivals::Gamma(gamma) => gamma.rate_per_s *= more,
         Arrivals::Diurnal(diurnal) => diurnal.mean_per_s *= more,
         Arrivals::RateCurve(curve) => curve.scale *= more,
         Arrivals::Trace(trace) => trace.scale *= more,

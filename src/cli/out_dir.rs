@@ -121,7 +121,7 @@ fn found(dir: &Path) -> Found {
     }
 }
 
-/// The scenario hash of a result folder.
+/// What a result folder is the result of: the hash of the study if it is one of several runs, else of the scenario.
 fn result_hash(dir: &Path) -> Option<String> {
     let path = dir.join("summary.json");
     if fs::metadata(&path).ok()?.len() > MAX_SUMMARY_BYTES {
@@ -129,7 +129,8 @@ fn result_hash(dir: &Path) -> Option<String> {
     }
     let summary: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
     summary.get("schema_version")?.as_u64()?;
-    Some(summary.pointer("/scenario/hash")?.as_str()?.to_string())
+    let hash = summary.pointer("/study/hash").or_else(|| summary.pointer("/scenario/hash"))?;
+    Some(hash.as_str()?.to_string())
 }
 
 /// What in `dir` must survive even `--force`: where the user stands, and what the result is made from.

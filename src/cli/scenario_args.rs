@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use wattmill::scenario::{self, LoadOptions, Resolved};
+use wattmill::scenario::{self, Draft, LoadOptions, Resolved};
 
 use super::backend;
 use super::exit::Failure;
@@ -23,6 +23,14 @@ pub struct ScenarioArguments {
 }
 
 impl ScenarioArguments {
+    /// The file as it was written, and how it is to be read: for studies that resolve it many times.
+    pub fn draft(&self) -> Result<(Draft, LoadOptions), Failure> {
+        let catalog = Arc::new(backend::catalog(self.catalog.as_deref())?);
+        let options =
+            LoadOptions { sets: self.sets.clone(), seed: None, catalog, catalog_dir: self.catalog.clone() };
+        Ok((Draft::read(&self.path)?, options))
+    }
+
     /// Load the scenario and make sure that a fleet can be built from it.
     pub fn load(&self, seed: Option<u64>) -> Result<Resolved, Failure> {
         let catalog = Arc::new(backend::catalog(self.catalog.as_deref())?);

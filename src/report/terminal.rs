@@ -284,32 +284,40 @@ fn binding(page: &mut Page, outcome: &Outcome) {
     }
 }
 
-/// One character per column: the constraint that holds longest in it.
+/// One character per column: the constraint that holds longest in it; below, the time.
 fn draw_ribbon(page: &mut Page, summary: &Summary, stretches: &[Stretch], end_s: f64) {
     page.heading("What binds, over time");
     let columns = page.width - 2;
-    let mut line = String::from("  ");
+    let line = ribbon_line(stretches, end_s, columns, page.color);
+    page.line(&format!("  {line}"));
+    let (marks, labels) = axis(summary.scenario.start_at_h, end_s, columns);
+    page.line(&marks);
+    page.line(&labels);
+}
+
+/// A ribbon of `columns` characters.
+pub(super) fn ribbon_line(stretches: &[Stretch], end_s: f64, columns: usize, color: bool) -> String {
+    let mut line = String::new();
     let mut run: (Option<Constraint>, usize) = (None, 0);
-    let flush = |page: &Page, line: &mut String, run: (Option<Constraint>, usize)| {
+    let flush = |line: &mut String, run: (Option<Constraint>, usize)| {
         let block = run.0.map_or(' ', palette::block).to_string().repeat(run.1);
-        match run.0 {
-            Some(c) => line.push_str(&page.style(&format!("38;5;{}", palette::terminal(c)), &block)),
+        match run.0.filter(|_| color) {
+            Some(c) => {
+                let _ = write!(line, "\u{1b}[38;5;{}m{block}\u{1b}[0m", palette::terminal(c));
+            }
             None => line.push_str(&block),
         }
     };
     for column in ribbon::columns(stretches, end_s, columns) {
         let constraint = ribbon::longest(&column);
         if constraint != run.0 {
-            flush(page, &mut line, run);
+            flush(&mut line, run);
             run = (constraint, 0);
         }
         run.1 += 1;
     }
-    flush(page, &mut line, run);
-    page.line(&line);
-    let (marks, labels) = axis(summary, end_s, columns);
-    page.line(&marks);
-    page.line(&labels);
+    flush(&mut line, run);
+    line
 }
 
 /// One line per site, where there are several.
@@ -366,8 +374,8 @@ fn place(stretches: &[Stretch], constraint: Constraint, room: usize) -> String {
 }
 
 /// Marks and labels below a ribbon of `columns` characters that is indented by two.
-fn axis(summary: &Summary, end_s: f64, columns: usize) -> (String, String) {
-    let (ticks, title) = time_axis::ticks(summary.scenario.start_at_h, end_s, columns / 10);
+pub(super) fn axis(start_at_h: f64, end_s: f64, columns: usize) -> (String, String) {
+    let (ticks, title) = time_axis::ticks(start_at_h, end_s, columns / 10);
     let mut marks = vec![' '; columns + 2];
     let mut labels: Vec<char> = vec![' '; columns + 2];
     let mut free = 0;

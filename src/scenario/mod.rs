@@ -22,7 +22,7 @@ mod yaml;
 
 pub(crate) use hash::{TRACE_CACHE_MAGIC, of_files as hash_of_files};
 pub use nearest::suggestion;
-pub use schema::json_schema;
+pub use schema::{NumberKind, json_schema};
 pub use source::Source;
 pub use types::Scenario;
 
@@ -199,6 +199,28 @@ pub fn input_files(resolved: &Resolved) -> Vec<PathBuf> {
         .into_iter()
         .map(|(_, path)| resolved.base_dir.join(path.as_str()))
         .collect()
+}
+
+/// The kind of number that the field at `path` (as of `--set`) takes.
+///
+/// # Errors
+/// The field takes no number, in words.
+pub fn number_field(path: &str) -> Result<NumberKind, String> {
+    let parts: Vec<&str> = path.trim().split('.').collect();
+    schema::number_at(&parts).ok_or_else(|| {
+        format!("{path}: is no field that takes a number; name one, e.g. fleet.sites.0.pools.0.nodes")
+    })
+}
+
+/// The complete scenario as JSON, with paths of input files that hold from anywhere: two scenarios that say the same
+/// are equal, wherever their files lie.
+pub fn to_json(resolved: &Resolved) -> serde_json::Value {
+    let mut scenario = resolved.scenario.clone();
+    for (_, path) in inputs::paths_mut(&mut scenario) {
+        let from_here = resolved.base_dir.join(path.as_str());
+        *path = from_here.canonicalize().unwrap_or(from_here).to_string_lossy().into_owned();
+    }
+    serde_json::to_value(&scenario).unwrap_or_default()
 }
 
 /// Apply the overrides; also gives them as the user would write them.

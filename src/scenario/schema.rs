@@ -104,25 +104,54 @@ pub(crate) fn root() -> &'static Value {
     &DERIVED
 }
 
-/// What a schema allows, references followed and `null` left aside.
-pub(crate) fn shape(schema: &'static Value) -> Shape {
-    let mut schema = schema;
+/// Kinds of numbers that a field takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberKind {
+    /// Whole numbers alone.
+    Integer,
+    /// Any.
+    Real,
+}
+
+/// The kind of number that the field at a path takes; none if it takes something else, or does not exist.
+pub(crate) fn number_at(parts: &[&str]) -> Option<NumberKind> {
+    let schema = parts.iter().try_fold(root(), |schema, part| match shape(schema) {
+        Shape::Fields(fields) => fields.get(*part),
+        Shape::Choice(variants) => variants.into_iter().find(|(word, _)| word == part)?.1,
+        Shape::List(items) => part.parse::<usize>().ok().map(|_| items),
+        Shape::Single => None,
+    })?;
+    let kinds = followed(schema)?.get("type")?;
+    let is = |kind: &str| match kinds {
+        Value::String(only) => only == kind,
+        Value::Array(several) => several.iter().any(|k| k == kind),
+        _ => false,
+    };
+    if is("integer") {
+        Some(NumberKind::Integer)
+    } else {
+        is("number").then_some(NumberKind::Real)
+    }
+}
+
+/// A schema with references followed and `null` left aside.
+fn followed(mut schema: &'static Value) -> Option<&'static Value> {
     // References and options nest a level or two; the bound only guards against a cycle.
     for _ in 0..16 {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            match DERIVED.pointer(reference.trim_start_matches('#')) {
-                Some(target) => schema = target,
-                None => return Shape::Single,
-            }
+            schema = DERIVED.pointer(reference.trim_start_matches('#'))?;
         } else if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-            match options.iter().find(|o| o.get("type").and_then(Value::as_str) != Some("null")) {
-                Some(option) => schema = option,
-                None => return Shape::Single,
-            }
+            schema = options.iter().find(|o| o.get("type").and_then(Value::as_str) != Some("null"))?;
         } else {
             break;
         }
     }
+    Some(schema)
+}
+
+/// What a schema allows.
+pub(crate) fn shape(schema: &'static Value) -> Shape {
+    let Some(schema) = followed(schema) else { return Shape::Single };
     if let Some(branches) = schema.get("oneOf").and_then(Value::as_array) {
         return Shape::Choice(branches.iter().flat_map(variant_words).collect());
     }

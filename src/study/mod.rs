@@ -1,9 +1,13 @@
 //! Many runs that answer one question.
 
+pub mod batch;
 pub mod calibrate;
 mod cholesky;
+pub mod compare;
 pub mod explain;
+pub mod metric;
 pub mod paired;
 pub mod replications;
+pub mod size;
 pub mod uncertainty;
 pub mod validate;

@@ -249,7 +249,7 @@ pub(super) struct Row {
 
 /// A piece of a ribbon.
 #[derive(Debug, Clone, PartialEq)]
-struct Piece {
+pub(super) struct Piece {
     start_s: f64,
     end_s: f64,
     /// Share of the piece's time that each constraint binds, in the order of [`Constraint::ALL`].
@@ -299,7 +299,7 @@ pub(super) fn ribbon_rows(outcome: &Outcome, end_s: f64) -> Vec<Row> {
 }
 
 /// Stretches as they are, or shares per column where there are too many to see.
-fn pieces(stretches: &[Stretch], end_s: f64) -> Vec<Piece> {
+pub(super) fn pieces(stretches: &[Stretch], end_s: f64) -> Vec<Piece> {
     if stretches.len() <= MOST_STRETCHES {
         return stretches
             .iter()
@@ -351,27 +351,32 @@ pub(super) fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     for (k, row) in rows.iter().enumerate() {
         let top = RIBBON_BOTTOM - ribbon_height(rows.len()) + k as f64 * (height + ROW_GAP);
         let bottom = top + height;
-        for (i, piece) in row.pieces.iter().enumerate() {
-            let (x0, x1) = (frame.x(piece.start_s), frame.x(piece.end_s));
-            let mut y = top;
-            for (constraint, share) in Constraint::ALL.into_iter().zip(piece.shares) {
-                let next = y + height * share;
-                picture.rect((x0, y), (x1, next), palette::fill(constraint));
-                y = next;
-            }
-            let Some(constraint) = piece.only() else { continue };
-            // Neighbours of one colour at different places are told apart by a hair line.
-            if i > 0 && row.pieces[i - 1].only() == Some(constraint) && x1 - x0 > 8.0 {
-                picture.path(vec![(x0, top), (x0, bottom)], 1.5, WHITE);
-            }
-            draw_piece_label(picture, piece, constraint, (x0, x1), (top, bottom));
-        }
+        draw_pieces(picture, frame, &row.pieces, (top, bottom));
         if let Some(name) = &row.name {
             let baseline = (top + bottom) / 2.0 + LABEL.size * 0.36;
             let room = PAGE.0 - MARGIN - frame.right - 14.0;
             let name = LABEL.fit(std::slice::from_ref(name), room);
             picture.text((frame.right + 14.0, baseline), Align::Left, LABEL, &name);
         }
+    }
+}
+
+/// Draws the pieces of one ribbon, and what fits into them.
+pub(super) fn draw_pieces(picture: &mut Picture, frame: &Frame, pieces: &[Piece], (top, bottom): (f64, f64)) {
+    for (i, piece) in pieces.iter().enumerate() {
+        let (x0, x1) = (frame.x(piece.start_s), frame.x(piece.end_s));
+        let mut y = top;
+        for (constraint, share) in Constraint::ALL.into_iter().zip(piece.shares) {
+            let next = y + (bottom - top) * share;
+            picture.rect((x0, y), (x1, next), palette::fill(constraint));
+            y = next;
+        }
+        let Some(constraint) = piece.only() else { continue };
+        // Neighbours of one colour at different places are told apart by a hair line.
+        if i > 0 && pieces[i - 1].only() == Some(constraint) && x1 - x0 > 8.0 {
+            picture.path(vec![(x0, top), (x0, bottom)], 1.5, WHITE);
+        }
+        draw_piece_label(picture, piece, constraint, (x0, x1), (top, bottom));
     }
 }
 

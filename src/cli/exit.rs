@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use wattmill::SimError;
 use wattmill::scenario::{Resolved, ScenarioError};
+use wattmill::study::batch::StudyError;
 
 /// Exit code of bad input.
 pub const BAD_INPUT: u8 = 2;
@@ -25,6 +26,17 @@ impl Failure {
     /// Bad input, said in `text`.
     pub fn input(text: impl Into<String>) -> Self {
         Self::Input(anyhow::Error::msg(text.into()))
+    }
+
+    /// What the error of a study of many runs means, `done` of which were done.
+    pub fn of_study(error: StudyError, done: usize) -> Self {
+        match error {
+            StudyError::Run(SimError::Interrupted) => {
+                Self::Interrupted(format!("interrupted after {done} runs; nothing was written"))
+            }
+            StudyError::Run(error @ SimError::Invariant(_)) => Self::Failed(error.into()),
+            other => Self::input(other.to_string()),
+        }
     }
 
     /// What a run's error means, problems with their place in the scenario file.

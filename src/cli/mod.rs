@@ -4,6 +4,7 @@ mod backend;
 mod calibrate;
 mod catalog;
 mod check;
+mod compare;
 mod exit;
 mod explain;
 mod facility;
@@ -13,6 +14,7 @@ mod progress;
 mod run;
 mod scenario_args;
 mod schema;
+mod size;
 mod tally;
 mod terminal;
 mod trace;
@@ -40,6 +42,10 @@ enum Command {
     Check(check::Arguments),
     /// Price every limit: what a little more of it would buy in useful tokens
     Explain(explain::Arguments),
+    /// Find the smallest fleet, the lowest cap or the largest load that meets conditions
+    Size(size::Arguments),
+    /// Hold scenarios or results side by side: differences with intervals, changed fields, what binds
+    Compare(compare::Arguments),
     /// Ask a site's building alone: PUE, losses, cooling and water at IT powers in given air
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
@@ -68,6 +74,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
         Command::Explain(arguments) => explain::main(&arguments),
+        Command::Size(arguments) => size::main(&arguments),
+        Command::Compare(arguments) => compare::main(&arguments),
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),

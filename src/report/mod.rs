@@ -2,6 +2,7 @@
 
 mod bands;
 pub mod calibration;
+pub mod comparison;
 mod draws;
 pub mod explanation;
 mod figures;
@@ -13,6 +14,7 @@ mod palette;
 mod ribbon;
 #[cfg(test)]
 mod sample;
+pub mod sizing;
 mod terminal;
 mod time_axis;
 pub mod validation;

@@ -127,11 +127,7 @@ pub(crate) fn number_at(parts: &[&str]) -> Option<NumberKind> {
         Value::Array(several) => several.iter().any(|k| k == kind),
         _ => false,
     };
-    if is("integer") {
-        Some(NumberKind::Integer)
-    } else {
-        is("number").then_some(NumberKind::Real)
-    }
+    if is("integer") { Some(NumberKind::Integer) } else { is("number").then_some(NumberKind::Real) }
 }
 
 /// A schema with references followed and `null` left aside.

@@ -44,11 +44,19 @@ impl Metric {
             let here = || if walked.is_empty() { "summary.json" } else { walked.as_str() };
             value = match value {
                 Value::Object(map) => map.get(part).ok_or_else(|| {
-                    format!("unknown '{part}' in {}{}", here(), suggestion(part, map.keys().map(String::as_str)))
+                    format!(
+                        "unknown '{part}' in {}{}",
+                        here(),
+                        suggestion(part, map.keys().map(String::as_str))
+                    )
                 })?,
                 Value::Array(items) => {
                     part.parse::<usize>().ok().and_then(|index| items.get(index)).ok_or_else(|| {
-                        format!("{} is a list with {} entries, counted from 0; it has no '{part}'", here(), items.len())
+                        format!(
+                            "{} is a list with {} entries, counted from 0; it has no '{part}'",
+                            here(),
+                            items.len()
+                        )
                     })?
                 }
                 Value::Null => {
@@ -66,7 +74,10 @@ impl Metric {
             Value::Object(map) => {
                 let parts: Vec<&str> = map.keys().map(String::as_str).collect();
                 let first = parts.first().copied().unwrap_or_default();
-                Err(format!("{walked} has parts ({}); name one of them, e.g. {walked}.{first}", parts.join(", ")))
+                Err(format!(
+                    "{walked} has parts ({}); name one of them, e.g. {walked}.{first}",
+                    parts.join(", ")
+                ))
             }
             Value::Array(_) => Err(format!("{walked} is a list; name a number in it, e.g. {walked}.0.…")),
             Value::String(_) | Value::Bool(_) => Err(format!("{walked} is not a number")),

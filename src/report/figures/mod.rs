@@ -12,6 +12,7 @@ mod picture;
 mod png;
 mod power;
 mod pue;
+mod ribbons;
 mod svg;
 mod temperature;
 
@@ -24,6 +25,7 @@ use super::folder::write_file;
 use crate::ledger::outcome::Outcome;
 pub(super) use parity::draw as parity;
 use picture::Picture;
+pub(super) use ribbons::draw as ribbons;
 pub(super) use svg::escape;
 
 /// A figure ready to be written.

@@ -137,7 +137,8 @@ pub fn compare(
         .map(|of| (0..metrics.len()).map(|m| of.iter().map(|run| run.0[m]).collect()).collect())
         .collect();
     let sides = runs.into_iter().enumerate().filter_map(|(number, runs)| {
-        let cells = (0..metrics.len()).map(|m| cell(values[0][m].as_deref(), values[number][m].as_deref(), number));
+        let cells =
+            (0..metrics.len()).map(|m| cell(values[0][m].as_deref(), values[number][m].as_deref(), number));
         let (_, info, timeline) = runs.into_iter().next()?;
         Some(Side {
             name: scenarios[number].0.clone(),
@@ -152,7 +153,8 @@ pub fn compare(
 
 fn cell(base: Option<&[f64]>, own: Option<&[f64]>, number: usize) -> Cell {
     let mean = own.and_then(Mean::of);
-    let difference = base.zip(own).filter(|_| number > 0).and_then(|(base, own)| Mean::of_differences(base, own));
+    let difference =
+        base.zip(own).filter(|_| number > 0).and_then(|(base, own)| Mean::of_differences(base, own));
     let of_base = base.and_then(Mean::of).map(|mean| mean.mean).filter(|mean| *mean != 0.0);
     let relative = difference.zip(of_base).map(|(difference, base)| difference.mean / base);
     Cell { mean, difference, relative }

@@ -60,7 +60,7 @@ pub struct FrontierPoint {
     pub usd_per_mtok: Option<Mean>,
     /// Of all conditions; none without any.
     pub verdict: Option<Verdict>,
-    /// No other point is better in one of the four and worse in none, by the means.
+    /// No other point is better in one of the four and worse in none, by the means (equal to a millionth is equal).
     pub pareto: bool,
 }
 
@@ -99,7 +99,8 @@ pub fn frontier(
     let mut table: Vec<Vec<f64>> = vec![Vec::new()];
     for (axis, kind) in question.axes.iter().zip(&kinds) {
         let values = super::grid::table(axis.min, axis.max, question.points, *kind);
-        let longer = |row: &Vec<f64>| values.iter().map(|v| [row.as_slice(), &[*v]].concat()).collect::<Vec<_>>();
+        let longer =
+            |row: &Vec<f64>| values.iter().map(|v| [row.as_slice(), &[*v]].concat()).collect::<Vec<_>>();
         table = table.iter().flat_map(longer).collect();
     }
     let sets = |row: &[f64]| {
@@ -144,7 +145,8 @@ fn few_seeds() -> StudyError {
 
 fn point(values: Vec<f64>, runs: &[Run], question: &FrontierQuestion) -> Option<FrontierPoint> {
     let mean = |of: &dyn Fn(&Run) -> f64| Mean::of(&runs.iter().map(of).collect::<Vec<_>>());
-    let maybe = |of: &dyn Fn(&Run) -> Option<f64>| Mean::of(&runs.iter().map(of).collect::<Option<Vec<_>>>()?);
+    let maybe =
+        |of: &dyn Fn(&Run) -> Option<f64>| Mean::of(&runs.iter().map(of).collect::<Option<Vec<_>>>()?);
     let verdicts: Vec<Verdict> = question
         .conditions
         .iter()
@@ -183,8 +185,14 @@ fn goods(point: &FrontierPoint) -> [f64; 4] {
     ]
 }
 
+/// What is nearer than this to another is as good: sums that differ in their rounding alone.
+const AS_GOOD: f64 = 1e-6;
+
+/// Nowhere worse, somewhere better.
 fn dominates(a: &[f64; 4], b: &[f64; 4]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a >= b) && a != b
+    let as_good = |a: f64, b: f64| a == b || (a - b).abs() <= AS_GOOD * a.abs().min(b.abs());
+    let pairs = || a.iter().zip(b).map(|(a, b)| (*a, *b));
+    pairs().all(|(a, b)| a > b || as_good(a, b)) && pairs().any(|(a, b)| a > b && !as_good(a, b))
 }
 
 #[cfg(test)]
@@ -200,8 +208,8 @@ mod tests {
             [-2.0, 20.0, 0.9, none],
             // As much power for fewer tokens.
             [-2.0, 15.0, 0.9, none],
-            // A twin is not dominated by its twin.
-            [-2.0, 20.0, 0.9, none],
+            // A twin is not dominated by its twin, whatever the last digit.
+            [-2.0, 20.0 + 1e-12, 0.9, none],
         ];
         let pareto: Vec<bool> = points.iter().map(|own| !points.iter().any(|p| dominates(p, own))).collect();
         assert_eq!(pareto, [true, true, false, true]);

@@ -205,7 +205,9 @@ fn rehearse(resolved: &Resolved, metrics: &[Metric], progress: &Progress) -> Res
         .map_err(|(_, error)| StudyError::of_run(error, "the run", resolved))?;
     let Some(summary) = summaries.into_iter().flatten().next() else { return Ok(()) };
     for metric in metrics {
-        metric.check(&summary).map_err(|text| StudyError::Question(format!("--slo {}: {text}", metric.path())))?;
+        metric
+            .check(&summary)
+            .map_err(|text| StudyError::Question(format!("--slo {}: {text}", metric.path())))?;
     }
     Ok(())
 }
@@ -373,8 +375,18 @@ pub fn unit(path: &str) -> Option<&'static str> {
     let name = path.rsplit('.').next().unwrap_or(path);
     let whole = [("nodes", "nodes"), ("in_flight", "requests"), ("max_seqs", "sequences")];
     let endings = [
-        ("_per_s", "1/s"), ("_mw", "MW"), ("_kw", "kW"), ("_w", "W"), ("_c", "°C"), ("_k", "K"), ("_us", "µs"),
-        ("_ms", "ms"), ("_s", "s"), ("_h", "h"), ("_tok", "tokens"), ("_gb", "GB"),
+        ("_per_s", "1/s"),
+        ("_mw", "MW"),
+        ("_kw", "kW"),
+        ("_w", "W"),
+        ("_c", "°C"),
+        ("_k", "K"),
+        ("_us", "µs"),
+        ("_ms", "ms"),
+        ("_s", "s"),
+        ("_h", "h"),
+        ("_tok", "tokens"),
+        ("_gb", "GB"),
     ];
     let of_whole = whole.into_iter().find(|(word, _)| name == *word);
     of_whole.or_else(|| endings.into_iter().find(|(end, _)| name.ends_with(end))).map(|(_, unit)| unit)

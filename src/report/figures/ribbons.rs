@@ -1,0 +1,169 @@
+//! Figure `compare`: what binds in several scenarios, a ribbon each, on one time axis.
+
+use std::fmt::Write as _;
+
+use super::frame::{self, FOOTER, Frame, LABEL, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::picture::{Align, Picture, Style};
+use super::{Figure, Table, binding, csv_text};
+use crate::ledger::outcome::{Constraint, Stretch};
+use crate::report::comparison::{end_s, start_at_h};
+use crate::report::numbers::percent;
+use crate::report::palette;
+use crate::study::compare::{Comparison, Side};
+
+/// The stack of ribbons [px].
+const TOP: f64 = 134.0;
+const BOTTOM: f64 = 692.0;
+/// Highest ribbon [px].
+const MOST: f64 = 120.0;
+/// Room beside the marks at both ends of the time axis [px].
+const ASIDE: f64 = 40.0;
+
+/// Draws the figure.
+pub(in crate::report) fn draw(comparison: &Comparison) -> Figure {
+    let end_s = end_s(comparison);
+    let title = title(comparison);
+    let seed = comparison.seeds.first().copied().unwrap_or_default();
+    let subtitle = format!("What binds over time, and how much of it (seed {seed})");
+    let mut picture = Picture {
+        width: PAGE.0,
+        height: PAGE.1,
+        title: title.first().cloned().unwrap_or_default(),
+        description: format!("{subtitle}: a ribbon per scenario, on one time axis."),
+        shapes: Vec::new(),
+    };
+    let room = PAGE.0 - 2.0 * MARGIN;
+    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&title, room));
+    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[subtitle], room));
+    let frame = Frame {
+        left: MARGIN + ASIDE,
+        right: PAGE.0 - MARGIN - ASIDE,
+        top: TOP,
+        bottom: BOTTOM,
+        start_s: 0.0,
+        end_s,
+        floor: 0.0,
+        limit: 1.0,
+    };
+    draw_ribbons(&mut picture, &frame, comparison);
+    frame::draw_time_axis(&mut picture, &frame, BOTTOM + 8.0, start_at_h(comparison).unwrap_or(0.0));
+    draw_key(&mut picture, comparison);
+    draw_footer(&mut picture, comparison);
+    Figure { name: "compare", picture, tables: vec![Table { name: "compare", csv: csv(comparison) }] }
+}
+
+fn draw_ribbons(picture: &mut Picture, frame: &Frame, comparison: &Comparison) {
+    let pitch = (BOTTOM - TOP) / comparison.sides.len().max(1) as f64;
+    let name = Style { size: LABEL.size.min(pitch * 0.36), ..LABEL };
+    let height = (pitch - name.size * 1.5).min(MOST);
+    for (k, side) in comparison.sides.iter().enumerate() {
+        let bottom = TOP + (k + 1) as f64 * pitch;
+        let top = bottom - height;
+        let shares = listed(&side.timeline, 4);
+        let texts = [format!("{}: {shares}", side.name), side.name.clone()];
+        let text = name.fit(&texts, frame.right - frame.left);
+        picture.text((frame.left, top - name.size * 0.3), Align::Left, name, &text);
+        binding::draw_pieces(picture, frame, &binding::pieces(&side.timeline, frame.end_s), (top, bottom));
+    }
+}
+
+/// Shares of the time by constraint, the largest first.
+fn shares(timeline: &[Stretch]) -> Vec<(Constraint, f64)> {
+    let total: f64 = timeline.iter().map(|stretch| stretch.end_s - stretch.start_s).sum();
+    let of = |constraint: Constraint| {
+        let own = timeline.iter().filter(|stretch| stretch.constraint == constraint);
+        own.map(|stretch| stretch.end_s - stretch.start_s).sum::<f64>() / total
+    };
+    let mut shares: Vec<(Constraint, f64)> = Constraint::ALL.into_iter().map(|c| (c, of(c))).collect();
+    shares.retain(|(_, share)| *share > 0.0);
+    // Stable: ties stay in the order of reports.
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
+}
+
+fn listed(timeline: &[Stretch], most: usize) -> String {
+    let text =
+        |(constraint, share): (Constraint, f64)| format!("{} {}", palette::name(constraint), percent(share));
+    shares(timeline).into_iter().take(most).map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// The finding: what binds most in each, or what all of them share.
+fn title(comparison: &Comparison) -> Vec<String> {
+    let firsts = |side: &Side| shares(&side.timeline).first().copied();
+    let named: Vec<String> = comparison
+        .sides
+        .iter()
+        .filter_map(|side| {
+            let (constraint, share) = firsts(side)?;
+            Some(format!("{} {} in {}", palette::name(constraint), percent(share), side.name))
+        })
+        .collect();
+    let mut kinds: Vec<Constraint> =
+        comparison.sides.iter().filter_map(|side| Some(firsts(side)?.0)).collect();
+    kinds.dedup();
+    let all = named.join(", ");
+    let capital = |text: &str| {
+        let mut letters = text.chars();
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
+    };
+    let short = match kinds.as_slice() {
+        [only] => format!("{} binds most in all of them", capital(palette::name(*only))),
+        _ => "What binds changes from scenario to scenario".to_string(),
+    };
+    vec![format!("Binds most: {all}"), short]
+}
+
+fn draw_key(picture: &mut Picture, comparison: &Comparison) {
+    const SWATCH: f64 = 24.0;
+    let bound = |constraint: &Constraint| {
+        let mut stretches = comparison.sides.iter().flat_map(|side| &side.timeline);
+        stretches.any(|stretch| stretch.constraint == *constraint)
+    };
+    let names: Vec<Constraint> = Constraint::ALL.into_iter().filter(bound).collect();
+    let wide = |constraint: &Constraint| SWATCH + 40.0 + FOOTER.width(palette::name(*constraint));
+    let mut x = (PAGE.0 - names.iter().map(wide).sum::<f64>()) / 2.0;
+    let baseline = PAGE.1 - 66.0;
+    for constraint in names {
+        picture.rect((x, baseline - 22.0), (x + SWATCH, baseline + 2.0), palette::fill(constraint));
+        picture.text((x + SWATCH + 8.0, baseline), Align::Left, FOOTER, palette::name(constraint));
+        x += wide(&constraint);
+    }
+}
+
+fn draw_footer(picture: &mut Picture, comparison: &Comparison) {
+    let scenario = |side: &Side| {
+        let hash: String = side.info.hash.chars().take(8).collect();
+        format!("{} {hash}", side.name)
+    };
+    let fixed = format!(" · wattmill {}", env!("CARGO_PKG_VERSION"));
+    let starts = match start_at_h(comparison) {
+        Some(_) => "",
+        None => " · times since each start",
+    };
+    let all = comparison.sides.iter().map(scenario).collect::<Vec<_>>().join(" · ");
+    let room = PAGE.0 - 2.0 * MARGIN - FOOTER.width(&fixed) - FOOTER.width(starts);
+    let text = FOOTER.fit(&[all], room);
+    picture.text((MARGIN, PAGE.1 - 18.0), Align::Left, FOOTER, &format!("{text}{fixed}{starts}"));
+}
+
+fn csv(comparison: &Comparison) -> String {
+    let mut out = String::from("scenario,start_s,end_s,constraint,where\n");
+    for side in &comparison.sides {
+        for stretch in &side.timeline {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                out,
+                "{},{},{},{},{}",
+                csv_text(&side.name),
+                stretch.start_s,
+                stretch.end_s,
+                stretch.constraint.key(),
+                csv_text(&stretch.place)
+            );
+        }
+    }
+    out
+}

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::engine::{EngineKind, SimError, SimOptions, simulate};
 use crate::ledger::outcome::Outcome;
-use crate::scenario::{self, Resolved, ScenarioError};
+use crate::scenario::{self, Resolved};
 
 /// What a study is asked to heed while it works.
 pub struct Progress<'a> {
@@ -19,12 +19,9 @@ pub struct Progress<'a> {
 /// Why a study has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
-    /// The question does not fit the scenario, in words: exit code 2.
+    /// The question does not fit the scenario, or makes one that cannot be used, in words: exit code 2.
     #[error("{0}")]
     Question(String),
-    /// A scenario of the study cannot be used: exit code 2.
-    #[error("{0}")]
-    Scenario(#[from] ScenarioError),
     /// A run failed, or was asked to stop.
     #[error("{0}")]
     Run(#[from] SimError),

@@ -49,7 +49,7 @@ fn warnings(base: &Side, others: &[Side]) -> Vec<String> {
         }
         if !side.paired {
             warnings.push(format!(
-                "Note: {} has another workload than {}: their requests differ, so seeds do not pair and intervals are wider.",
+                "Note: {} has another workload (or start) than {}: their requests differ, so seeds do not pair and intervals are wider.",
                 side.name, base.name
             ));
         }
@@ -112,7 +112,10 @@ fn table(out: &mut String, comparison: &Comparison, base: &Side, side: &Side, bo
             continue;
         }
         let difference = cell.difference.map_or("–".into(), |d| difference(d, quantity));
-        let relative = cell.relative.map_or("–".into(), |relative| format!("{:+.1} %", relative * 100.0));
+        let relative = cell.relative.map_or("–".into(), |relative| match (relative * 1e3).round() / 10.0 {
+            0.0 => "0.0 %".to_string(),
+            percent => format!("{percent:+.1} %"),
+        });
         let mark = if cell.differs() { " *" } else { "" };
         let _ = writeln!(
             out,
@@ -126,12 +129,18 @@ fn table(out: &mut String, comparison: &Comparison, base: &Side, side: &Side, bo
 fn text_of(value: f64, quantity: Quantity) -> String {
     match quantity {
         Quantity::Rate => short(value),
-        Quantity::Share => format!("{} %", significant(value * 100.0, 4)),
+        Quantity::Share => format!("{} %", share(value * 100.0)),
         Quantity::Time => short_time(value),
         Quantity::Energy => self::quantity(value, "J"),
         Quantity::Power => self::quantity(value, "W"),
         Quantity::Ratio => significant(value, 4),
     }
+}
+
+/// Percent with as many digits as a share may need: never more than two decimals.
+fn share(percent: f64) -> String {
+    let text = format!("{percent:.2}");
+    if text == "-0.00" { "0.00".into() } else { text }
 }
 
 /// `+1.2 k [+1.1 k, +1.3 k]`.

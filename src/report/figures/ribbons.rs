@@ -15,7 +15,7 @@ use crate::study::compare::{Comparison, Side};
 const TOP: f64 = 134.0;
 const BOTTOM: f64 = 692.0;
 /// Highest ribbon [px].
-const MOST: f64 = 120.0;
+const MOST: f64 = 180.0;
 /// Room beside the marks at both ends of the time axis [px].
 const ASIDE: f64 = 40.0;
 
@@ -89,19 +89,12 @@ fn listed(timeline: &[Stretch], most: usize) -> String {
 
 /// The finding: what binds most in each, or what all of them share.
 fn title(comparison: &Comparison) -> Vec<String> {
-    let firsts = |side: &Side| shares(&side.timeline).first().copied();
-    let named: Vec<String> = comparison
-        .sides
-        .iter()
-        .filter_map(|side| {
-            let (constraint, share) = firsts(side)?;
-            Some(format!("{} {} in {}", palette::name(constraint), percent(share), side.name))
-        })
-        .collect();
-    let mut kinds: Vec<Constraint> =
-        comparison.sides.iter().filter_map(|side| Some(firsts(side)?.0)).collect();
-    kinds.dedup();
-    let all = named.join(", ");
+    let first = |side: &Side| Some((side.name.clone(), shares(&side.timeline).first().copied()?));
+    let firsts: Vec<(String, (Constraint, f64))> = comparison.sides.iter().filter_map(first).collect();
+    let Some((_, (constraint, _))) = firsts.first() else {
+        return vec!["What binds in each scenario".to_string()];
+    };
+    let one = firsts.iter().all(|(_, (other, _))| other == constraint);
     let capital = |text: &str| {
         let mut letters = text.chars();
         letters
@@ -109,11 +102,20 @@ fn title(comparison: &Comparison) -> Vec<String> {
             .map(|first| first.to_uppercase().chain(letters).collect::<String>())
             .unwrap_or_default()
     };
-    let short = match kinds.as_slice() {
-        [only] => format!("{} binds most in all of them", capital(palette::name(*only))),
-        _ => "What binds changes from scenario to scenario".to_string(),
-    };
-    vec![format!("Binds most: {all}"), short]
+    let listed: Vec<String> = firsts
+        .iter()
+        .map(|(name, (constraint, share))| match one {
+            true => format!("{} in {name}", percent(*share)),
+            false => format!("{} {} in {name}", palette::name(*constraint), percent(*share)),
+        })
+        .collect();
+    let listed = listed.join(", ");
+    let name = capital(palette::name(*constraint));
+    if one {
+        vec![format!("{name} binds {listed}"), format!("{name} binds most in all of them")]
+    } else {
+        vec![capital(&listed), "What binds most is not the same in all of them".to_string()]
+    }
 }
 
 fn draw_key(picture: &mut Picture, comparison: &Comparison) {

@@ -105,7 +105,7 @@ fn answer(sizing: &Sizing, question: &Question, slo: &str) -> String {
     let found = sizing.found.map_or("–".into(), |value| with_unit(value, question));
     let end = |value: Option<f64>, beyond: String| value.map_or(beyond, |value| value.to_string());
     format!(
-        "The {direction} {} at which {slo} is {found} (95 % interval {} to {}).",
+        "The {direction} {} with {slo}: {found} (95 % interval {} to {}).",
         question.find,
         end(sizing.low, format!("below {}", question.min)),
         end(sizing.high, format!("above {}", question.max)),

@@ -94,8 +94,11 @@ pub fn frontier(
     question: &FrontierQuestion,
     progress: &Progress,
 ) -> Result<Frontier, StudyError> {
-    let kinds: Vec<NumberKind> =
-        question.axes.iter().map(|axis| field(&axis.path, axis.min, axis.max)).collect::<Result<_, _>>()?;
+    let kinds: Vec<NumberKind> = question
+        .axes
+        .iter()
+        .map(|axis| field(draft, load, &axis.path, axis.min, axis.max))
+        .collect::<Result<_, _>>()?;
     let mut table: Vec<Vec<f64>> = vec![Vec::new()];
     for (axis, kind) in question.axes.iter().zip(&kinds) {
         let values = super::grid::table(axis.min, axis.max, question.points, *kind);

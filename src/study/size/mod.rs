@@ -141,7 +141,7 @@ pub fn size(
     question: &Question,
     progress: &Progress,
 ) -> Result<Sizing, StudyError> {
-    let kind = field(&question.find, question.min, question.max)?;
+    let kind = field(draft, load, &question.find, question.min, question.max)?;
     if question.conditions.is_empty() {
         return Err(StudyError::Question("no condition; name one, e.g. --slo 'slo_attainment>=0.99'".into()));
     }
@@ -172,8 +172,21 @@ pub fn size(
 }
 
 /// The kind of a field and whether a range suits it.
-fn field(path: &str, min: f64, max: f64) -> Result<NumberKind, StudyError> {
-    let kind = scenario::number_field(path).map_err(|text| StudyError::Question(format!("--find {text}")))?;
+fn field(
+    draft: &Draft,
+    load: &LoadOptions,
+    path: &str,
+    min: f64,
+    max: f64,
+) -> Result<NumberKind, StudyError> {
+    let kind = match scenario::number_field(path) {
+        Ok(kind) => kind,
+        // Setting an unknown field tells what is known there.
+        Err(text) => {
+            variant(draft, load, &[(path, min)])?;
+            return Err(StudyError::Question(format!("--find {text}")));
+        }
+    };
     if !(min.is_finite() && max.is_finite() && min < max) {
         let text = format!("--find {path}: the range {min} to {max} is none; --min must be below --max");
         return Err(StudyError::Question(text));
@@ -189,7 +202,12 @@ fn field(path: &str, min: f64, max: f64) -> Result<NumberKind, StudyError> {
 fn variant(draft: &Draft, load: &LoadOptions, sets: &[(&str, f64)]) -> Result<Resolved, StudyError> {
     let mut load = load.clone();
     load.sets.extend(sets.iter().map(|(path, value)| format!("{path}={value}")));
-    Ok(draft.resolve(&load)?)
+    draft.resolve(&load).map_err(|error| {
+        let asked = |text: String, (path, _): &(&str, f64)| {
+            text.replace(&format!("--set {path}="), &format!("--find {path}="))
+        };
+        StudyError::Question(sets.iter().fold(error.to_string(), asked))
+    })
 }
 
 /// Metrics must be in the summary of a run: that of a moment shows it, before hours are spent.

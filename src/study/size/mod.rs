@@ -3,7 +3,7 @@
 //! Every value looked at is run under the same seeds. It meets if the mean of every condition's metric over the seeds
 //! does, and it is *sure* if the 95 % intervals leave no doubt ([`Condition::verdict`]). The ends of the range say in
 //! which direction to look; a coarse scan of the range shows whether the verdict changes once; then three crossings are
-//! bisected side by side ([`bracket`]): where values stop being surely missed, where they begin to meet, and where they
+//! bisected side by side: where values stop being surely missed, where they begin to meet, and where they
 //! surely meet. The middle one is the answer, the outer two are its interval.
 //!
 //! The interval inverts a test: it holds all values at which the limit lies within the 95 % interval of the metric. So it

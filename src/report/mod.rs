@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use crate::ledger::outcome::Outcome;
 
 pub use files::summary_json;
+pub use figures::theme::{THEMES, Theme};
 pub use folder::{Found, inspect};
 pub use terminal::{terminal, terminal_footer};
 
@@ -93,7 +94,8 @@ pub fn write(
     if figures {
         let folder = staging.path().join("figures");
         std::fs::create_dir(&folder).map_err(|source| ReportError::Io { path: folder.clone(), source })?;
-        let drawn = figures::draw(outcome);
+        let theme = Theme::default();
+        let drawn = figures::draw(outcome, &theme);
         let written = figures::write(&folder, &drawn)?;
         put("report.html", html::page(outcome, resolved_yaml, &drawn).as_bytes())?;
         names.extend(written.into_iter().map(|name| Path::new("figures").join(name)));

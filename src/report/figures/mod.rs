@@ -14,6 +14,7 @@ mod power;
 mod pue;
 mod svg;
 mod temperature;
+pub(super) mod theme;
 
 use std::path::{Path, PathBuf};
 
@@ -25,12 +26,13 @@ use crate::ledger::outcome::Outcome;
 pub(super) use parity::draw as parity;
 use picture::Picture;
 pub(super) use svg::escape;
+use theme::Theme;
 
 /// A figure ready to be written.
-pub(super) struct Figure {
+pub(super) struct Figure<'a> {
     /// File name without extension.
     name: &'static str,
-    picture: Picture,
+    picture: Picture<'a>,
     /// The numbers that are drawn.
     tables: Vec<Table>,
 }
@@ -42,7 +44,7 @@ struct Table {
     csv: String,
 }
 
-impl Figure {
+impl Figure<'_> {
     /// Title in words, and the SVG document.
     pub(super) fn svg(&self) -> (&str, String) {
         (&self.picture.title, svg::render(&self.picture))
@@ -50,12 +52,12 @@ impl Figure {
 }
 
 /// Draws a figure of a run, if the run has what it shows.
-type Draw = fn(&Outcome) -> Option<Figure>;
+type Draw = for<'a> fn(&Outcome, &'a Theme) -> Option<Figure<'a>>;
 
 /// Every figure, in the order of reports.
 const ALL: [Draw; 6] = [
-    |outcome| Some(binding::draw(outcome)),
-    |outcome| Some(power::draw(outcome)),
+    |outcome, theme| Some(binding::draw(outcome, theme)),
+    |outcome, theme| Some(power::draw(outcome, theme)),
     temperature::draw,
     pue::draw,
     energy_per_token::draw,
@@ -63,8 +65,8 @@ const ALL: [Draw; 6] = [
 ];
 
 /// All figures that the run has something to show in, in the order of reports.
-pub(super) fn draw(outcome: &Outcome) -> Vec<Figure> {
-    ALL.iter().filter_map(|draw| draw(outcome)).collect()
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Vec<Figure<'a>> {
+    ALL.iter().filter_map(|draw| draw(outcome, theme)).collect()
 }
 
 /// Writes figures into `dir`, in parallel, and returns their file names in a fixed order.
@@ -101,7 +103,7 @@ fn write_one(dir: &Path, figure: &Figure) -> Result<Vec<PathBuf>, ReportError> {
 #[cfg(test)]
 pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    for figure in draw(outcome) {
+    for figure in draw(outcome, &Theme::default()) {
         out.push((format!("{}.svg", figure.name), svg::render(&figure.picture)));
         out.extend(figure.tables.into_iter().map(|t| (format!("{}.csv", t.name), t.csv)));
     }

@@ -8,6 +8,7 @@ mod facility;
 mod interrupt;
 mod out_dir;
 mod progress;
+mod report;
 mod run;
 mod scenario_args;
 mod schema;
@@ -44,6 +45,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Fit the catalog's coefficients to measured rows, with cross-validation
     Calibrate(calibrate::Arguments),
+    /// Draw figures of a run again, or figures of a sweep
+    Report(report::Arguments),
     /// Hold the simulator against measured rows: error table and parity plot
     Validate(validate::Arguments),
 }
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::main(),
         Command::Trace(arguments) => trace::main(&arguments),
         Command::Calibrate(arguments) => calibrate::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),
     })
 }

@@ -2,13 +2,18 @@
 
 mod bands;
 pub mod calibration;
+mod columns;
 mod draws;
 mod figures;
 mod files;
 mod folder;
 mod html;
+mod knee;
 mod numbers;
 mod palette;
+mod points;
+mod read;
+pub mod redraw;
 mod ribbon;
 #[cfg(test)]
 mod sample;
@@ -21,9 +26,10 @@ use std::path::{Path, PathBuf};
 
 use crate::ledger::outcome::Outcome;
 
-pub use files::summary_json;
 pub use figures::theme::{THEMES, Theme};
+pub use files::summary_json;
 pub use folder::{Found, inspect};
+pub use points::{Points, PointsError};
 pub use terminal::{terminal, terminal_footer};
 
 /// Why a result could not be written. The result that stood there before is unchanged, except where only

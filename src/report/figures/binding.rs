@@ -54,7 +54,8 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Figure<'a> {
     let site_names = rows.iter().filter_map(|r| r.name.as_deref());
     let mut frame = Frame {
         left: 128.0,
-        right: theme.page.0 - frame::label_room(theme, label_texts.iter().map(String::as_str).chain(site_names)),
+        right: theme.page.0
+            - frame::label_room(theme, label_texts.iter().map(String::as_str).chain(site_names)),
         top: if strip { theme.strip_baseline() + 20.0 } else { theme.subtitle_baseline() + 28.0 },
         bottom: ribbon_bottom(theme) - ribbon_height(rows.len()) - RIBBON_GAP,
         start_s: 0.0,
@@ -389,7 +390,11 @@ fn draw_piece_label(
     let place_style = Style { size: theme.readable(28.0), bold: false, color, ..theme.label() };
     let (x, middle) = ((x0 + x1) / 2.0, (top + bottom) / 2.0);
     let fits = |style: Style, text: &str| style.width(text) + 14.0 <= x1 - x0;
-    let sizes = [theme.label().size, 28.0, 24.0].map(|size| Style { size: theme.readable(size), color, ..theme.label() });
+    let sizes = [theme.label().size, 28.0, 24.0].map(|size| Style {
+        size: theme.readable(size),
+        color,
+        ..theme.label()
+    });
     let names = [palette::name(constraint), palette::short_name(constraint)];
     let named = names.into_iter().find_map(|name| {
         let style = sizes.into_iter().find(|s| fits(*s, name))?;
@@ -431,7 +436,8 @@ pub(super) fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     let theme = picture.theme;
     let room = picture.width - 2.0 * MARGIN;
     let choices = [("Binds:", 28.0, 32.0), ("Binds:", 26.0, 24.0), ("", 24.0, 22.0), ("", 22.0, 20.0)];
-    let choices = choices.map(|(start, size, gap)| (start, Style { size: theme.readable(size), ..theme.footer() }, gap));
+    let choices = choices
+        .map(|(start, size, gap)| (start, Style { size: theme.readable(size), ..theme.footer() }, gap));
     let fitting = choices.into_iter().find(|(start, style, gap)| wide(start, *style, *gap) <= room);
     let (start, style, gap) = fitting.unwrap_or(choices[3]);
     let left = (frame.left + frame.right - wide(start, style, gap)) / 2.0;

@@ -92,7 +92,8 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let amount = |flow: &Flow| format!("{} · {}", energy(flow.joules), percent(flow.joules / total));
     // The last labels need their room; what is before them shares the rest.
     let last = flows.iter().filter(|f| f.stage + 1 == SPLITS.len());
-    let widest = last.map(|f| name_style.width(f.name).max(amount_style.width(&amount(f)))).fold(0.0, f64::max);
+    let widest =
+        last.map(|f| name_style.width(f.name).max(amount_style.width(&amount(f)))).fold(0.0, f64::max);
     let end = theme.page.0 - MARGIN - widest - BEND - BAR - 10.0;
     let factor = (theme.page.0 / 1400.0).min(end / SPLITS[SPLITS.len() - 1]);
     let splits = SPLITS.map(|x| x * factor);

@@ -6,8 +6,7 @@ use std::sync::LazyLock;
 use ab_glyph::{Font, FontArc, Glyph, PxScale, ScaleFont, point};
 
 /// Family list for SVG: viewers without Inter take a face of similar width.
-const FAMILY: &str =
-    "Inter, 'Helvetica Neue', Arial, 'Liberation Sans', 'DejaVu Sans Condensed', sans-serif";
+const FAMILY: &str = "Inter, 'Helvetica Neue', Arial, 'Liberation Sans', 'DejaVu Sans Condensed', sans-serif";
 
 static REGULAR: LazyLock<Option<FontArc>> =
     LazyLock::new(|| FontArc::try_from_slice(include_bytes!("../../../assets/fonts/Inter-Regular.otf")).ok());

@@ -37,7 +37,7 @@ impl Frame {
 }
 
 /// Round steps of a value axis from `floor` to `limit`: about five, with their labels in units of `factor`.
-fn value_ticks(floor: f64, limit: f64, factor: f64) -> Vec<(f64, String)> {
+pub(super) fn value_ticks(floor: f64, limit: f64, factor: f64) -> Vec<(f64, String)> {
     let rough = (limit - floor) / factor / 5.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough * 0.999);
@@ -68,7 +68,12 @@ pub(super) fn draw_warm_up(picture: &mut Picture, frame: &Frame, summary: &Summa
 
 /// Grid and labels of the value axis.
 pub(super) fn draw_value_axis(picture: &mut Picture, frame: &Frame, factor: f64) {
-    for (value, label) in value_ticks(frame.floor, frame.limit, factor) {
+    draw_levels(picture, frame, value_ticks(frame.floor, frame.limit, factor));
+}
+
+/// Grid lines at values, each with its label; one at the floor is the frame's lower edge.
+pub(super) fn draw_levels(picture: &mut Picture, frame: &Frame, levels: Vec<(f64, String)>) {
+    for (value, label) in levels {
         let y = frame.y(value);
         let (width, color) = if value > frame.floor { (1.5, GRID) } else { (2.5, INK) };
         picture.path(vec![(frame.left, y), (frame.right, y)], width, color);
@@ -85,7 +90,12 @@ pub(super) fn draw_time_axis(picture: &mut Picture, frame: &Frame, y: f64, start
         picture.path(vec![(x, y), (x, y + 10.0)], 2.5, INK);
         picture.text((x, y + 12.0 + TICK_PX), Align::Middle, picture.theme.tick(), &tick.label);
     }
-    picture.text(((frame.left + frame.right) / 2.0, y + AXIS_ROOM), Align::Middle, picture.theme.tick(), &title);
+    picture.text(
+        ((frame.left + frame.right) / 2.0, y + AXIS_ROOM),
+        Align::Middle,
+        picture.theme.tick(),
+        &title,
+    );
 }
 
 /// Marks, labels and title of a horizontal axis of values, in units of `factor`.
@@ -97,7 +107,12 @@ pub(super) fn draw_load_axis(picture: &mut Picture, frame: &Frame, factor: f64, 
         picture.path(vec![(x, y), (x, y + 10.0)], 2.5, INK);
         picture.text((x, y + 12.0 + TICK_PX), Align::Middle, picture.theme.tick(), &label);
     }
-    picture.text(((frame.left + frame.right) / 2.0, y + AXIS_ROOM), Align::Middle, picture.theme.tick(), title);
+    picture.text(
+        ((frame.left + frame.right) / 2.0, y + AXIS_ROOM),
+        Align::Middle,
+        picture.theme.tick(),
+        title,
+    );
 }
 
 /// Horizontal edges of the intervals [px], one more than intervals.

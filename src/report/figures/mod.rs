@@ -1,20 +1,32 @@
-//! Figures of runs and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
+//! Figures of runs, sweeps and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
 
 mod binding;
 mod brackets;
+mod contour;
+mod cost;
+mod duration;
+mod energy;
 mod energy_flow;
 mod energy_per_token;
 mod font;
 mod frame;
+mod heatmap;
 mod intervals;
+mod knee;
+mod lines;
+mod logarithmic;
+mod pareto;
 mod parity;
 mod picture;
 mod png;
 mod power;
 mod pue;
+mod slo;
 mod svg;
+pub(super) mod sweep;
 mod temperature;
 pub(super) mod theme;
+mod theme_file;
 
 use std::path::{Path, PathBuf};
 
@@ -52,21 +64,22 @@ impl Figure<'_> {
 }
 
 /// Draws a figure of a run, if the run has what it shows.
-type Draw = for<'a> fn(&Outcome, &'a Theme) -> Option<Figure<'a>>;
+pub(super) type Draw = for<'a> fn(&Outcome, &'a Theme) -> Option<Figure<'a>>;
 
-/// Every figure, in the order of reports.
-const ALL: [Draw; 6] = [
-    |outcome, theme| Some(binding::draw(outcome, theme)),
-    |outcome, theme| Some(power::draw(outcome, theme)),
-    temperature::draw,
-    pue::draw,
-    energy_per_token::draw,
-    energy_flow::draw,
+/// Every figure of a run by name, in the order of reports.
+pub(super) const OF_RUNS: [(&str, Draw); 7] = [
+    ("binding", |outcome, theme| Some(binding::draw(outcome, theme))),
+    ("power", |outcome, theme| Some(power::draw(outcome, theme))),
+    ("duration", duration::draw),
+    ("temperature", temperature::draw),
+    ("pue", pue::draw),
+    ("energy_per_token", energy_per_token::draw),
+    ("energy_flow", energy_flow::draw),
 ];
 
 /// All figures that the run has something to show in, in the order of reports.
 pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Vec<Figure<'a>> {
-    ALL.iter().filter_map(|draw| draw(outcome, theme)).collect()
+    OF_RUNS.iter().filter_map(|(_, draw)| draw(outcome, theme)).collect()
 }
 
 /// Writes figures into `dir`, in parallel, and returns their file names in a fixed order.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::frame;
 use super::picture::{Align, MARGIN, Picture, Shape, Style};
 use super::theme::Theme;
 use super::{Figure, Table, csv_text};
+use super::{frame, logarithmic};
 use crate::report::numbers::{count, short, significant};
 use crate::report::palette::{BAND, Color, GRID, INK, KINDS, SOFT_INK, pale};
 use crate::report::validation::Subject;
@@ -248,7 +248,7 @@ fn draw_band(picture: &mut Picture, plot: &Plot) {
 }
 
 fn draw_axes(picture: &mut Picture, plot: &Plot) {
-    let ticks = ticks(plot.low, plot.high);
+    let ticks = logarithmic::ticks(plot.low, plot.high);
     for &(value, _) in &ticks {
         picture.path(vec![(plot.x(value), plot.top), (plot.x(value), plot.bottom())], 1.5, GRID);
         picture.path(vec![(plot.left, plot.y(value)), (plot.right(), plot.y(value))], 1.5, GRID);
@@ -267,35 +267,6 @@ fn draw_axes(picture: &mut Picture, plot: &Plot) {
         }
         picture.text((plot.left - 12.0, plot.y(*value) + TICK.size * 0.36), Align::Right, TICK, label);
     }
-}
-
-/// Powers of ten, or finer steps where there are few.
-fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let by_decade = |steps: &[f64]| -> Vec<f64> {
-        let decades = low.floor() as i32..=high.ceil() as i32;
-        let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
-        all.filter(|value| (low..=high).contains(&value.log10())).collect()
-    };
-    let scales: [&[f64]; 5] = [
-        &[1.0],
-        &[1.0, 2.0, 5.0],
-        &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
-        &[1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
-        &[
-            1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5,
-            7.0, 7.5, 8.0, 8.5, 9.0, 9.5,
-        ],
-    ];
-    let found = scales.iter().map(|steps| by_decade(steps)).find(|ticks| ticks.len() >= 3);
-    let ticks = found.unwrap_or_else(|| by_decade(scales[4]));
-    ticks.into_iter().map(|value| (value, tick_label(value))).collect()
-}
-
-fn tick_label(value: f64) -> String {
-    let (prefix, factor) = crate::report::numbers::prefix(value);
-    let text = format!("{:.4}", value / factor);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if prefix.is_empty() { text.to_string() } else { format!("{text} {prefix}") }
 }
 
 /// Names beside dots, on the side away from the diagonal where there is room, moved apart where they would overlap.

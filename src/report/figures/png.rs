@@ -72,10 +72,9 @@ fn draw(backend: &mut BitMapBackend, shape: &Shape, scale: Scale) -> Result<(), 
         Shape::Rect { x0, y0, x1, y1, fill: color } => fill(backend, scale, (*x0, *y0), (*x1, *y1), *color),
         Shape::Band { edges, top, bottom, fill: color } => {
             // Equal rounding of shared edges: neighbours meet without a seam.
-            edges
-                .windows(2)
-                .zip(top.iter().zip(bottom))
-                .try_for_each(|(e, (top, bottom))| fill(backend, scale, (e[0], *top), (e[1], *bottom), *color))
+            edges.windows(2).zip(top.iter().zip(bottom)).try_for_each(|(e, (top, bottom))| {
+                fill(backend, scale, (e[0], *top), (e[1], *bottom), *color)
+            })
         }
         Shape::Path { points, width, color } => {
             let half = width / 2.0;
@@ -96,7 +95,12 @@ fn draw(backend: &mut BitMapBackend, shape: &Shape, scale: Scale) -> Result<(), 
             })
         }
         Shape::Dot { x, y, radius, fill: (r, g, b), .. } => backend
-            .draw_circle((scale.drawn(*x), scale.drawn(*y)), scale.drawn(*radius).max(1) as u32, &RGBColor(*r, *g, *b), true)
+            .draw_circle(
+                (scale.drawn(*x), scale.drawn(*y)),
+                scale.drawn(*radius).max(1) as u32,
+                &RGBColor(*r, *g, *b),
+                true,
+            )
             .map_err(|e| e.to_string()),
         Shape::Text { .. } | Shape::Hover { .. } => Ok(()),
     }

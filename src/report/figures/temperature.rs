@@ -66,7 +66,12 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     }
     frame::draw_end_labels(&mut picture, &frame, labels);
     binding::draw_ribbon(&mut picture, &frame, &rows);
-    frame::draw_time_axis(&mut picture, &frame, binding::ribbon_bottom(theme) + 8.0, summary.scenario.start_at_h);
+    frame::draw_time_axis(
+        &mut picture,
+        &frame,
+        binding::ribbon_bottom(theme) + 8.0,
+        summary.scenario.start_at_h,
+    );
     binding::draw_key(&mut picture, &frame, &rows);
     frame::draw_footer(&mut picture, summary, &intervals, rows_each, "");
     let table = Table { name: "temperature", csv: csv(&intervals, zone) };

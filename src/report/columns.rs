@@ -13,6 +13,8 @@ pub(super) enum Unit {
     Share,
     /// Takes the prefix that suits the axis: W, J, tokens/s.
     Si(&'static str),
+    /// Watts in units of 1e6 or 1e3: as it is, unless all are below 1 of it.
+    Watts(f64),
     /// Seconds: written in s, ms or µs.
     Seconds,
     /// As it is.
@@ -66,6 +68,14 @@ impl Unit {
                 let space = if name.is_empty() || text.len() == 1 { "" } else { " " };
                 of(factor, format!("{name}{space}{text}"))
             }
+            Self::Watts(base) => {
+                // Nobody reads 0.0045 MW.
+                let (name, factor) = prefix(limit.abs() * base);
+                match limit.abs() {
+                    v if v >= 1.0 || v == 0.0 => of(1.0, if base == 1e6 { "MW" } else { "kW" }.into()),
+                    _ => of(factor / base, format!("{name}W")),
+                }
+            }
             Self::Seconds => match limit.abs() {
                 s if s >= 2.0 || s == 0.0 => of(1.0, "s".into()),
                 s if s >= 2e-3 => of(1e-3, "ms".into()),
@@ -86,8 +96,8 @@ const SUFFIXES: [(&str, Unit); 26] = [
     ("_flop", Unit::Si("FLOP")),
     ("_mwh", Unit::Fixed("MWh")),
     ("_kwh", Unit::Fixed("kWh")),
-    ("_mw", Unit::Fixed("MW")),
-    ("_kw", Unit::Fixed("kW")),
+    ("_mw", Unit::Watts(1e6)),
+    ("_kw", Unit::Watts(1e3)),
     ("_w", Unit::Si("W")),
     ("_mj", Unit::Fixed("MJ")),
     ("_kj", Unit::Fixed("kJ")),
@@ -192,7 +202,7 @@ fn derived(name: &str) -> Quantity {
     if matches!(last, "pue" | "static_pue") {
         return Quantity { words: "PUE (facility over IT power)".into(), unit };
     }
-    let is_power = matches!(unit, Unit::Fixed("MW" | "kW") | Unit::Si("W"));
+    let is_power = matches!(unit, Unit::Watts(_) | Unit::Si("W"));
     if is_power && last.starts_with("cap_") && !name.contains("gpu") {
         return Quantity { words: "Power cap, facility at the utility meter".into(), unit };
     }
@@ -251,8 +261,8 @@ mod tests {
     fn names_become_words_and_units() {
         for (name, words, unit) in [
             ("throughput.output_tok_per_s", "Output rate", Unit::Si("tokens/s")),
-            ("power.cap_mw", "Power cap, facility at the utility meter", Unit::Fixed("MW")),
-            ("fleet.sites.0.power.cap_mw", "Power cap, facility at the utility meter", Unit::Fixed("MW")),
+            ("power.cap_mw", "Power cap, facility at the utility meter", Unit::Watts(1e6)),
+            ("fleet.sites.0.power.cap_mw", "Power cap, facility at the utility meter", Unit::Watts(1e6)),
             ("site.pue", "PUE (facility over IT power)", Unit::None),
             ("power_w.it.p99", "99th-percentile power, at the IT equipment", Unit::Si("W")),
             ("latency_s.tpot.p99", "99th-percentile time per output token", Unit::Seconds),
@@ -275,6 +285,8 @@ mod tests {
         assert_eq!(at(Unit::Si("W"), 1_500.0), "W");
         assert_eq!(at(Unit::Si("W"), 15_000.0), "kW");
         assert_eq!(at(Unit::Seconds, 0.05), "ms");
+        assert_eq!((at(Unit::Watts(1e6), 16.0), at(Unit::Watts(1e6), 0.16)), ("MW".into(), "kW".into()));
+        assert_eq!(Unit::Watts(1e6).for_axis(0.16).write(0.0045), "4.50 kW");
         assert_eq!(Unit::Share.for_axis(1.0).write(0.5), "50.0 %");
         assert_eq!(Unit::None.for_axis(1.0).bracket(), "");
         assert_eq!(small("PUE of it"), "PUE of it");

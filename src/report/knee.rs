@@ -10,7 +10,7 @@ const FEWEST: usize = 6;
 const ROUNDING: f64 = 1e-9;
 
 /// How it is found, for a footer.
-pub(super) const METHOD: &str = "knee: least squares through two lines that meet";
+pub(super) const METHOD: &str = "knee: two lines that meet, least squares";
 
 /// Where two lines meet.
 #[derive(Debug, Clone, Copy, PartialEq)]

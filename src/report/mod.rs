@@ -17,6 +17,8 @@ pub mod redraw;
 mod ribbon;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sweep_tests;
 mod terminal;
 mod time_axis;
 pub mod validation;

@@ -176,6 +176,12 @@ pub enum PlaceError {
 }
 
 impl Drawing<'_> {
+    /// The text files of all figures by name.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        self.figures.iter().flat_map(Figure::texts).collect()
+    }
+
     /// Writes SVG, PNG and CSV of each figure into `dir`, beside what is there, and returns their paths in a fixed
     /// order. Files are complete or not there. Other files of these names are only replaced if `replace`, and none of
     /// the `inputs` ever.

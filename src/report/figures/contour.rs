@@ -7,8 +7,10 @@ use crate::ledger::outcome::Constraint;
 /// Shares by constraint at a point of the grid, in the order of [`Constraint::ALL`]; none where nothing is known.
 pub(super) type Shares = Option<[f64; 7]>;
 
-/// Passes of smoothing along a border: a staircase of half steps becomes a line.
-const SMOOTHINGS: usize = 4;
+/// Passes of smoothing along a border: over about a cell, so that a staircase of half steps becomes a line.
+const SMOOTHINGS: usize = 40;
+/// A point of a border is moved at most so far [cells].
+const MOST_MOVED: f64 = 0.4;
 /// A border that ends at the edge of the grid goes on in the direction of its last piece of this length [cells].
 const DIRECTION: f64 = 2.0;
 
@@ -152,7 +154,8 @@ fn chained(pieces: Vec<Piece>) -> Vec<Vec<(f64, f64)>> {
 }
 
 /// A line without the corners of the grid: means of neighbours, its ends kept.
-fn smoothed(mut line: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+fn smoothed(found: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let mut line = found.clone();
     let closed = line.len() > 3 && line.first().map(|p| key(*p)) == line.last().map(|p| key(*p));
     for _ in 0..SMOOTHINGS {
         let n = line.len();
@@ -169,7 +172,8 @@ fn smoothed(mut line: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
         }
         line = next;
     }
-    line
+    let near = |v: f64, was: f64| v.clamp(was - MOST_MOVED, was + MOST_MOVED);
+    line.iter().zip(found).map(|(p, was)| (near(p.0, was.0), near(p.1, was.1))).collect()
 }
 
 /// A line that ends at the outermost points goes on to the edge of their cells.

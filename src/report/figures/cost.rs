@@ -51,9 +51,10 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     let lines = Lines::of(points, x, by, |group| points.made(group, &needed, cost))?;
     let token = if points.name_of(rate).contains("useful") { "useful tokens" } else { "output tokens" };
     let quantity = Quantity { words: format!("Cost of a million {token}"), unit: Unit::Fixed("$") };
-    let Some(axes) = Axes::of(theme, &lines, columns::quantity(points.name_of(x)), &quantity) else {
+    let Some(mut axes) = Axes::of(theme, &lines, columns::quantity(points.name_of(x)), &quantity) else {
         return Err(PointsError("--figure cost: no point has tokens".into()));
     };
+    let off = axes.cut_off(&lines);
     let energy = mwh.map(|p| format!("energy at the utility meter at {p} $/MWh"));
     let hours = gpu_hour.map(|p| format!("{p} $ per GPU-hour"));
     let prices: Vec<String> = energy.into_iter().chain(hours).collect();
@@ -68,7 +69,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
         format!("{name}{} $ at {}", significant(value.mean, 3), said(points, x, at))
     });
     lines.draw_names(&mut picture, &axes.frame);
-    sweep::draw_footer(&mut picture, points, &lines.remark());
+    sweep::draw_footer(&mut picture, points, &(lines.remark() + &off));
     let csv = lines::csv(points, &lines, x, by, "usd_per_million_tokens");
     Ok(Figure { name: "cost", picture, tables: vec![Table { name: "cost", csv }] })
 }

@@ -8,7 +8,7 @@ use super::theme::Theme;
 use super::{Figure, Table, csv_number, csv_text};
 use crate::report::columns;
 use crate::report::numbers::significant;
-use crate::report::palette::{Color, INK, POWER_PARTS, SOFT_INK};
+use crate::report::palette::{Color, INK, POWER_PARTS};
 use crate::report::points::{Points, PointsError};
 use crate::report::redraw::Asked;
 
@@ -30,6 +30,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     let Some(mut axes) = Axes::of(theme, &lines, columns::quantity(points.name_of(x)), &quantity) else {
         return Err(PointsError(format!("--figure energy: `{}` has no values", points.name_of(facility))));
     };
+    let off = axes.cut_off(&lines);
     let inner = [points.optional(&format!("{per}.gpu")), points.optional(&format!("{per}.it"))];
     let token = if per == PER[0] { "useful token" } else { "output token" };
     let titles = titles(points, x, &lines, token);
@@ -50,13 +51,12 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
             format!("{}: {} J/token at {}", line.name, significant(value.mean, 3), said(points, x, at))
         });
         lines.draw_names(&mut picture, &axes.frame);
-        sweep::draw_footer(&mut picture, points, &lines.remark());
+        sweep::draw_footer(&mut picture, points, &(lines.remark() + &off));
         let csv = lines::csv(points, &lines, x, by, points.name_of(facility));
         return Ok(Figure { name: "energy", picture, tables: vec![Table { name: "energy", csv }] });
     };
 
     axes.frame.floor = 0.0;
-    axes.frame.limit = lines.extent().map_or(1.0, |e| e.1.1) * 1.12;
     axes.frame.right = theme.page.0 - frame::label_room(theme, PARTS.iter().map(|p| p.0));
     let boundaries: Vec<Lines> = parts
         .iter()
@@ -77,7 +77,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     let mut floor: Vec<(f64, f64)> = curves[0].iter().map(|p| (p.0, 0.0)).collect();
     let mut labels = Vec::new();
     for ((name, fill), ceiling) in PARTS.into_iter().zip(&curves) {
-        area(&mut picture, &floor, ceiling, |p| (frame.x(p.0), frame.y(p.1)), fill);
+        area(&mut picture, &floor, ceiling, |p| (frame.x(p.0), frame.y(p.1)), frame.top, fill);
         if let (Some(low), Some(high)) = (floor.last(), ceiling.last())
             && high.1 - low.1 > 2e-3 * frame.limit
         {
@@ -90,12 +90,9 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
         }
         floor = ceiling.clone();
     }
-    let top: Vec<(f64, f64)> = floor.iter().map(|p| (frame.x(p.0), frame.y(p.1))).collect();
-    for (p, (at, value)) in top.iter().zip(&floor) {
-        let tip = format!("{} J/token at {}", significant(*value, 3), said(points, x, *at));
-        picture.dot(*p, 5.0, SOFT_INK, tip);
-    }
-    picture.path(top, 3.0, SOFT_INK);
+    lines.draw(&mut picture, &frame, |_, at, value| {
+        format!("{} J/token at {}", significant(value.mean, 3), said(points, x, at))
+    });
     if let Some((at, least)) = floor.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a }) {
         let style = Style { size: theme.readable(28.0), ..theme.label() };
         let text = format!("{} J", significant(least, 3));
@@ -104,7 +101,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
         picture.text((x, frame.y(least) - 16.0), Align::Middle, style, &text);
     }
     frame::draw_end_labels(&mut picture, &frame, labels);
-    sweep::draw_footer(&mut picture, points, &lines.remark());
+    sweep::draw_footer(&mut picture, points, &(lines.remark() + &off));
     let mut csv =
         format!("{},gpu_j_per_token,it_j_per_token,facility_j_per_token\n", csv_text(points.name_of(x)));
     for ((gpu, it), facility) in curves[0].iter().zip(&curves[1]).zip(&curves[2]) {
@@ -113,12 +110,13 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     Ok(Figure { name: "energy", picture, tables: vec![Table { name: "energy", csv }] })
 }
 
-/// The area between two curves through the same places, in steps of a px.
+/// The area between two curves through the same places, in steps of a px, cut off at a height.
 pub(super) fn area(
     picture: &mut Picture,
     floor: &[(f64, f64)],
     ceiling: &[(f64, f64)],
     place: impl Fn((f64, f64)) -> (f64, f64),
+    highest: f64,
     fill: Color,
 ) {
     let (mut edges, mut top, mut bottom) = (Vec::new(), Vec::new(), Vec::new());
@@ -129,8 +127,8 @@ pub(super) fn area(
         for k in 0..n {
             let (t, middle) = (k as f64 / n as f64, (k as f64 + 0.5) / n as f64);
             edges.push(x0 + t * (x1 - x0));
-            top.push(h0 + middle * (h1 - h0));
-            bottom.push(l0 + middle * (l1 - l0));
+            top.push((h0 + middle * (h1 - h0)).max(highest));
+            bottom.push((l0 + middle * (l1 - l0)).max(highest));
         }
     }
     if let Some(last) = ceiling.last().filter(|_| !edges.is_empty()) {

@@ -94,9 +94,15 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let last = flows.iter().filter(|f| f.stage + 1 == SPLITS.len());
     let widest =
         last.map(|f| name_style.width(f.name).max(amount_style.width(&amount(f)))).fold(0.0, f64::max);
-    let end = theme.page.0 - MARGIN - widest - BEND - BAR - 10.0;
+    let end = theme.page.0 - MARGIN / 4.0 - widest - BEND - BAR - 10.0;
     let factor = (theme.page.0 / 1400.0).min(end / SPLITS[SPLITS.len() - 1]);
-    let splits = SPLITS.map(|x| x * factor);
+    let mut splits = SPLITS.map(|x| x * factor);
+    for stage in (1..splits.len()).rev() {
+        // What the trunk is called fits between the bend and the next split.
+        let wide = [theme.label().width(TRUNK[stage]), amount_style.width(&energy(total))];
+        let least = BEND + BAR + 10.0 + wide[0].max(wide[1]) + 8.0;
+        splits[stage - 1] = splits[stage - 1].min(splits[stage] - least);
+    }
     let top = theme.subtitle_baseline() + 44.0;
     let bottom = theme.page.1 - theme.foot() + 1.0;
     let all = height_of_all(&flows, total, top, bottom);

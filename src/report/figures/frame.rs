@@ -38,7 +38,12 @@ impl Frame {
 
 /// Round steps of a value axis from `floor` to `limit`: about five, with their labels in units of `factor`.
 pub(super) fn value_ticks(floor: f64, limit: f64, factor: f64) -> Vec<(f64, String)> {
-    let rough = (limit - floor) / factor / 5.0;
+    round_ticks(floor, limit, factor, 5.0)
+}
+
+/// Round steps, about `n` of them.
+pub(super) fn round_ticks(floor: f64, limit: f64, factor: f64, n: f64) -> Vec<(f64, String)> {
+    let rough = (limit - floor) / factor / n;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough * 0.999);
     let step = step.unwrap_or(power * 10.0);
@@ -262,6 +267,9 @@ pub(super) fn draw_footer_with(picture: &mut Picture, summary: &Summary, remark:
     draw_footer_text(picture, &info.name, &fixed, remark);
 }
 
+/// A name is cut to no less than this before the footer takes a second line [px].
+const LEAST_NAME: f64 = 160.0;
+
 /// The footer of any figure: a name that may be cut, where it comes from, and a remark.
 pub(super) fn draw_footer_text(picture: &mut Picture, name: &str, fixed: &str, remark: &str) {
     if !picture.theme.shows_footer {
@@ -270,8 +278,28 @@ pub(super) fn draw_footer_text(picture: &mut Picture, name: &str, fixed: &str, r
     let style = picture.theme.footer();
     let room = picture.width - 2.0 * MARGIN;
     let name_room = room - style.width(fixed) - style.width(remark);
-    let name = style.fit(&[name.to_string()], name_room);
-    picture.text((MARGIN, picture.height - 18.0), Align::Left, style, &format!("{name}{fixed}{remark}"));
+    if name_room >= style.width(name).min(LEAST_NAME) {
+        let line = style.fit(&[name.to_string()], name_room) + fixed + remark;
+        picture.text((MARGIN, picture.height - 18.0), Align::Left, style, &line);
+        return;
+    }
+    // Too long for a line: remarks go below, as many as fit; the first line must not grow into the figure.
+    let name = style.fit(&[name.to_string()], room - style.width(fixed));
+    let (mut lines, mut filled) = (vec![name + fixed, String::new()], false);
+    for part in remark.split(" · ").filter(|part| !part.is_empty()) {
+        let with = |line: &str| if line.is_empty() { part.to_string() } else { format!("{line} · {part}") };
+        let (first, second) = (with(&lines[0]), with(&lines[1]));
+        if lines[1].is_empty() && style.width(&first) <= room {
+            lines[0] = first;
+        } else if !filled {
+            filled = style.width(&second) > room;
+            lines[1] = style.fit(&[second], room);
+        }
+    }
+    let gap = 1.2 * style.size;
+    for (k, line) in lines.iter().rev().enumerate() {
+        picture.text((MARGIN, picture.height - 14.0 - k as f64 * gap), Align::Left, style, line);
+    }
 }
 
 /// What the shading is, and what a step is where it averages several rows.

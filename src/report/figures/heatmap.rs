@@ -40,10 +40,9 @@ impl CellAxis {
         let unit = quantity.unit.for_axis(largest);
         let marks = match &numbers {
             Some(numbers) if is_even(numbers) && numbers.len() > 4 => {
-                let (first, step) =
-                    (numbers[0], (numbers[numbers.len() - 1] - numbers[0]) / (numbers.len() - 1) as f64);
-                let end = first + step * (numbers.len() as f64 - 0.5);
-                frame::value_ticks(first - step / 2.0, end, unit.factor)
+                let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+                let step = (last - first) / (numbers.len() - 1) as f64;
+                frame::round_ticks(first, last, unit.factor, 7.0)
                     .into_iter()
                     .map(|(value, label)| ((value - first) / step, label))
                     .collect()
@@ -210,6 +209,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     let borders = contour::borders(columns, rows, |i, j| grid.shares[grid.at(i, j)]);
     for border in &borders {
         let line: Vec<(f64, f64)> = border.points.iter().map(|p| (frame.x(p.0), frame.y(p.1))).collect();
+        let line = within(line, &frame);
         picture.path(line.clone(), 10.0, WHITE);
         picture.path(line, 4.5, INK);
     }
@@ -235,6 +235,34 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     Ok(Figure { name: "heatmap", picture, tables })
 }
 
+/// A line cut off where its width would reach beyond the plot.
+fn within(mut line: Vec<(f64, f64)>, frame: &Frame) -> Vec<(f64, f64)> {
+    const INSET: f64 = 6.0;
+    let inside = |p: (f64, f64)| {
+        (frame.left + INSET..=frame.right - INSET).contains(&p.0)
+            && (frame.top + INSET..=frame.bottom - INSET).contains(&p.1)
+    };
+    for _ in 0..2 {
+        while line.len() > 2 && !inside(line[line.len() - 2]) {
+            line.pop();
+        }
+        if let [.., before, end] = line.as_mut_slice()
+            && !inside(*end)
+        {
+            // By halves: the last place of the piece that is inside.
+            let (mut low, mut high) = (0.0, 1.0);
+            let at = |t: f64| (before.0 + t * (end.0 - before.0), before.1 + t * (end.1 - before.1));
+            for _ in 0..20 {
+                let t = (low + high) / 2.0;
+                if inside(at(t)) { low = t } else { high = t }
+            }
+            *end = at(low);
+        }
+        line.reverse();
+    }
+    line
+}
+
 /// The finding, from the most to the least detailed wording.
 fn titles(grid: &Grid, quantity: &Quantity, unit: &AxisUnit, (low, high): (f64, f64)) -> Vec<String> {
     let regions = grid.regions();
@@ -246,11 +274,11 @@ fn titles(grid: &Grid, quantity: &Quantity, unit: &AxisUnit, (low, high): (f64, 
         [(only, _)] => vec![format!("{} binds everywhere", columns::capital(name(*only))), range],
         [(first, n), rest @ ..] => {
             let share = |n: usize| percent(n as f64 / all as f64);
-            let start = format!("{} binds in {} of the plane", columns::capital(name(*first)), share(*n));
+            let start = format!("{} binds at {} of the points", columns::capital(name(*first)), share(*n));
             let with = |take: usize| {
                 rest.iter()
                     .take(take)
-                    .fold(start.clone(), |text, (k, n)| text + &format!(", {} in {}", name(*k), share(*n)))
+                    .fold(start.clone(), |text, (k, n)| text + &format!(", {} at {}", name(*k), share(*n)))
             };
             (0..=rest.len().min(3)).rev().map(with).collect()
         }
@@ -357,8 +385,18 @@ fn widest(frame: &Frame, grid: &Grid, region: usize, half: (f64, f64)) -> Option
     let middle =
         inside.iter().map(|(i, j)| place(*i, *j)).fold((0.0, 0.0), |m, p| (m.0 + p.0 / n, m.1 + p.1 / n));
     let mut best: Option<((f64, f64), (f64, f64))> = None;
-    for (i, j) in inside.iter().step_by(inside.len().div_ceil(MOST_TRIED)) {
-        let (x, y) = place(*i, *j);
+    // Middles of cells, and of pairs and fours of cells.
+    let is_inside = |i: usize, j: usize| i < columns && j < rows && grid.dominant(i, j) == Some(region);
+    let tried = inside.iter().step_by(inside.len().div_ceil(MOST_TRIED)).flat_map(|&(i, j)| {
+        let right = is_inside(i + 1, j);
+        let up = is_inside(i, j + 1);
+        let both = right && up && is_inside(i + 1, j + 1);
+        [(true, 0.0, 0.0), (right, 0.5, 0.0), (up, 0.0, 0.5), (both, 0.5, 0.5)]
+            .into_iter()
+            .filter_map(move |(there, dx, dy)| there.then_some((i as f64 + dx, j as f64 + dy)))
+    });
+    for (i, j) in tried {
+        let (x, y) = (frame.x(i), frame.y(j));
         let within = x - half.0 >= frame.left + 6.0
             && x + half.0 <= frame.right - 6.0
             && y - half.1 >= frame.top + 6.0
@@ -368,6 +406,12 @@ fn widest(frame: &Frame, grid: &Grid, region: usize, half: (f64, f64)) -> Option
             .iter()
             .map(|o| ((o.0 - x).abs() - half.0 - cell.0 / 2.0).max((o.1 - y).abs() - half.1 - cell.1 / 2.0))
             .fold(200.0, f64::min);
+        // The edge of the plot counts half: a name at it looks pushed aside.
+        let edge = (x - half.0 - frame.left)
+            .min(frame.right - x - half.0)
+            .min(y - half.1 - frame.top)
+            .min(frame.bottom - y - half.1);
+        let space = if space >= 0.0 { space.min(2.0 * edge) } else { space };
         let off = (x - middle.0).hypot(y - middle.1);
         if within && space >= 0.0 && best.is_none_or(|b| (space, -off) > b.0) {
             best = Some(((space, -off), (x, y)));

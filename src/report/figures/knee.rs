@@ -36,7 +36,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
     // Below the lines: where the knee stands on the axis, if there is but one.
     if let ([Some(knee)], [_]) = (knees.as_slice(), lines.all.as_slice()) {
         let x = frame.x(knee.x);
-        picture.path(vec![(x, frame.y(knee.y)), (x, frame.bottom)], 2.0, GRID);
+        picture.path(vec![(x, frame.y(on_curve(&lines.all[0], knee.x))), (x, frame.bottom)], 2.0, GRID);
     }
     axes.draw(&mut picture);
     lines.draw(&mut picture, &frame, |line, at, value| {
@@ -93,7 +93,7 @@ fn titles(
                 (a, b) if a == b => a,
                 (_, b) => format!("{} to {b}", significant(low / axes.x_unit.factor, 3)),
             };
-            let of = format!("{} of {} lines have their knee, at {range}", several.len(), lines.all.len());
+            let of = format!("{} of {} lines have a knee, from {range}", several.len(), lines.all.len());
             match several.len() == lines.all.len() {
                 true => vec![format!("The knee is at {range}"), format!("Knee at {range}")],
                 false => vec![of, format!("Knees at {range}")],
@@ -106,15 +106,16 @@ fn titles(
 fn draw_knees(picture: &mut Picture, frame: &Frame, lines: &Lines, knees: &[Option<Knee>], unit: &AxisUnit) {
     let theme = picture.theme;
     let mut taken: Vec<[f64; 4]> = Vec::new();
+    let alone = lines.all.len() == 1;
     let mut shown: Vec<(f64, f64, &Line, Knee)> = lines
         .drawn
         .iter()
         .filter_map(|k| Some((&lines.all[*k], knees[*k]?)))
-        .map(|(line, knee)| (frame.x(knee.x), frame.y(knee.y), line, knee))
+        .map(|(line, knee)| (frame.x(knee.x), frame.y(on_curve(line, knee.x)), line, knee))
         .collect();
     shown.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (x, y, line, knee) in shown {
-        let text = unit.write(knee.x);
+        let text = if alone { unit.write(knee.x) } else { significant(knee.x / unit.factor, 3) };
         let tip = format!("knee of {} at {text}", if line.name.is_empty() { "the line" } else { &line.name });
         picture.dot((x, y), 11.0, line.color, tip.clone());
         picture.dot((x, y), 6.0, WHITE, tip);
@@ -133,6 +134,14 @@ fn draw_knees(picture: &mut Picture, frame: &Frame, lines: &Lines, knees: &[Opti
             taken.push(area);
         }
     }
+}
+
+/// Height of a line at a place between its points: the two fitted lines may meet above or below it.
+fn on_curve(line: &Line, x: f64) -> f64 {
+    let means = line.means();
+    let k = means.partition_point(|p| p.0 < x).clamp(1, means.len().max(2) - 1);
+    let ((x0, y0), (x1, y1)) = (means[k - 1], means[k]);
+    y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 }
 
 /// Whether a line passes through an area.

@@ -8,10 +8,12 @@ use crate::report::numbers;
 use crate::report::palette::{self, Color, INK, KINDS};
 use crate::report::points::{Cell, Group, Points, PointsError, Value};
 
-/// More lines than this are a tangle: so many of them are drawn, evenly chosen.
+/// More lines than this are a tangle: every second, third, … of them is drawn.
 const MOST: usize = 7;
 /// More points of a line than this have no dot each.
 const MOST_DOTS: usize = 60;
+/// Points this many times above the middle one are above the scale, where that is allowed.
+const OFF_SCALE: f64 = 4.0;
 /// Swatch of a key [px].
 const SWATCH: f64 = 40.0;
 /// Half of the mark at the end of an interval [px].
@@ -85,8 +87,8 @@ impl Lines {
             })
             .collect();
         let drawn = match n {
-            n if n <= MOST => (0..n).collect(),
-            n => (0..MOST).map(|k| (k * (n - 1) + (MOST - 1) / 2) / (MOST - 1)).collect(),
+            0 => Vec::new(),
+            n => (0..n).step_by(n.div_ceil(MOST)).collect(),
         };
         Ok(Self { all, drawn, by: quantity })
     }
@@ -124,7 +126,7 @@ impl Lines {
         }
         let most = self.shown().flat_map(|l| &l.points).filter_map(|p| p.1).map(|v| v.n).max().unwrap_or(1);
         if most > 1 {
-            out += &format!(" · bars: 95 % of the mean of {most} seeds");
+            out += &format!(" · bars: 95 % over {most} seeds");
         }
         out
     }
@@ -148,17 +150,32 @@ impl Lines {
     ) {
         for line in self.shown() {
             let mut piece: Vec<(f64, f64)> = Vec::new();
+            let mut above: Option<(f64, f64)> = None;
             let dots = line.points.len() <= MOST_DOTS;
             for (x, value) in &line.points {
                 let Some(value) = value else {
                     picture.path(std::mem::take(&mut piece), 4.5, line.color);
+                    above = None;
                     continue;
                 };
                 let at = (frame.x(*x), frame.y(value.mean));
+                if at.1 < frame.top {
+                    // Above the scale: the line goes on to where it leaves, and comes back there.
+                    if let Some(last) = piece.last().copied() {
+                        piece.push(leaving(last, at, frame.top));
+                    }
+                    picture.path(std::mem::take(&mut piece), 4.5, line.color);
+                    above = Some(at);
+                    continue;
+                }
+                if let Some(from) = above.take() {
+                    piece.push(leaving(at, from, frame.top));
+                }
                 if let Some((low, high)) =
                     value.interval.filter(|(low, high)| frame.y(*low) - frame.y(*high) > 2.0)
                 {
-                    let (low, high) = (frame.y(low), frame.y(high));
+                    let inside = |v: f64| frame.y(v).clamp(frame.top, frame.bottom);
+                    let (low, high) = (inside(low), inside(high));
                     picture.path(vec![(at.0, low), (at.0, high)], 2.0, line.color);
                     for y in [low, high] {
                         picture.path(vec![(at.0 - CAP, y), (at.0 + CAP, y)], 2.0, line.color);
@@ -191,6 +208,11 @@ impl Lines {
         let mut heights: Vec<f64> = ends.iter().map(|e| e.y).collect();
         heights.sort_by(f64::total_cmp);
         if heights.windows(2).all(|w| w[1] - w[0] >= 0.8 * style.size) {
+            let highest = heights.first().copied().unwrap_or(frame.bottom);
+            if let Some(by) = self.by.as_ref().filter(|_| highest - frame.top > 1.6 * style.size) {
+                let at = (frame.right + 26.0, frame.top + 0.3 * style.size);
+                picture.text(at, Align::Left, theme.tick(), &brief(by));
+            }
             frame::draw_end_labels(picture, frame, ends);
             return;
         }
@@ -210,6 +232,12 @@ impl Lines {
             y += 1.3 * style.size;
         }
     }
+}
+
+/// Where a line from inside to a place above the plot crosses its upper edge.
+fn leaving(inside: (f64, f64), above: (f64, f64), top: f64) -> (f64, f64) {
+    let t = (inside.1 - top) / (inside.1 - above.1);
+    (inside.0 + t * (above.0 - inside.0), top)
 }
 
 /// What tells lines apart, in a word or two.
@@ -265,7 +293,13 @@ impl Axes {
         let ((x0, x1), (y0, y1)) = lines.extent()?;
         let (x0, x1) = if x1 > x0 { (x0, x1) } else { (x0 - 0.5, x1 + 0.5) };
         let height = if y1 > y0 { y1 - y0 } else { y1.abs().max(1e-9) };
-        let floor = if y0 >= 0.0 && y0 <= 0.8 * y1 { 0.0 } else { y0 - 0.08 * height };
+        // The ends of an interval may lie below zero, where no value does.
+        let lowest = lines.shown().flat_map(Line::means).map(|p| p.1).fold(f64::INFINITY, f64::min);
+        let floor = match lowest >= 0.0 {
+            true if lowest <= 0.8 * y1 => 0.0,
+            true => (y0 - 0.08 * height).max(0.0),
+            false => y0 - 0.08 * height,
+        };
         let limit = y1 + 0.12 * (y1 - floor).max(height);
         let pad = 0.015 * (x1 - x0);
         Some(Self {
@@ -283,6 +317,22 @@ impl Axes {
                 limit,
             },
         })
+    }
+
+    /// Ends the scale where a few points far above all others would flatten these; how many are above it, in words.
+    pub(super) fn cut_off(&mut self, lines: &Lines) -> String {
+        let mut values: Vec<f64> = lines.shown().flat_map(Line::means).map(|p| p.1).collect();
+        values.sort_by(f64::total_cmp);
+        let Some(middle) = values.get(values.len() / 2).filter(|v| **v > 0.0) else { return String::new() };
+        let most = OFF_SCALE * middle;
+        let above = values.iter().filter(|v| **v > most).count();
+        if above == 0 {
+            // Ends of intervals may still be far away.
+            self.frame.limit = self.frame.limit.min(1.3 * values[values.len() - 1]);
+            return String::new();
+        }
+        self.frame.limit = most;
+        format!(" · {above} above the scale")
     }
 
     /// Grid and marks of both axes.

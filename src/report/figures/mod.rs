@@ -61,6 +61,14 @@ impl Figure<'_> {
     pub(super) fn svg(&self) -> (&str, String) {
         (&self.picture.title, svg::render(&self.picture))
     }
+
+    /// The text files by name: pictures in pixels take a debug build seconds each.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        let svg = (format!("{}.svg", self.name), svg::render(&self.picture));
+        let tables = self.tables.iter().map(|t| (format!("{}.csv", t.name), t.csv.clone()));
+        std::iter::once(svg).chain(tables).collect()
+    }
 }
 
 /// Draws a figure of a run, if the run has what it shows.
@@ -112,15 +120,10 @@ fn write_one(dir: &Path, figure: &Figure) -> Result<Vec<PathBuf>, ReportError> {
     Ok(names)
 }
 
-/// The text files of all figures by name: pictures in pixels take a debug build seconds each.
+/// The text files of all figures of a run by name.
 #[cfg(test)]
 pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
-    let mut out = Vec::new();
-    for figure in draw(outcome, &Theme::default()) {
-        out.push((format!("{}.svg", figure.name), svg::render(&figure.picture)));
-        out.extend(figure.tables.into_iter().map(|t| (format!("{}.csv", t.name), t.csv)));
-    }
-    out
+    draw(outcome, &Theme::default()).iter().flat_map(Figure::texts).collect()
 }
 
 /// A number of a CSV file; empty where unknown.

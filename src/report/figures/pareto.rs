@@ -8,12 +8,15 @@ use super::{Figure, Table, contour, csv_text};
 use crate::ledger::outcome::Constraint;
 use crate::report::columns::{self, Unit};
 use crate::report::numbers::short;
-use crate::report::palette::{self, Color, INK, KINDS, SOFT_INK};
+use crate::report::palette::{self, Color, INK, KINDS, SOFT_INK, WHITE};
 use crate::report::points::{Cell, Group, Points, PointsError};
 use crate::report::redraw::Asked;
 
 /// Points of the front that are named.
 const MOST_NAMED: usize = 5;
+
+/// Rates this near to each other are equal.
+const ROUNDING: f64 = 1e-9;
 
 /// A point of the sweep.
 struct Dot {
@@ -154,10 +157,11 @@ fn kinds(
 fn front(dots: &[Dot]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..dots.len()).collect();
     order.sort_by(|a, b| dots[*b].x.total_cmp(&dots[*a].x).then(dots[*b].y.total_cmp(&dots[*a].y)));
-    let mut best = f64::NEG_INFINITY;
+    let mut best = 0.0;
     let mut out: Vec<usize> = Vec::new();
     for k in order {
-        if dots[k].y > best {
+        // Beyond rounding: points of one law differ by it.
+        if dots[k].y > best * (1.0 + ROUNDING) {
             best = dots[k].y;
             out.push(k);
         }
@@ -275,6 +279,8 @@ fn draw_names(picture: &mut Picture, frame: &Frame, dots: &[Dot], front: &[usize
             inside && !all.iter().any(covers) && !taken.iter().any(meets)
         });
         if let Some((left, baseline)) = free {
+            let (low, high) = ((left - 6.0, baseline - style.size), (left + width + 6.0, baseline + 8.0));
+            picture.rect(low, high, WHITE);
             taken.push([left - 6.0, baseline - style.size, left + width + 6.0, baseline + 8.0]);
             picture.text((left, baseline), Align::Left, style, text);
         }

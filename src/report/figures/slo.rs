@@ -8,7 +8,7 @@ use super::sweep::{self, by_axis, said, x_axis};
 use super::theme::{AXIS_ROOM, TICK_PX, Theme};
 use super::{Figure, Table};
 use crate::report::columns;
-use crate::report::numbers::percent;
+use crate::report::numbers::{percent, significant};
 use crate::report::points::{Points, PointsError, Value};
 use crate::report::redraw::Asked;
 
@@ -66,7 +66,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
         let panel_top = top + i as f64 * each;
         let mut frame = Frame {
             top: panel_top + 2.0 * TICK_PX,
-            bottom: panel_top + each - if i + 1 == panels.len() { 0.0 } else { 0.4 * TICK_PX },
+            bottom: panel_top + each - if i + 1 == panels.len() { 0.0 } else { 0.9 * TICK_PX },
             ..axes.frame
         };
         if is_share {
@@ -80,14 +80,7 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
             frame.floor = drawn.extent().map_or(frame.floor, |e| e.1.0) - 0.1;
             let levels = logarithmic::ticks(frame.floor - shift, frame.limit - shift);
             let levels = levels.into_iter().map(|(v, label)| (v.log10() + shift, label));
-            let mut apart: Vec<(f64, String)> = Vec::new();
-            for level in levels {
-                // Labels that would run into their neighbours are left out.
-                if apart.last().is_none_or(|last| frame.y(last.0) - frame.y(level.0) >= TICK_PX) {
-                    apart.push(level);
-                }
-            }
-            frame::draw_levels(&mut picture, &frame, apart);
+            frame::draw_levels(&mut picture, &frame, apart(levels.collect(), shift, &frame));
             picture.path(
                 vec![(frame.left, frame.bottom), (frame.right, frame.bottom)],
                 2.5,
@@ -122,7 +115,7 @@ fn titles(points: &Points, x: usize, attainment: Option<&Lines>) -> Vec<String> 
     // From where on every further point keeps the SLO.
     let from = |points: &[(f64, f64)]| {
         let kept = points.iter().rev().take_while(|p| p.1 >= KEPT).last().copied();
-        kept.map(|p| (p.0, kept.is_some() && points.first().is_some_and(|f| f.1 >= KEPT)))
+        kept.map(|p| (p.0, points.first().is_some_and(|first| first.0 == p.0)))
     };
     let found: Vec<Option<(f64, bool)>> = lines.all.iter().map(|l| from(&l.means())).collect();
     let best = lines.all.iter().flat_map(|l| l.means()).map(|p| p.1).fold(0.0, f64::max);
@@ -133,7 +126,9 @@ fn titles(points: &Points, x: usize, attainment: Option<&Lines>) -> Vec<String> 
                 "The SLO is not kept".into(),
             ]
         }
-        [Some((_, true))] => vec![format!("{} or more of requests keep their SLO everywhere", percent(KEPT))],
+        found if found.iter().all(|f| f.is_some_and(|f| f.1)) => {
+            vec![format!("{} or more of requests keep their SLO everywhere", percent(KEPT))]
+        }
         [Some((at, false))] => vec![
             format!("{} of requests keep their SLO from {} on", percent(KEPT), said(points, x, *at)),
             format!("SLO kept from {} on", said(points, x, *at)),
@@ -145,10 +140,9 @@ fn titles(points: &Points, x: usize, attainment: Option<&Lines>) -> Vec<String> 
             let never = found.iter().filter(|f| f.is_none()).count();
             let never = if never > 0 { format!(", in {never} lines nowhere") } else { String::new() };
             let unit = columns::quantity(points.name_of(x)).unit.for_axis(high);
-            let range = if low == high {
-                unit.write(low)
-            } else {
-                format!("{} to {}", unit.write(low), unit.write(high))
+            let range = match low == high {
+                true => unit.write(low),
+                false => format!("{} to {}", significant(low / unit.factor, 3), unit.write(high)),
             };
             vec![
                 format!("{} of requests keep their SLO from {range} on{never}", percent(KEPT)),
@@ -157,6 +151,24 @@ fn titles(points: &Points, x: usize, attainment: Option<&Lines>) -> Vec<String> 
             ]
         }
     }
+}
+
+/// Marks whose labels do not run into each other: all, else powers of ten, else those that have room.
+fn apart(levels: Vec<(f64, String)>, shift: f64, frame: &Frame) -> Vec<(f64, String)> {
+    let roomy =
+        |levels: &[(f64, String)]| levels.windows(2).all(|w| frame.y(w[0].0) - frame.y(w[1].0) >= TICK_PX);
+    if roomy(&levels) {
+        return levels;
+    }
+    let is_power = |v: f64| ((v - shift).round() - (v - shift)).abs() < 1e-9;
+    let powers: Vec<(f64, String)> = levels.iter().filter(|l| is_power(l.0)).cloned().collect();
+    let mut out: Vec<(f64, String)> = Vec::new();
+    for level in if powers.len() > 1 { powers } else { levels } {
+        if out.last().is_none_or(|last| frame.y(last.0) - frame.y(level.0) >= TICK_PX) {
+            out.push(level);
+        }
+    }
+    out
 }
 
 /// The same lines with the logarithms of their values; an interval that reaches zero loses its bar.

@@ -172,7 +172,9 @@ impl Theme {
 
     /// Room for the footer, up to the baseline of what stands above it.
     pub(super) fn foot(&self) -> f64 {
-        if self.shows_footer { 42.0 + self.sizes.footer } else { 16.0 }
+        // On a narrow page remarks take a second line.
+        let lines = if self.page.0 < 50.0 * self.sizes.footer { 2.2 } else { 1.0 };
+        if self.shows_footer { 42.0 + lines * self.sizes.footer } else { 16.0 }
     }
 
     /// Lower end of a plot with marks, labels and a title below it.

@@ -24,7 +24,7 @@ pub(super) struct Knee {
 
 /// The knee of a curve through points in order of x, if it has one: two lines that meet must fit much better than a
 /// single one (the sum of squares so much smaller that scatter gives it once in a hundred), and the second must be at
-/// most half as steep as the first, or turn.
+/// most half as steep as the first, or turn and be no steeper.
 pub(super) fn find(points: &[(f64, f64)]) -> Option<Knee> {
     let n = points.len();
     if n < FEWEST || points.windows(2).any(|w| w[1].0 <= w[0].0) {
@@ -55,8 +55,12 @@ pub(super) fn find(points: &[(f64, f64)]) -> Option<Knee> {
     // The F test of two more parameters has this closed form.
     let chance = (fit.rest / one).powf((n as f64 - 4.0) / 2.0);
     let [level, before, after] = fit.line;
-    let flatter = if before > 0.0 { after <= FLATTER * before } else { after >= FLATTER * before };
-    if chance > CHANCE || !flatter || before == 0.0 {
+    // A turn counts as far as it goes back no faster than it came.
+    let turns = before * after < 0.0;
+    let flatter = after.abs() <= if turns { 1.0 } else { FLATTER } * before.abs();
+    // At the end of what can be told apart, it may as well lie beyond.
+    let at_end = at - low < 1e-6 * (high - low) || high - at < 1e-6 * (high - low);
+    if chance > CHANCE || !flatter || at_end || before == 0.0 {
         return None;
     }
     let slope = height / (end - start);

@@ -2,7 +2,7 @@
 
 use super::frame::{self, EndLabel};
 use super::lines::{self, Axes, Lines};
-use super::picture::{Align, Picture, Shape, Style};
+use super::picture::{Picture, Shape};
 use super::sweep::{self, by_axis, said, x_axis};
 use super::theme::Theme;
 use super::{Figure, Table, csv_number, csv_text};
@@ -62,77 +62,67 @@ pub(super) fn draw<'a>(points: &Points, asked: &Asked, theme: &'a Theme) -> Resu
         .iter()
         .map(|k| Lines::of(points, x, by, |group| points.value(group, *k)))
         .collect::<Result<_, _>>()?;
-    let curves: Vec<Vec<(f64, f64)>> = boundaries
+    // Joules at the three boundaries, point by point; none where one is unknown.
+    let at = |b: &Lines, k: usize| b.all.first().and_then(|l| l.points.get(k)?.1).map(|v| v.mean);
+    let stacks: Vec<(f64, Option<[f64; 3]>)> = lines.all[0]
+        .points
         .iter()
-        .map(|l| {
-            // Only where all three boundaries are known.
-            let at = |b: &Lines, k: usize| b.all.first().and_then(|l| l.points.get(k)?.1).map(|v| v.mean);
-            let points = l.all.first().map(|l| l.points.as_slice()).unwrap_or_default();
-            let known = (0..points.len()).filter(|k| boundaries.iter().all(|b| at(b, *k).is_some()));
-            known.filter_map(|k| Some((points[k].0, at(l, k)?))).collect()
+        .enumerate()
+        .map(|(k, (x, _))| {
+            let all: Option<Vec<f64>> = boundaries.iter().map(|b| at(b, k)).collect();
+            (*x, all.and_then(|all| all.try_into().ok()))
         })
         .collect();
     axes.draw(&mut picture);
     let frame = axes.frame;
-    let mut floor: Vec<(f64, f64)> = curves[0].iter().map(|p| (p.0, 0.0)).collect();
+    // A gap, and a stack above the scale, parts the areas.
+    let shown = |p: &(f64, Option<[f64; 3]>)| p.1.is_some_and(|s| s[2] <= frame.limit);
     let mut labels = Vec::new();
-    for ((name, fill), ceiling) in PARTS.into_iter().zip(&curves) {
-        area(&mut picture, &floor, ceiling, |p| (frame.x(p.0), frame.y(p.1)), frame.top, fill);
-        if let (Some(low), Some(high)) = (floor.last(), ceiling.last())
-            && high.1 - low.1 > 2e-3 * frame.limit
-        {
-            labels.push(EndLabel {
-                y: frame.y((low.1 + high.1) / 2.0),
-                text: name.into(),
-                color: INK,
-                above: false,
-            });
+    for run in stacks.chunk_by(|a, b| shown(a) == shown(b)).filter(|run| shown(&run[0])) {
+        let mut floor: Vec<(f64, f64)> = run.iter().map(|p| (frame.x(p.0), frame.bottom)).collect();
+        labels.clear();
+        for (k, (name, fill)) in PARTS.into_iter().enumerate() {
+            let height = |p: &(f64, Option<[f64; 3]>)| frame.y(p.1.map_or(0.0, |s| s[k]));
+            let ceiling: Vec<(f64, f64)> = run.iter().map(|p| (frame.x(p.0), height(p))).collect();
+            area(&mut picture, &floor, &ceiling, fill);
+            if let (Some(low), Some(high)) = (floor.last(), ceiling.last())
+                && low.1 - high.1 > 2e-3 * (frame.bottom - frame.top)
+            {
+                let y = (low.1 + high.1) / 2.0;
+                labels.push(EndLabel { y, text: name.into(), color: INK, above: false });
+            }
+            floor = ceiling;
         }
-        floor = ceiling.clone();
     }
     lines.draw(&mut picture, &frame, |_, at, value| {
         format!("{} J/token at {}", significant(value.mean, 3), said(points, x, at))
     });
-    if let Some((at, least)) = floor.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a }) {
-        let style = Style { size: theme.readable(28.0), ..theme.label() };
-        let text = format!("{} J", significant(least, 3));
-        let half = style.width(&text) / 2.0;
-        let x = frame.x(at).clamp(frame.left + half + 4.0, frame.right - half - 4.0);
-        picture.text((x, frame.y(least) - 16.0), Align::Middle, style, &text);
-    }
     frame::draw_end_labels(&mut picture, &frame, labels);
     sweep::draw_footer(&mut picture, points, &(lines.remark() + &off));
     let mut csv =
         format!("{},gpu_j_per_token,it_j_per_token,facility_j_per_token\n", csv_text(points.name_of(x)));
-    for ((gpu, it), facility) in curves[0].iter().zip(&curves[1]).zip(&curves[2]) {
-        csv += &format!("{},{},{},{}\n", gpu.0, csv_number(Some(gpu.1)), it.1, facility.1);
+    for (x, stack) in &stacks {
+        let cell = |k: usize| csv_number(stack.map(|s| s[k]));
+        csv += &format!("{x},{},{},{}\n", cell(0), cell(1), cell(2));
     }
     Ok(Figure { name: "energy", picture, tables: vec![Table { name: "energy", csv }] })
 }
 
-/// The area between two curves through the same places, in steps of a px, cut off at a height.
-pub(super) fn area(
-    picture: &mut Picture,
-    floor: &[(f64, f64)],
-    ceiling: &[(f64, f64)],
-    place: impl Fn((f64, f64)) -> (f64, f64),
-    highest: f64,
-    fill: Color,
-) {
+/// The area between two lines through the same places, in steps of a px.
+fn area(picture: &mut Picture, floor: &[(f64, f64)], ceiling: &[(f64, f64)], fill: Color) {
     let (mut edges, mut top, mut bottom) = (Vec::new(), Vec::new(), Vec::new());
     for (low, high) in floor.windows(2).zip(ceiling.windows(2)) {
-        let ((x0, l0), (x1, l1)) = (place(low[0]), place(low[1]));
-        let ((_, h0), (_, h1)) = (place(high[0]), place(high[1]));
+        let (x0, x1) = (low[0].0, low[1].0);
         let n = (x1 - x0).abs().ceil().max(1.0) as usize;
         for k in 0..n {
             let (t, middle) = (k as f64 / n as f64, (k as f64 + 0.5) / n as f64);
             edges.push(x0 + t * (x1 - x0));
-            top.push((h0 + middle * (h1 - h0)).max(highest));
-            bottom.push((l0 + middle * (l1 - l0)).max(highest));
+            top.push(high[0].1 + middle * (high[1].1 - high[0].1));
+            bottom.push(low[0].1 + middle * (low[1].1 - low[0].1));
         }
     }
     if let Some(last) = ceiling.last().filter(|_| !edges.is_empty()) {
-        edges.push(place(*last).0);
+        edges.push(last.0);
         picture.shapes.push(Shape::Band { edges, top, bottom, fill });
     }
 }

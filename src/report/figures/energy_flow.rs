@@ -98,10 +98,14 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let factor = (theme.page.0 / 1400.0).min(end / SPLITS[SPLITS.len() - 1]);
     let mut splits = SPLITS.map(|x| x * factor);
     for stage in (1..splits.len()).rev() {
-        // What the trunk is called fits between the bend and the next split.
+        // What the trunk is called fits before the next bar, at the end before the last bend.
         let wide = [theme.label().width(TRUNK[stage]), amount_style.width(&energy(total))];
-        let least = BEND + BAR + 10.0 + wide[0].max(wide[1]) + 8.0;
-        splits[stage - 1] = splits[stage - 1].min(splits[stage] - least);
+        let bend = if stage + 1 == splits.len() { BEND } else { 0.0 };
+        let trunk = bend + BAR + 10.0 + wide[0].max(wide[1]) + 8.0;
+        // What left before stands before what leaves here.
+        let before = flows.iter().filter(|f| f.stage + 1 == stage && f.joules >= LEAST_SHARE * total);
+        let before = before.map(|f| name_style.width(f.name).max(amount_style.width(&amount(f))) + 16.0);
+        splits[stage - 1] = splits[stage - 1].min(splits[stage] - before.fold(trunk, f64::max));
     }
     let top = theme.subtitle_baseline() + 44.0;
     let bottom = theme.page.1 - theme.foot() + 1.0;

@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::lines::{self, Axes, Line, Lines};
-use super::picture::{Align, Picture, Style};
+use super::picture::{Align, MARGIN, Picture, Style};
 use super::sweep::{self, by_axis, said, x_axis};
 use super::theme::{TICK_PX, Theme};
 use super::{Figure, Table, csv_text};
@@ -121,17 +121,22 @@ fn draw_knees(picture: &mut Picture, frame: &Frame, lines: &Lines, knees: &[Opti
         picture.dot((x, y), 6.0, WHITE, tip);
         let style = Style { color: ink_of(line.color), ..theme.label() };
         let style = Style { size: theme.readable(28.0), ..style };
-        let half = style.width(&text) / 2.0;
-        // Above the knee, where a curve that flattens has nothing; to its left if the page ends.
-        let at = x.min(frame.right - half).max(frame.left + half);
-        let area = [at - half - 8.0, y - 22.0 - style.size, at + half + 8.0, y - 18.0];
-        let crossed = lines.shown().any(|l| passes(frame, l, &area));
-        let meets = |other: &[f64; 4]| {
-            area[0] < other[2] && other[0] < area[2] && area[1] < other[3] && other[1] < area[3]
-        };
-        if !crossed && !taken.iter().any(meets) && area[1] > frame.top - TICK_PX {
-            picture.text((at, y - 22.0), Align::Middle, style, &text);
-            taken.push(area);
+        let (width, height) = (style.width(&text), style.size);
+        // Above the knee, where a curve that flattens has nothing; else below it, to the right.
+        let above = (x - width / 2.0).min(frame.right - width).max(frame.left);
+        let free = [(above, y - 22.0), (x + 20.0, y + 16.0 + height)].into_iter().find(|(left, baseline)| {
+            let area = [left - 8.0, baseline - height, left + width + 8.0, baseline + 4.0];
+            let crossed = lines.shown().any(|l| passes(frame, l, &area));
+            let meets = |other: &[f64; 4]| {
+                area[0] < other[2] && other[0] < area[2] && area[1] < other[3] && other[1] < area[3]
+            };
+            let inside =
+                area[1] > frame.top - TICK_PX && area[2] < picture.width - MARGIN && area[3] < frame.bottom;
+            inside && !crossed && !taken.iter().any(meets)
+        });
+        if let Some((left, baseline)) = free {
+            picture.text((left, baseline), Align::Left, style, &text);
+            taken.push([left - 8.0, baseline - height, left + width + 8.0, baseline + 4.0]);
         }
     }
 }

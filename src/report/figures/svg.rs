@@ -11,7 +11,10 @@ use crate::report::palette::Color;
 pub(super) fn render(picture: &Picture) -> String {
     let (w, h) = (number(picture.width), number(picture.height));
     let (shown_w, shown_h) = match picture.theme.size {
-        Size::Own => (w.clone(), h.clone()),
+        Size::Own => {
+            let scale = picture.theme.png_scale;
+            (number(picture.width * scale), number(picture.height * scale))
+        }
         Size::Px(w, _) => (number(w), number(w * picture.height / picture.width)),
         Size::Cm(w, _) => {
             (format!("{}cm", number(w)), format!("{}cm", number(w * picture.height / picture.width)))

@@ -103,7 +103,7 @@ impl Theme {
         let pt = match print.size {
             Size::Cm(w, h) => (w * PT_PER_CM, h * PT_PER_CM),
             Size::Px(w, h) => (w * 72.0 / print.dpi, h * 72.0 / print.dpi),
-            Size::Own => (1400.0 / unit, 900.0 / unit),
+            Size::Own => (1400.0, 900.0),
         };
         let px = |points: f64| points.max(print.smallest) * unit;
         Self {

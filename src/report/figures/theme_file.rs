@@ -240,7 +240,10 @@ mod tests {
             ),
             ("page: { width_cm: 8 }\n", "theme.yaml:1:1: page: needs width_cm and height_cm"),
             ("text_pt: { tick: .nan }\n", "theme.yaml:1:18: tick is .nan; expected a finite number"),
-            ("text_pt: { tick: 60 }\n", "theme.yaml:1:18: text_pt.tick: is 60 pt, of which the page holds"),
+            (
+                "text_pt: { tick: 60 }\n",
+                "theme.yaml:1:18: text_pt.tick: is 60 pt, of which the page holds 23 × 15; figures need",
+            ),
             ("- 1\n", "theme.yaml:1:1: the theme is a list; a theme needs what differs"),
             ("font: { regular: none.ttf }\n", "theme.yaml:1:18: font.regular: '"),
             ("font: { regular: theme.yaml }\n", "is no TrueType or OpenType font"),

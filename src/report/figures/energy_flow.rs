@@ -118,8 +118,12 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
         picture.rect((left, top), (left + BAR, top + height(trunk)), SOFT_INK);
         let small = Style { bold: false, size: theme.readable(28.0), ..theme.label() };
         if height(trunk) > LABEL_HEIGHT {
-            picture.text((left + BAR + 10.0, top + 38.0), Align::Left, theme.label(), TRUNK[stage]);
-            picture.text((left + BAR + 10.0, top + 72.0), Align::Left, small, &energy(trunk));
+            // Before the next bar, at the end before the last bend.
+            let room = split + if stage + 1 == splits.len() { 0.0 } else { BEND } - left - BAR - 14.0;
+            let lines = [(38.0, theme.label(), TRUNK[stage].to_string()), (72.0, small, energy(trunk))];
+            for (down, style, text) in lines.into_iter().filter(|l| l.1.width(&l.2) <= room) {
+                picture.text((left + BAR + 10.0, top + down), Align::Left, style, &text);
+            }
         }
         let leaving: Vec<&Flow> = flows.iter().filter(|f| f.stage == stage).collect();
         let rest = trunk - leaving.iter().map(|f| f.joules).sum::<f64>();

@@ -129,8 +129,9 @@ fn solved(mut m: [[f64; 4]; 3], size: usize) -> Option<[f64; 3]> {
         for row in 0..size {
             if row != k {
                 let factor = m[row][k] / m[k][k];
-                for column in k..4 {
-                    m[row][column] -= factor * m[k][column];
+                let pivot = m[k];
+                for (cell, above) in m[row].iter_mut().zip(pivot).skip(k) {
+                    *cell -= factor * above;
                 }
             }
         }

@@ -169,7 +169,7 @@ fn titles(mean: f64, peak: f64, at_cap: Option<f64>, factor: f64, unit: &str) ->
 
 fn csv(facility: &[f64], it: &[f64], cap: &[f64]) -> String {
     let mut out = String::from("from_share,to_share,facility_w,it_w,cap_facility_w\n");
-    for k in 0..facility.len() {
+    for (k, watts) in facility.iter().enumerate() {
         let share = |k: usize| k as f64 / COLUMNS as f64;
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -177,7 +177,7 @@ fn csv(facility: &[f64], it: &[f64], cap: &[f64]) -> String {
             "{},{},{},{},{}",
             share(k),
             share(k + 1),
-            facility[k],
+            watts,
             csv_number(it.get(k).copied()),
             csv_number(cap.get(k).copied())
         );

@@ -19,13 +19,16 @@ const SWATCH: f64 = 40.0;
 /// Half of the mark at the end of an interval [px].
 const CAP: f64 = 6.0;
 
+/// A place on the horizontal axis, and what is there.
+type LinePoint = (f64, Option<Value>);
+
 /// A line: its points in order of x, a gap where a value is missing.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     /// The value that it stands for; empty if it is the only one.
     pub(super) name: String,
     pub(super) color: Color,
-    pub(super) points: Vec<(f64, Option<Value>)>,
+    pub(super) points: Vec<LinePoint>,
 }
 
 impl Line {
@@ -56,7 +59,7 @@ impl Lines {
     ) -> Result<Self, PointsError> {
         let keys: Vec<usize> = by.into_iter().chain([x]).collect();
         let groups = points.groups(&keys)?;
-        let mut lines: Vec<(Option<Cell>, Vec<(f64, Option<Value>)>)> = Vec::new();
+        let mut lines: Vec<(Option<Cell>, Vec<LinePoint>)> = Vec::new();
         for group in &groups {
             let of = by.map(|_| group.key[0].clone());
             let Some(at) = group.key.last().and_then(Cell::number) else { continue };

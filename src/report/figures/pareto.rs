@@ -249,7 +249,7 @@ fn draw_names(picture: &mut Picture, frame: &Frame, dots: &[Dot], front: &[usize
     let theme = picture.theme;
     let style = Style { size: theme.readable(25.0), bold: false, ..theme.label() };
     let n = front.len();
-    let chosen = |k: usize| k == 0 || k + 1 == n || k % n.div_ceil(MOST_NAMED) == 0;
+    let chosen = |k: usize| k == 0 || k + 1 == n || k.is_multiple_of(n.div_ceil(MOST_NAMED));
     let all: Vec<(f64, f64)> = dots.iter().map(|d| (frame.x(d.x), frame.y(d.y))).collect();
     let mut taken: Vec<[f64; 4]> = Vec::new();
     // The ends first: they matter most.

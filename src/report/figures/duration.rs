@@ -54,7 +54,8 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     picture.head(&titles, &[axis, short]);
     let mut labels = vec![("facility", BOUNDARIES[0].0, &facility, 6.0), ("IT", BOUNDARIES[1].0, &it, 5.0)];
     let cap_name = format!("cap {} {unit}", frame::in_units(cap.last().copied().unwrap_or(0.0), factor));
-    let flat = cap.first() == cap.last();
+    // Columns are means: equal up to rounding.
+    let flat = cap.last().is_none_or(|low| cap_peak - low <= 1e-9 * cap_peak);
     let cap_name = if flat { cap_name.as_str() } else { "cap, sorted too" };
     if cap_fits {
         labels.push((cap_name, palette::text(Constraint::Power), &cap, 5.0));

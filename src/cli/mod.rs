@@ -10,6 +10,7 @@ mod facility;
 mod interrupt;
 mod out_dir;
 mod progress;
+mod report;
 mod run;
 mod scenario_args;
 mod schema;
@@ -50,6 +51,8 @@ enum Command {
     Catalog(catalog::Arguments),
     /// Fit the catalog's coefficients to measured rows, with cross-validation
     Calibrate(calibrate::Arguments),
+    /// Draw figures of a run again, or figures of a sweep
+    Report(report::Arguments),
     /// Hold the simulator against measured rows: error table and parity plot
     Validate(validate::Arguments),
 }
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Trace(arguments) => trace::main(&arguments),
         Command::Catalog(arguments) => catalog::main(&arguments),
         Command::Calibrate(arguments) => calibrate::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),
     })
 }

@@ -126,14 +126,7 @@ impl Draft {
     /// The file cannot be read, or is not YAML.
     pub fn read(path: &Path) -> Result<Self, ScenarioError> {
         let shown = path.display().to_string();
-        let text = read(path).map_err(|message| ScenarioError::File { shown: shown.clone(), message })?;
-        let tree = yaml::parse(&text).map_err(|error| {
-            let message = error.message;
-            ScenarioError::Syntax(match error.at {
-                Some((line, column)) => format!("{shown}:{line}:{column}: {message}"),
-                None => format!("{shown}: {message}"),
-            })
-        })?;
+        let tree = read_tree(path, &shown, &SCENARIO)?;
         let base_dir = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
@@ -249,17 +242,60 @@ fn finish(
     Ok(Resolved { scenario, hash, base_dir, catalog: options.catalog.clone(), source: Arc::new(source) })
 }
 
-/// The text of a scenario file, never more than [`MAX_FILE_BYTES`] in memory.
-fn read(path: &Path) -> Result<String, String> {
+/// What a file is to be, for messages.
+pub(crate) struct Kind {
+    /// In one word: `scenario`.
+    pub what: &'static str,
+    /// What stands in it at least, after "needs".
+    pub needs: &'static str,
+}
+
+const SCENARIO: Kind = Kind { what: "scenario", needs: "at least workload and fleet" };
+
+/// Read and type a YAML file that is no scenario, as strictly as one; also gives where its fields were written.
+///
+/// # Errors
+/// The first mistake of form, with its place.
+pub(crate) fn read_other<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    kind: &Kind,
+) -> Result<(T, Source), ScenarioError> {
+    let shown = path.display().to_string();
+    let tree = read_tree(path, &shown, kind)?;
+    let source = Source::new(shown, Vec::new(), tree.clone());
+    let mistake = |place: Place, message: &str| ScenarioError::Syntax(source.locate(place, message));
+    if !matches!(tree.value, document::Value::Map(_)) {
+        let Kind { what, needs } = kind;
+        let found = tree.value.describe();
+        return Err(mistake(tree.place, &format!("the {what} is {found}; a {what} needs {needs}")));
+    }
+    let value = typed::from_tree(&tree).map_err(|e| mistake(e.place.unwrap_or_default(), &e.message()))?;
+    Ok((value, source))
+}
+
+fn read_tree(path: &Path, shown: &str, kind: &Kind) -> Result<Node, ScenarioError> {
+    let text =
+        read(path, kind).map_err(|message| ScenarioError::File { shown: shown.to_string(), message })?;
+    yaml::parse(&text).map_err(|error| {
+        let message = error.message.replace("a scenario", &format!("a {}", kind.what));
+        ScenarioError::Syntax(match error.at {
+            Some((line, column)) => format!("{shown}:{line}:{column}: {message}"),
+            None => format!("{shown}: {message}"),
+        })
+    })
+}
+
+/// The text of a file, never more than [`MAX_FILE_BYTES`] in memory.
+fn read(path: &Path, Kind { what, needs }: &Kind) -> Result<String, String> {
     let cannot = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_string(),
         io::ErrorKind::PermissionDenied => "may not be read (permission denied)".to_string(),
         _ => format!("cannot be read: {error}"),
     };
-    let too_large = |size: String| format!("is {size}; a scenario is at most {} MiB", MAX_FILE_BYTES >> 20);
+    let too_large = |size: String| format!("is {size}; a {what} is at most {} MiB", MAX_FILE_BYTES >> 20);
     let metadata = std::fs::metadata(path).map_err(cannot)?;
     if metadata.is_dir() {
-        return Err("is a folder; name a scenario file (.yaml)".into());
+        return Err(format!("is a folder; name a {what} file (.yaml)"));
     }
     if metadata.len() > MAX_FILE_BYTES {
         return Err(too_large(size_text(metadata.len())));
@@ -273,14 +309,14 @@ fn read(path: &Path) -> Result<String, String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-        format!("is not UTF-8 text (line {line}); a scenario is YAML")
+        format!("is not UTF-8 text (line {line}); a {what} is YAML")
     })?;
     let meaningful = |line: &str| {
         let line = line.trim_start_matches('\u{feff}').trim();
         !line.is_empty() && !line.starts_with('#') && line != "---" && line != "..."
     };
     if !text.lines().any(meaningful) {
-        return Err("is empty; a scenario needs at least workload and fleet".into());
+        return Err(format!("is empty; a {what} needs {needs}"));
     }
     Ok(text)
 }

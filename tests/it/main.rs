@@ -18,6 +18,7 @@ mod label;
 mod ledger;
 mod random_fleets;
 mod reasoning;
+mod report_command;
 mod scenario;
 mod support;
 mod trace_cache;

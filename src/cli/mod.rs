@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod scenario_args;
 mod schema;
+mod sweep;
 mod tally;
 mod terminal;
 mod trace;
@@ -40,6 +41,8 @@ enum Command {
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
+    /// Run a scenario at many points: plan, run, status, merge
+    Sweep(sweep::Arguments),
     /// Make request traces
     Trace(trace::Arguments),
     /// Fit the catalog's coefficients to measured rows, with cross-validation
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::main(&arguments),
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
+        Command::Sweep(arguments) => sweep::main(&arguments),
         Command::Trace(arguments) => trace::main(&arguments),
         Command::Calibrate(arguments) => calibrate::main(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),

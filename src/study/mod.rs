@@ -3,5 +3,6 @@
 pub mod calibrate;
 mod cholesky;
 pub mod paired;
+pub mod sweep;
 pub mod uncertainty;
 pub mod validate;

@@ -18,6 +18,7 @@ mod random_fleets;
 mod reasoning;
 mod scenario;
 mod support;
+mod sweep;
 mod trace_cache;
 mod uncertainty;
 mod validate;

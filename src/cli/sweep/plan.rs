@@ -46,7 +46,7 @@ A sweep file:
       paths: { routing: [least_loaded, random] }
       labels: [least, random]     # what the column holds; default: the first path's values
   skip: [{ power.cap_mw: { above: 0.1 }, router: { is: random } }]    # above, below, is: where all hold
-  chunk_points: 10                # rows of a chunk; default: 500 chunks
+  chunk_points: 10                # rows of a chunk; default: 50 to 500 chunks
   columns: [throughput, slo_attainment, latency_s.ttft.p99]           # of summary.json, by path
 
 Every value of every axis is tried once before anything is written; a combination that cannot be run becomes a row

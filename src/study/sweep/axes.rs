@@ -184,7 +184,6 @@ fn values(written: &Written, node: &Node, key_place: Place, path: &str) -> Resul
         if items.is_empty() {
             return Err(written.refuse(key_place, format!("{path} has no values")));
         }
-        items.iter().try_for_each(|item| finite(written, item))?;
         Ok(items.clone())
     };
     match &node.value {
@@ -208,17 +207,6 @@ fn values(written: &Written, node: &Node, key_place: Place, path: &str) -> Resul
             );
             Err(written.refuse(key_place, text))
         }
-    }
-}
-
-fn finite(written: &Written, node: &Node) -> Result<(), Input> {
-    match &node.value {
-        Value::Float(number) if !number.is_finite() => {
-            Err(written.refuse(node.place, format!("{} is not a finite number", node.value.describe())))
-        }
-        Value::List(items) => items.iter().try_for_each(|item| finite(written, item)),
-        Value::Map(entries) => entries.iter().try_for_each(|entry| finite(written, &entry.node)),
-        _ => Ok(()),
     }
 }
 

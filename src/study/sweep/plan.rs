@@ -26,9 +26,12 @@ use crate::scenario::document::{Node, Place, Value};
 use crate::scenario::types::Scenario;
 use crate::scenario::{self, Change, Draft, LoadOptions, ScenarioError};
 
-/// Chunks of a sweep that does not say how long its chunks are: many enough that an interrupt loses little and shards
-/// are even, few enough for a folder.
-const CHUNKS_BY_DEFAULT: u64 = 500;
+/// Chunks of a long sweep that does not say how long its chunks are: few enough for a folder.
+const MOST_CHUNKS: u64 = 500;
+/// Chunks of a short one: many enough that an interrupt loses little and shards are even.
+const LEAST_CHUNKS: u64 = 50;
+/// Rows of a chunk between the two: writing a chunk costs as much as a few short rows.
+const FEW_ROWS: u64 = 10;
 /// Values of an axis that are tried; of a longer one, as many spread over it.
 const VALUES_TRIED: usize = 500;
 /// Corners of the sweep that are tried.
@@ -378,7 +381,10 @@ impl Plan {
 
         let spec = &self.spec;
         let rows = self.points.rows();
-        let by_default = || rows.div_ceil(CHUNKS_BY_DEFAULT).max(1) as u32;
+        let by_default = || {
+            let few = FEW_ROWS.min(rows.div_ceil(LEAST_CHUNKS));
+            rows.div_ceil(MOST_CHUNKS).max(few) as u32
+        };
         let chunk_points = spec.chunk_points.unwrap_or_else(by_default);
         let mut inputs: Vec<InputFile> = Vec::new();
         for (input, path) in self.inputs.iter().zip(moved) {

@@ -30,8 +30,8 @@ impl Shard {
 /// What a shard has to do.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// Chunks to do, in order.
-    todo: Vec<u64>,
+    /// Chunks to do, in order, and whether a damaged one stands in the way.
+    todo: Vec<(u64, bool)>,
     /// Rows of the shard, and of them those in finished chunks.
     pub rows: u64,
     /// Rows in finished chunks.
@@ -84,10 +84,10 @@ pub fn survey(sweep: &Sweep, shard: Shard) -> Result<Survey, SweepError> {
             .map_err(|error| SweepError::Failed(format!("{}: cannot be read: {error}", path.display())))?;
         match state {
             State::Done { .. } => survey.rows_done += rows,
-            State::Missing => survey.todo.push(number),
+            State::Missing => survey.todo.push((number, false)),
             State::Damaged(why) => {
                 survey.damaged.push((path.display().to_string(), why));
-                survey.todo.push(number);
+                survey.todo.push((number, true));
             }
             State::Foreign(what) => return Err(foreign(&path, &what)),
         }
@@ -156,7 +156,7 @@ struct Work<'a> {
 
 /// Rows not yet begun.
 struct Queue<'a> {
-    todo: &'a [u64],
+    todo: &'a [(u64, bool)],
     /// Place in `todo` of the chunk that rows are taken from.
     at: usize,
     /// The chunk's next row, and whether all are taken; none: the chunk is not begun.
@@ -204,7 +204,7 @@ impl Work<'_> {
     fn take(&self) -> Option<Task> {
         let mut queue = locked(&self.queue);
         loop {
-            let chunk = *queue.todo.get(queue.at)?;
+            let (chunk, is_damaged) = *queue.todo.get(queue.at)?;
             if !(self.options.go_on)() {
                 self.stopped.store(true, Ordering::SeqCst);
             }
@@ -214,8 +214,8 @@ impl Work<'_> {
             let range = self.sweep.range(chunk);
             let (row, all_begun) = match queue.next.take() {
                 Some(next) => next,
-                // Another process may have come first.
-                None if matches!(chunk::glance(self.sweep, chunk), Ok(State::Done { .. })) => {
+                // Another process may have come first. A glance does not see all damage.
+                None if !is_damaged && matches!(chunk::glance(self.sweep, chunk), Ok(State::Done { .. })) => {
                     (self.options.rows_done)(range.end - range.start);
                     queue.at += 1;
                     continue;

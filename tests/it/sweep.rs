@@ -713,6 +713,27 @@ fn a_full_or_read_only_disk_is_said_and_loses_nothing() {
     assert_eq!(lab.merged("s"), expected);
 }
 
+/// Own catalog entries are copied into the sweep's folder: it runs without the folder they came from, and only as they
+/// were.
+#[test]
+fn own_catalog_entries_come_along() {
+    let sweep = "base: base.yaml\naxes:\n  - name: node\n    paths: { fleet.sites.0.pools.0.node: [8xH100-air, mine] }\n";
+    let lab = Lab::new(BASE, sweep);
+    lab.refused(&["plan", "sweep.yaml", "-o", "s"], 2, &["sweep.yaml:4:58:", "unknown node 'mine'"]);
+    fs::create_dir(lab.path("catalog")).unwrap();
+    let nodes = fs::read_to_string("configs/catalog/nodes.yaml").unwrap();
+    lab.put("catalog/nodes.yaml", &nodes.replace("name: 8xH100-air", "name: mine"));
+    lab.ok(&["plan", "sweep.yaml", "-o", "s", "--catalog", "catalog", "--no-pilot"]);
+    fs::remove_dir_all(lab.path("catalog")).unwrap();
+    lab.ok(&["run", "s", "-q"]);
+    lab.merged("s");
+    let rows = lab.rows("s/merged.csv");
+    assert_eq!(rows[0]["power_w.it.mean"], rows[1]["power_w.it.mean"], "the same node under two names");
+    assert_eq!(rows[1]["error"], "");
+    fs::write(lab.path("s/catalog/nodes.yaml"), nodes).unwrap();
+    lab.refused(&["run", "s"], 2, &["s/catalog: was changed after planning"]);
+}
+
 /// Each sweep of the repository can be planned, and its pilot runs.
 #[test]
 fn the_sweeps_of_the_repository_can_be_planned() {

@@ -54,7 +54,6 @@ with its error.";
 
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let output = &arguments.output_options;
-    let interrupted = interrupt::watch()?;
     if let Some(dir) = arguments.catalog.as_deref().filter(|dir| !dir.is_dir()) {
         return Err(Failure::input(format!("--catalog {}: there is no such folder", dir.display())));
     }
@@ -68,8 +67,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             remarks.failing, remarks.tried
         ));
     }
-    let go_on = || !interrupted.load(Ordering::SeqCst);
-    let pilot = if arguments.no_pilot { None } else { sweep::pilot(&sweep, &go_on)? };
+    let pilot = if arguments.no_pilot { None } else { Some(pilot(&sweep, &dir)?) };
     let manifest = &sweep.manifest;
     let json = json!({
         "dir": dir,
@@ -114,6 +112,18 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     text.push_str(&format!("\nnext: wattmill sweep run {}", dir.display()));
     output.print(&json, &text)
+}
+
+fn pilot(sweep: &Sweep, dir: &Path) -> Result<Pilot, Failure> {
+    // Not before: until the folder is there, Ctrl-C may simply stop the process.
+    let interrupted = interrupt::watch()?;
+    let go_on = || !interrupted.load(Ordering::SeqCst);
+    sweep::pilot(sweep, &go_on)?.ok_or_else(|| {
+        let dir = dir.display();
+        Failure::Interrupted(format!(
+            "pilot interrupted; the sweep is planned, run it with: wattmill sweep run {dir}"
+        ))
+    })
 }
 
 /// Time of the whole sweep on this machine [s].

@@ -299,3 +299,36 @@ impl Sweep {
         digest::of_file(&path).is_ok_and(|found| found != self.manifest.spec.sha256).then_some(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::sweep::{Plan, Shard, survey};
+
+    /// Another version or another catalog is refused by what runs and not by what only reads.
+    #[test]
+    fn another_binary_does_not_add_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("s");
+        let plan = Plan::read(Path::new("configs/sweeps/pue-power-cap.yaml"), None).unwrap();
+        let planned = plan.write(&dir).unwrap();
+        planned.check_unchanged().unwrap();
+        let path = dir.join(MANIFEST);
+        let with = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = planned.manifest.clone();
+            change(&mut manifest);
+            fs::write(&path, manifest.sealed().unwrap()).unwrap();
+            let sweep = Sweep::open(&dir).unwrap();
+            crate::study::sweep::status(&sweep).unwrap();
+            survey(&sweep, Shard::WHOLE).unwrap_err().to_string()
+        };
+        let said = with(&|manifest| manifest.wattmill = "0.0.1".into());
+        assert!(said.contains("was planned by wattmill 0.0.1, this is"), "{said}");
+        let said = with(&|manifest| manifest.catalog = "0".repeat(64));
+        assert!(said.contains("another catalog"), "{said}");
+        // What does not add up is no manifest.
+        let manifest = Manifest { rows: 299, ..planned.manifest.clone() };
+        fs::write(&path, manifest.sealed().unwrap()).unwrap();
+        assert!(Sweep::open(&dir).unwrap_err().to_string().contains("does not add up"));
+    }
+}

@@ -53,7 +53,9 @@ impl<'a> Runner<'a> {
         let path = sweep.dir().join(BASE);
         let text = fs::read_to_string(&path)
             .map_err(|error| SweepError::Input(format!("{}: cannot be read: {error}", path.display())))?;
-        let draft = Draft::parse(&text, BASE.into(), sweep.dir().to_path_buf(), manifest.name.clone())?;
+        // Absolute, so that the folder's name in an error's text cannot be mistaken for a word of it.
+        let folder = std::path::absolute(sweep.dir()).unwrap_or_else(|_| sweep.dir().to_path_buf());
+        let draft = Draft::parse(&text, BASE.into(), folder.clone(), manifest.name.clone())?;
         let catalog_dir = manifest.catalog_overlay.as_ref().map(|_| sweep.dir().join(CATALOG));
         let catalog = match &catalog_dir {
             Some(dir) => Catalog::with_overlay(dir),
@@ -61,11 +63,11 @@ impl<'a> Runner<'a> {
         };
         let catalog = Arc::new(catalog.map_err(|error| SweepError::Input(error.to_string()))?);
         let options = LoadOptions { catalog_dir, ..LoadOptions::new(catalog) };
-        let in_folder = |path: &str| sweep.dir().join(path).display().to_string();
+        let in_folder = |path: &str| folder.join(path).display().to_string();
         // Longer names first: the folder's own begins them.
         let mut renamed: Vec<(String, String)> =
             manifest.inputs.iter().map(|input| (in_folder(&input.path), input.written.clone())).collect();
-        renamed.push((format!("{}/", sweep.dir().display()), String::new()));
+        renamed.push((format!("{}/", folder.display()), String::new()));
         let of_summary = manifest.columns.iter().filter(|column| !column.keys.is_empty()).cloned().collect();
         let inputs = manifest.inputs.iter().map(|input| stamp(&sweep.dir().join(&input.path))).collect();
         Ok(Self { sweep, draft, options, of_summary, renamed, inputs })

@@ -719,7 +719,7 @@ fn a_full_or_read_only_disk_is_said_and_loses_nothing() {
 fn own_catalog_entries_come_along() {
     let sweep = "base: base.yaml\naxes:\n  - name: node\n    paths: { fleet.sites.0.pools.0.node: [8xH100-air, mine] }\n";
     let lab = Lab::new(BASE, sweep);
-    lab.refused(&["plan", "sweep.yaml", "-o", "s"], 2, &["sweep.yaml:4:58:", "unknown node 'mine'"]);
+    lab.refused(&["plan", "sweep.yaml", "-o", "s"], 2, &["sweep.yaml:4:55:", "unknown node 'mine'"]);
     fs::create_dir(lab.path("catalog")).unwrap();
     let nodes = fs::read_to_string("configs/catalog/nodes.yaml").unwrap();
     lab.put("catalog/nodes.yaml", &nodes.replace("name: 8xH100-air", "name: mine"));

@@ -182,10 +182,7 @@ impl Spec {
 
     /// The folder that paths in the file are relative to.
     pub fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        }
+        self.path.parent().unwrap_or(Path::new(""))
     }
 }
 

@@ -124,7 +124,7 @@ const BEFORE_BUILDING: &[Leaf] = &[
     ("energy_j.by.pue_overhead", Float, "J"),
 ];
 
-/// After `energy_j.by.loss_<device>`.
+/// After `energy_j.by.loss_<site>.<device>`.
 const AFTER_LOSSES: &[Leaf] = &[
     ("energy_j.by.fans", Float, "J"),
     ("energy_j.by.pumps", Float, "J"),
@@ -229,14 +229,11 @@ pub(super) fn all(scenario: &Scenario) -> Vec<Column> {
         columns.extend(leaves.iter().map(|(path, kind, unit)| Column::of_summary(prefix, path, *kind, unit)));
     };
     put(&[], BEFORE_BUILDING);
-    let mut devices: Vec<&str> = Vec::new();
-    for device in scenario.fleet.sites.iter().flat_map(|site| &site.power.tree) {
-        if !devices.contains(&device.name.as_str()) {
-            devices.push(&device.name);
+    for site in &scenario.fleet.sites {
+        for device in &site.power.tree {
+            let loss = format!("loss_{}.{}", site.name, device.name);
+            put(&["energy_j", "by", &loss], &[("", Float, "J")]);
         }
-    }
-    for device in devices {
-        put(&["energy_j", "by", &format!("loss_{device}")], &[("", Float, "J")]);
     }
     put(&[], AFTER_LOSSES);
     let mut classes: Vec<&str> = scenario

@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod scenario_args;
 mod schema;
+mod sweep;
 mod tally;
 mod terminal;
 mod trace;
@@ -45,6 +46,8 @@ enum Command {
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
+    /// Run a scenario at many points: plan, run, status, merge
+    Sweep(sweep::Arguments),
     /// Look at, convert, fit and generate request traces
     Trace(trace::Arguments),
     /// Look up GPUs, models, nodes, engines, quality tiers and fitted coefficients
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::main(&arguments),
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
+        Command::Sweep(arguments) => sweep::main(&arguments),
         Command::Trace(arguments) => trace::main(&arguments),
         Command::Catalog(arguments) => catalog::main(&arguments),
         Command::Calibrate(arguments) => calibrate::main(&arguments),

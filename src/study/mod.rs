@@ -5,5 +5,6 @@ mod cholesky;
 pub mod explain;
 pub mod paired;
 pub mod replications;
+pub mod sweep;
 pub mod uncertainty;
 pub mod validate;

@@ -21,6 +21,7 @@ mod reasoning;
 mod report_command;
 mod scenario;
 mod support;
+mod sweep;
 mod trace_cache;
 mod trace_convert;
 mod trace_fit;

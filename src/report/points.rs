@@ -452,9 +452,9 @@ impl Manifest {
             };
             axes.iter().filter_map(name).collect()
         });
-        match (text("name"), text("hash"), axes) {
+        match (text("name"), text("sweep"), axes) {
             (Some(name), Some(hash), Some(axes)) => Ok(Self { name, hash, axes }),
-            _ => wrong(format!("{shown}: is not the manifest of a sweep: it needs name, hash and axes")),
+            _ => wrong(format!("{shown}: is not the manifest of a sweep: it needs name, sweep (its hash) and axes")),
         }
     }
 }

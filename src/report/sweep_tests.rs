@@ -55,7 +55,7 @@ fn closed_form(pues: usize, caps: usize, seeds: usize) -> String {
 /// A sweep's directory with this table.
 fn directory(dir: &Path, table: &str) -> Points {
     fs::write(dir.join("merged.csv"), table).unwrap();
-    let manifest = r#"{"name":"pue-power-cap","hash":"0123456789abcdef","axes":["site.pue","power.cap_mw"]}"#;
+    let manifest = r#"{"name":"pue-power-cap","sweep":"0123456789abcdef","axes":["site.pue","power.cap_mw"]}"#;
     fs::write(dir.join("manifest.json"), manifest).unwrap();
     Points::read(dir).unwrap()
 }
@@ -250,7 +250,7 @@ fn text_of_sweeps_is_legible_in_every_theme() {
         fs::write(dir.path().join("merged.csv"), &table).unwrap();
         let cap = if what == "small" { "fleet.sites.0.power.cap_kw" } else { "power.cap_mw" };
         let manifest = format!(
-            r#"{{"name":"a sweep of {what} with a long name of its own","hash":"abc","axes":["site.pue","{cap}"]}}"#
+            r#"{{"name":"a sweep of {what} with a long name of its own","sweep":"abc","axes":["site.pue","{cap}"]}}"#
         );
         fs::write(dir.path().join("manifest.json"), manifest).unwrap();
         let subject = Subject::read(dir.path()).unwrap();
@@ -338,7 +338,7 @@ fn a_table_is_refused_with_what_comes_first() {
     let refused = |path: &Path| Points::read(path).unwrap_err().to_string();
     assert!(refused(&dir.join("none")).contains("there is no such file or folder"));
     assert!(refused(dir).contains("is neither the result of a run"));
-    fs::write(dir.join("manifest.json"), r#"{"name":"a","hash":"b","axes":["site.pue"]}"#).unwrap();
+    fs::write(dir.join("manifest.json"), r#"{"name":"a","sweep":"b","axes":["site.pue"]}"#).unwrap();
     assert!(refused(dir).contains("`wattmill sweep merge "));
     fs::write(dir.join("merged.csv"), "point_id,replication,seed,x,error\n").unwrap();
     assert!(refused(dir).contains("has no rows"));

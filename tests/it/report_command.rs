@@ -52,7 +52,7 @@ fn bad_input_ends_with_two_and_says_what_would_be_right() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     fs::create_dir(dir.join("sweep")).unwrap();
-    fs::write(dir.join("sweep/manifest.json"), r#"{"name":"a","hash":"b","axes":[]}"#).unwrap();
+    fs::write(dir.join("sweep/manifest.json"), r#"{"name":"a","sweep":"b","axes":[]}"#).unwrap();
     fs::write(dir.join("theme.yaml"), "base: slide\nlins: 2\n").unwrap();
     for (arguments, expected) in [
         (vec!["report", "none"], "there is no such file or folder"),

@@ -6,6 +6,8 @@ const FLATTER: f64 = 0.5;
 const CHANCE: f64 = 0.01;
 /// Fewer points show no knee: two lines that meet have four parameters.
 const FEWEST: usize = 6;
+/// Share of the largest value up to which nothing comes out.
+const NOTHING: f64 = 0.02;
 /// Below this share of the variance, what a straight line leaves is rounding.
 const ROUNDING: f64 = 1e-9;
 
@@ -25,7 +27,11 @@ pub(super) struct Knee {
 /// The knee of a curve through points in order of x, if it has one: two lines that meet must fit much better than a
 /// single one (the sum of squares so much smaller that scatter gives it once in a hundred), and the second must be at
 /// most half as steep as the first, or turn and be no steeper.
+///
+/// What lies before anything comes out at all is no part of the rise: of the points near zero that a curve begins with,
+/// the last alone counts.
 pub(super) fn find(points: &[(f64, f64)]) -> Option<Knee> {
+    let points = &points[before_the_rise(points)..];
     let n = points.len();
     if n < FEWEST || points.windows(2).any(|w| w[1].0 <= w[0].0) {
         return None;
@@ -70,6 +76,14 @@ pub(super) fn find(points: &[(f64, f64)]) -> Option<Knee> {
         before: before * slope,
         after: after * slope,
     })
+}
+
+/// Points near zero at the beginning, but for the last of them.
+fn before_the_rise(points: &[(f64, f64)]) -> usize {
+    let height = points.iter().map(|p| p.1.abs()).fold(0.0, f64::max);
+    let nothing = points.iter().take_while(|p| p.1.abs() <= NOTHING * height).count();
+    // Of nothing but zeros there is no rise.
+    if nothing == points.len() { 0 } else { nothing.saturating_sub(1) }
 }
 
 /// The lowest value of a function between two places, by golden sections.
@@ -187,6 +201,13 @@ mod tests {
         assert!(believed <= 20, "{believed} of 200 scatters have a knee");
         let points = curve(20, 0.0, 2.0, |x| x.min(0.8) + 0.02 * noise(x + 0.1));
         assert!((find(&points).unwrap().x - 0.8).abs() < 0.05);
+    }
+
+    #[test]
+    fn what_comes_before_the_rise_does_not_move_the_knee() {
+        // Nothing up to 10, then 10 per unit, from 13 on 30.
+        let points = curve(25, 0.0, 24.0, |x| 10.0 * (x - 10.0).clamp(0.0, 3.0));
+        assert!((find(&points).unwrap().x - 13.0).abs() < 1e-3, "{:?}", find(&points));
     }
 
     #[test]

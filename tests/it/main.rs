@@ -20,6 +20,7 @@ mod random_fleets;
 mod reasoning;
 mod report_command;
 mod scenario;
+mod summit;
 mod support;
 mod sweep;
 mod trace_cache;

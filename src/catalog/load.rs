@@ -21,6 +21,11 @@ static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/configs/catalo
 /// Larger files are refused before parsing [byte].
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
+/// The embedded files, by name.
+pub(crate) fn embedded_files() -> BTreeMap<String, &'static [u8]> {
+    EMBEDDED.files().map(|file| (file.path().display().to_string(), file.contents())).collect()
+}
+
 /// Why a catalog cannot be used.
 #[derive(Debug, Error)]
 pub enum CatalogError {

@@ -22,6 +22,7 @@ pub use entry::{
 };
 pub use fit::{Coefficient, Fit, FittedOn};
 pub use load::CatalogError;
+pub(crate) use load::embedded_files;
 pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
 pub use provenance::weakest;
 pub use quality::{Answering, Difficulty, QualityTier};

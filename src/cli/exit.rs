@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use wattmill::SimError;
 use wattmill::scenario::{Resolved, ScenarioError};
 use wattmill::study::batch::StudyError;
+use wattmill::study::sweep::SweepError;
 
 /// Exit code of bad input.
 pub const BAD_INPUT: u8 = 2;
@@ -59,6 +60,15 @@ impl From<anyhow::Error> for Failure {
 impl From<ScenarioError> for Failure {
     fn from(error: ScenarioError) -> Self {
         Self::Input(error.into())
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Input(_) => Self::Input(error.into()),
+            SweepError::Failed(_) => Self::Failed(error.into()),
+        }
     }
 }
 

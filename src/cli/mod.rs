@@ -11,10 +11,12 @@ mod facility;
 mod interrupt;
 mod out_dir;
 mod progress;
+mod report;
 mod run;
 mod scenario_args;
 mod schema;
 mod size;
+mod sweep;
 mod tally;
 mod terminal;
 mod trace;
@@ -50,12 +52,16 @@ enum Command {
     Facility(facility::Arguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
+    /// Run a scenario at many points: plan, run, status, merge
+    Sweep(sweep::Arguments),
     /// Look at, convert, fit and generate request traces
     Trace(trace::Arguments),
     /// Look up GPUs, models, nodes, engines, quality tiers and fitted coefficients
     Catalog(catalog::Arguments),
     /// Fit the catalog's coefficients to measured rows, with cross-validation
     Calibrate(calibrate::Arguments),
+    /// Draw figures of a run again, or figures of a sweep
+    Report(report::Arguments),
     /// Hold the simulator against measured rows: error table and parity plot
     Validate(validate::Arguments),
 }
@@ -78,9 +84,11 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::main(&arguments),
         Command::Facility(arguments) => facility::main(&arguments),
         Command::Schema => schema::main(),
+        Command::Sweep(arguments) => sweep::main(&arguments),
         Command::Trace(arguments) => trace::main(&arguments),
         Command::Catalog(arguments) => catalog::main(&arguments),
         Command::Calibrate(arguments) => calibrate::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),
     })
 }

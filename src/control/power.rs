@@ -5,7 +5,7 @@
 //! (`plan` fits again at once; the others come down at their next iteration boundaries), then takes the highest
 //! clock that fits what is unreserved *now*, else waits. Ceilings rise after the policy's dwell time only.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::building::{Building, Held};
 use super::capping::watts;
@@ -79,7 +79,7 @@ pub struct PowerControl {
 }
 
 /// How often cooling acted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Throttles {
     /// A zone's ladder went to another stage.
     pub stages: u64,

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::uncertainty::{Draws, Uncertainty};
+use crate::catalog::Difficulty;
 use crate::control::Throttles;
 use crate::workload::Attempt;
 
@@ -31,7 +33,7 @@ pub struct Outcome {
 }
 
 /// `summary.json`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys, documented in the README")]
 pub struct Summary {
     pub schema_version: u32,
@@ -65,7 +67,7 @@ pub struct Summary {
     pub notes: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct ScenarioInfo {
     pub name: String,
@@ -79,7 +81,7 @@ pub struct ScenarioInfo {
     pub start_at_h: f64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct EngineInfo {
     /// `segments` or `stepwise`.
@@ -92,7 +94,7 @@ pub struct EngineInfo {
     pub requests_per_s: Option<f64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Requests {
     pub arrived: u64,
@@ -111,7 +113,7 @@ pub struct Requests {
 
 /// Answers of classes with difficulty. `accepted_answers` counts over the whole run; shares and means are of
 /// requests completed in the measured window, and null without any.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Quality {
     /// Share of right answers.
@@ -124,7 +126,7 @@ pub struct Quality {
 }
 
 /// Answers of one class.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct ClassQuality {
     pub answered: u64,
@@ -146,11 +148,19 @@ pub struct ClassQuality {
     pub tier: String,
     /// Quality tier that answers problems flagged hard.
     pub tier_flagged_hard: String,
+    #[serde(deserialize_with = "by_difficulty")]
     pub by_difficulty: BTreeMap<&'static str, DifficultyQuality>,
 }
 
+fn by_difficulty<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<&'static str, DifficultyQuality>, D::Error> {
+    let known = BTreeMap::<Difficulty, DifficultyQuality>::deserialize(deserializer)?;
+    Ok(known.into_iter().map(|(difficulty, quality)| (difficulty.name(), quality)).collect())
+}
+
 /// Answers to problems of one difficulty.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct DifficultyQuality {
     pub answered: u64,
@@ -160,7 +170,7 @@ pub struct DifficultyQuality {
     pub flagged_hard_share: Option<f64>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct ShedBy {
     pub patience: u64,
@@ -178,7 +188,7 @@ impl ShedBy {
     }
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Tokens {
     /// Each completed or started prompt once, when its prefill ends; recomputation apart.
@@ -189,7 +199,7 @@ pub struct Tokens {
     pub recomputed: u64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Throughput {
     pub output_tok_per_s: f64,
@@ -201,7 +211,7 @@ pub struct Throughput {
 }
 
 /// Mean and percentiles [s]; absent without samples.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Quantiles {
     pub n: u64,
@@ -211,7 +221,7 @@ pub struct Quantiles {
     pub p99: Option<f64>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Latencies {
     pub ttft: Quantiles,
@@ -222,7 +232,7 @@ pub struct Latencies {
     pub queue: Quantiles,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Energy {
     pub gpu: f64,
@@ -261,8 +271,48 @@ impl Serialize for EnergyBy {
     }
 }
 
+impl<'de> Deserialize<'de> for EnergyBy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnergyByVisitor)
+    }
+}
+
+struct EnergyByVisitor;
+
+impl<'de> Visitor<'de> for EnergyByVisitor {
+    type Value = EnergyBy;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("joules by where they go")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EnergyBy, A::Error> {
+        let mut by = EnergyBy::default();
+        let mut fixed = [false; 4];
+        while let Some((name, joules)) = map.next_entry::<String, f64>()? {
+            let (k, place) = match name.as_str() {
+                "gpu_active" => (0, &mut by.gpu_active),
+                "gpu_idle" => (1, &mut by.gpu_idle),
+                "node_overhead" => (2, &mut by.node_overhead),
+                "pue_overhead" => (3, &mut by.pue_overhead),
+                _ => {
+                    by.building.push((name, joules));
+                    continue;
+                }
+            };
+            *place = joules;
+            fixed[k] = true;
+        }
+        let names = ["gpu_active", "gpu_idle", "node_overhead", "pue_overhead"];
+        match names.into_iter().zip(fixed).find(|(_, there)| !there) {
+            Some((name, _)) => Err(de::Error::missing_field(name)),
+            None => Ok(by),
+        }
+    }
+}
+
 /// Joules per token at the three accounting boundaries; absent without tokens.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct PerBoundary {
     pub gpu: Option<f64>,
@@ -270,7 +320,7 @@ pub struct PerBoundary {
     pub facility: Option<f64>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct PowerSummary {
     pub it: MeanP99Max,
@@ -284,7 +334,7 @@ pub struct PowerSummary {
     pub overshoot_j: f64,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct MeanP99Max {
     pub mean: f64,
@@ -292,7 +342,7 @@ pub struct MeanP99Max {
     pub max: f64,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct MeanMinMax {
     pub mean: f64,
@@ -301,7 +351,7 @@ pub struct MeanMinMax {
 }
 
 /// Output rates that each limit alone would allow [tok/s]; null: unlimited or unknown.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Staves {
     pub demand: Option<f64>,
@@ -313,7 +363,7 @@ pub struct Staves {
 }
 
 /// A binding constraint (PHYSICS D4/D5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
     /// Not enough work.
@@ -375,7 +425,7 @@ impl Shares {
 }
 
 /// GPU-seconds by label over installed GPU-seconds; sums to 1.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Shares {
     pub demand: f64,
@@ -387,7 +437,7 @@ pub struct Shares {
     pub operations: f64,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Binding {
     pub share: Shares,
@@ -397,7 +447,7 @@ pub struct Binding {
 }
 
 /// A stretch of the timeline.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Stretch {
     pub start_s: f64,
@@ -408,7 +458,7 @@ pub struct Stretch {
     pub place: String,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct First {
     /// Start of the first power-bound stretch.
@@ -419,7 +469,7 @@ pub struct First {
 
 /// Token Production Function of the run (PHYSICS §1, D3). Predicted from the physics and the offered mix,
 /// never from the run's own token count.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Tpf {
     /// Null where a pool has its own step law and so knows no FLOP.
@@ -434,7 +484,7 @@ pub struct Tpf {
     pub measured_tok_per_s: Option<f64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct SiteSummary {
     pub name: String,
@@ -449,7 +499,7 @@ pub struct SiteSummary {
 }
 
 /// A cooling zone: what its plant aims at, and the thresholds of its throttle ladder.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct ZoneInfo {
     /// `<site>.<zone>`.
@@ -463,7 +513,7 @@ pub struct ZoneInfo {
     pub trip_c: f64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct PoolSummary {
     pub name: String,
@@ -487,7 +537,7 @@ pub struct PoolSummary {
     pub share: Shares,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct SourceNote {
     /// E.g. `gpu H100-SXM-80GB`.
@@ -498,7 +548,7 @@ pub struct SourceNote {
 }
 
 /// One row of `timeseries.csv`. Energies over the interval are given as mean watts.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the CSV columns")]
 pub struct SeriesRow {
     /// Start of the interval.
@@ -511,8 +561,8 @@ pub struct SeriesRow {
     pub stave_kv_capacity_tok_per_s: Option<f64>,
     pub stave_power_tok_per_s: Option<f64>,
     pub stave_cooling_tok_per_s: Option<f64>,
-    /// Fleet label that held longest in the interval (key of `Constraint`).
-    pub binding: &'static str,
+    /// Fleet label that held longest in the interval; empty where none is known.
+    pub binding: Option<Constraint>,
     /// Output tokens per second.
     pub output_tok_per_s: f64,
     pub useful_tok_per_s: f64,
@@ -599,7 +649,7 @@ impl RequestOutcome {
 }
 
 /// What the engine went through; used by tests to know what they compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "plain counts")]
 pub struct Counters {
     pub preemptions: u64,

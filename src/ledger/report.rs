@@ -429,7 +429,7 @@ impl Ledger {
                 stave_compute_tok_per_s: fixed.compute,
                 stave_memory_bandwidth_tok_per_s: fixed.memory_bandwidth,
                 stave_kv_capacity_tok_per_s: fixed.kv_capacity,
-                binding: mark.binding.key(),
+                binding: Some(mark.binding),
                 output_tok_per_s: tokens_f64(interval.tokens) / length_s,
                 useful_tok_per_s: interval.useful_tokens as f64 / length_s,
                 queue: mark.gauges.queue,

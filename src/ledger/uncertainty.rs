@@ -3,12 +3,12 @@
 //! It holds what the catalog's fit leaves open, and that alone: not whether the laws have the right form, not the
 //! guesses among the catalog's numbers, not another day's requests.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Constraint, First, Summary};
 
 /// Bands over runs of one scenario under other coefficients of the fit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Uncertainty {
     /// Sets of coefficients that were drawn.
@@ -28,7 +28,7 @@ pub struct Uncertainty {
 pub type Bands = Figures<Option<Band>>;
 
 /// Percentiles over draws, linear between neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names are the JSON keys")]
 pub struct Band {
     pub p5: f64,
@@ -38,7 +38,7 @@ pub struct Band {
 
 /// The binding constraint changes: a stretch begins that lasts. Percentiles are over the draws that have the stretch;
 /// null without any.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Change {
     pub from: Constraint,
@@ -56,7 +56,7 @@ pub struct Change {
 }
 
 /// When power and cooling bind for the first time, as `binding.first` has it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct FirstBands {
     pub power_s: FirstBand,
@@ -64,7 +64,7 @@ pub struct FirstBands {
 }
 
 /// Percentiles over the draws in which it happens; null without any.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names are the JSON keys")]
 pub struct FirstBand {
     pub p5: Option<f64>,
@@ -75,7 +75,7 @@ pub struct FirstBand {
 }
 
 /// The figures of an outcome that have a band.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
 pub struct Figures<T> {
     pub output_tok_per_s: T,
@@ -95,7 +95,7 @@ pub struct Figures<T> {
 }
 
 /// One per accounting boundary.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names are the JSON keys")]
 pub struct ByBoundary<T> {
     pub gpu: T,
@@ -104,7 +104,7 @@ pub struct ByBoundary<T> {
 }
 
 /// One per constraint.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names are the JSON keys")]
 pub struct ByConstraint<T> {
     pub demand: T,

@@ -108,6 +108,23 @@ impl Staging {
     }
 }
 
+impl Staging {
+    /// Moves files one by one into the target folder, beside what is there.
+    pub(super) fn put_files_into_place(self, names: &[PathBuf]) -> Result<(), ReportError> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| ReportError::Io { path, source }
+        };
+        fs::create_dir_all(&self.target).map_err(failed(&self.target))?;
+        for name in names {
+            let to = self.target.join(name);
+            fs::rename(self.path.join(name), &to).map_err(failed(&to))?;
+        }
+        sync_folder(&self.target);
+        Ok(())
+    }
+}
+
 /// Moves `new` to `target`, and returns where what stood there went.
 fn swap(new: &Path, target: &Path) -> Result<Option<PathBuf>, ReportError> {
     let failed = |path: &Path, source| ReportError::Io { path: path.to_path_buf(), source };

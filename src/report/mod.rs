@@ -2,6 +2,7 @@
 
 mod bands;
 pub mod calibration;
+mod columns;
 pub mod comparison;
 mod draws;
 pub mod explanation;
@@ -9,12 +10,18 @@ mod figures;
 mod files;
 mod folder;
 mod html;
+mod knee;
 mod numbers;
 mod palette;
+mod points;
+mod read;
+pub mod redraw;
 mod ribbon;
 #[cfg(test)]
 mod sample;
 pub mod sizing;
+#[cfg(test)]
+mod sweep_tests;
 mod terminal;
 mod time_axis;
 pub mod validation;
@@ -24,8 +31,10 @@ use std::path::{Path, PathBuf};
 
 use crate::ledger::outcome::Outcome;
 
+pub use figures::theme::{THEMES, Theme};
 pub use files::summary_json;
 pub use folder::{Found, inspect};
+pub use points::{Points, PointsError};
 pub use terminal::{terminal, terminal_footer};
 
 /// Why a result could not be written. The result that stood there before is unchanged, except where only
@@ -96,7 +105,8 @@ pub fn write(
     if figures {
         let folder = staging.path().join("figures");
         std::fs::create_dir(&folder).map_err(|source| ReportError::Io { path: folder.clone(), source })?;
-        let drawn = figures::draw(outcome);
+        let theme = Theme::default();
+        let drawn = figures::draw(outcome, &theme);
         let written = figures::write(&folder, &drawn)?;
         put("report.html", html::page(outcome, resolved_yaml, &drawn).as_bytes())?;
         names.extend(written.into_iter().map(|name| Path::new("figures").join(name)));

@@ -64,11 +64,43 @@ const HEAT: [Color; 4] = [(0x1B, 0x1F, 0x8A), (0x8A, 0x1F, 0xA3), (0xCC, 0x47, 0
 
 /// Colour of a share of the way from cold to hot.
 pub(crate) fn heat(share: f64) -> Color {
-    let at = share.clamp(0.0, 1.0) * (HEAT.len() - 1) as f64;
-    let low = (at.floor() as usize).min(HEAT.len() - 2);
+    between(&HEAT, share)
+}
+
+fn between(colors: &[Color; 4], share: f64) -> Color {
+    let at = share.clamp(0.0, 1.0) * (colors.len() - 1) as f64;
+    let low = (at.floor() as usize).min(colors.len() - 2);
     let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * (at - low as f64)).round() as u8;
-    let (a, b) = (HEAT[low], HEAT[low + 1]);
+    let (a, b) = (colors[low], colors[low + 1]);
     (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+}
+
+/// From little to much: pale to dark blue, so that coloured borders and names stand out on it.
+const DEPTH: [Color; 4] = [(0xF3, 0xF5, 0xF8), (0xC3, 0xD2, 0xE6), (0x7E, 0x9A, 0xC4), (0x2F, 0x4B, 0x7C)];
+
+/// Colour of a share of the way from little to much.
+pub(crate) fn depth(share: f64) -> Color {
+    between(&DEPTH, share)
+}
+
+/// The colour, darkened until it is readable as text on white.
+pub(crate) fn ink_of(color: Color) -> Color {
+    let (mut out, mut left) = (color, 40);
+    while contrast_with_white(out) < 4.5 && left > 0 {
+        let darker = |c: u8| (f64::from(c) * 0.95) as u8;
+        out = (darker(out.0), darker(out.1), darker(out.2));
+        left -= 1;
+    }
+    out
+}
+
+/// Contrast on white as WCAG has it, 1 to 21.
+fn contrast_with_white((r, g, b): Color) -> f64 {
+    let linear = |c: u8| {
+        let c = f64::from(c) / 255.0;
+        if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+    };
+    1.05 / (0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05)
 }
 
 /// Colour of areas and lines.
@@ -172,6 +204,10 @@ mod tests {
 
     #[test]
     fn text_is_readable() {
+        for share in 0..=10 {
+            let ink = ink_of(heat(f64::from(share) / 10.0));
+            assert!(contrast(ink, WHITE) >= 4.5, "{share}");
+        }
         for c in Constraint::ALL {
             assert!(contrast(text(c), WHITE) >= 4.5, "{c:?} on white");
             // Ribbon labels are large and semi-bold.

@@ -9,7 +9,7 @@ pub(crate) fn fleet(outcome: &Outcome) -> Vec<Stretch> {
     }
     let mut out: Vec<Stretch> = Vec::new();
     for row in &outcome.series {
-        let Some(constraint) = Constraint::ALL.into_iter().find(|c| c.key() == row.binding) else { continue };
+        let Some(constraint) = row.binding else { continue };
         let end_s = row.time_s + row.length_s;
         match out.last_mut() {
             Some(last) if last.constraint == constraint && last.end_s == row.time_s => last.end_s = end_s,

@@ -37,7 +37,7 @@ fn row(time_s: f64, length_s: f64, k: usize, demand: f64, cap_w: f64) -> SeriesR
         stave_memory_bandwidth_tok_per_s: Some(compute),
         stave_kv_capacity_tok_per_s: Some(full),
         stave_power_tok_per_s: Some(power),
-        binding: binding.key(),
+        binding: Some(binding),
         output_tok_per_s: output,
         useful_tok_per_s: output * 0.97,
         gpu_active_w,
@@ -59,7 +59,7 @@ fn row(time_s: f64, length_s: f64, k: usize, demand: f64, cap_w: f64) -> SeriesR
 fn timeline(series: &[SeriesRow]) -> Vec<Stretch> {
     let mut out: Vec<Stretch> = Vec::new();
     for r in series {
-        let constraint = Constraint::ALL.into_iter().find(|c| c.key() == r.binding).unwrap();
+        let constraint = r.binding.unwrap();
         let place = match constraint {
             Constraint::Power => "dallas.meter",
             Constraint::Cooling => "dallas.hall",
@@ -128,8 +128,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
         cooling: None,
     };
     let timeline = timeline(&series);
-    let power_share = sum(&|r| f64::from(u8::from(r.binding == Constraint::Power.key()))) / time;
-    let cooling = sum(&|r| f64::from(u8::from(r.binding == Constraint::Cooling.key()))) / time;
+    let power_share = sum(&|r| f64::from(u8::from(r.binding == Some(Constraint::Power)))) / time;
+    let cooling = sum(&|r| f64::from(u8::from(r.binding == Some(Constraint::Cooling)))) / time;
     let demand = 1.0 - power_share - cooling;
     let share = Shares { demand, power: power_share, cooling, ..Shares::default() };
     let first = First {
@@ -344,7 +344,7 @@ pub(super) fn hot_day() -> Outcome {
         let mut r = row(k as f64 * 60.0, 60.0, k, 36_000.0 + 14_000.0 * wave, 640_000.0);
         let hot = ((hour - 13.0) / 1.5).clamp(0.0, 1.0) * ((19.5 - hour) / 1.5).clamp(0.0, 1.0);
         if hot >= 1.0 {
-            r.binding = Constraint::Cooling.key();
+            r.binding = Some(Constraint::Cooling);
         }
         r.pue_overhead_w = 0.0;
         r.loss_w = 14_000.0 + 0.045 * r.it_w;

@@ -54,6 +54,9 @@ fn writes_all_files_replaces_them_and_leaves_nothing_beside() {
             "figures/power.svg",
             "figures/power.png",
             "figures/power.csv",
+            "figures/duration.svg",
+            "figures/duration.png",
+            "figures/duration.csv",
             "figures/energy_flow.svg",
             "figures/energy_flow.png",
             "figures/energy_flow.csv",
@@ -200,9 +203,10 @@ fn draws_are_rows_and_brackets() {
 
 #[test]
 fn the_page_holds_its_figures_and_loads_nothing() {
+    let theme = Theme::default();
     for (name, mut outcome) in samples() {
         outcome.summary.notes.push("a <script> & \"more\"".to_string());
-        let drawn = figures::draw(&outcome);
+        let drawn = figures::draw(&outcome, &theme);
         let page = html::page(&outcome, "a: <b>\nc: 1\n", &drawn);
         assert_eq!(page.matches("<svg ").count(), drawn.len(), "{name}");
         assert_well_formed(&page.split_once("<body>").unwrap().1.replace("</body>\n</html>\n", ""));

@@ -6,7 +6,7 @@
 
 mod check;
 mod defaults;
-mod document;
+pub(crate) mod document;
 mod facility;
 mod hash;
 mod inputs;
@@ -16,15 +16,18 @@ mod overrides;
 pub(crate) mod quality;
 mod schema;
 mod source;
-mod typed;
+pub(crate) mod typed;
 pub mod types;
-mod yaml;
+mod variant;
+pub(crate) mod yaml;
 
 pub(crate) use hash::{TRACE_CACHE_MAGIC, of_files as hash_of_files};
+pub(crate) use inputs::relative_to;
 pub use nearest::suggestion;
 pub use schema::{NumberKind, json_schema};
 pub use source::Source;
 pub use types::Scenario;
+pub(crate) use variant::Change;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -116,6 +119,8 @@ pub struct Draft {
     tree: Node,
     base_dir: PathBuf,
     stem: String,
+    /// Changes that a program has made, as messages name them.
+    changes: Vec<String>,
     digests: Digests,
 }
 
@@ -126,20 +131,27 @@ impl Draft {
     /// The file cannot be read, or is not YAML.
     pub fn read(path: &Path) -> Result<Self, ScenarioError> {
         let shown = path.display().to_string();
-        let text = read(path).map_err(|message| ScenarioError::File { shown: shown.clone(), message })?;
-        let tree = yaml::parse(&text).map_err(|error| {
-            let message = error.message;
-            ScenarioError::Syntax(match error.at {
-                Some((line, column)) => format!("{shown}:{line}:{column}: {message}"),
-                None => format!("{shown}: {message}"),
-            })
-        })?;
+        let text = text_of(path, &SCENARIO)?;
         let base_dir = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Self { shown, tree, base_dir, stem, digests: Digests::default() })
+        Self::parse(&text, shown, base_dir, stem)
+    }
+
+    /// Parse the text of a file called `shown`; its input paths are relative to `base_dir`.
+    ///
+    /// # Errors
+    /// It is not YAML.
+    pub(crate) fn parse(
+        text: &str,
+        shown: String,
+        base_dir: PathBuf,
+        stem: String,
+    ) -> Result<Self, ScenarioError> {
+        let tree = tree_of(text, &shown, &SCENARIO)?;
+        Ok(Self { shown, tree, base_dir, stem, changes: Vec::new(), digests: Digests::default() })
     }
 
     /// Change, type, complete and check it. Input files are hashed once for all variants of a draft: they must not
@@ -148,12 +160,12 @@ impl Draft {
     /// # Errors
     /// As of [`load`].
     pub fn resolve(&self, options: &LoadOptions) -> Result<Resolved, ScenarioError> {
-        let (tree, written) = changed(self.tree.clone(), options)?;
+        let (tree, written) = changed(self.tree.clone(), self.changes.clone(), options)?;
         let source = Source::new(self.shown.clone(), written, tree.clone());
         let mut scenario: Scenario = typed::from_tree(&tree).map_err(|error| {
             ScenarioError::Syntax(source.locate(error.place.unwrap_or_default(), &error.message()))
         })?;
-        paths_from_here(&mut scenario, &source);
+        paths_from_here(&mut scenario, &source, self.changes.len());
         finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)
     }
 }
@@ -223,9 +235,12 @@ pub fn to_json(resolved: &Resolved) -> serde_json::Value {
     serde_json::to_value(&scenario).unwrap_or_default()
 }
 
-/// Apply the overrides; also gives them as the user would write them.
-fn changed(mut tree: Node, options: &LoadOptions) -> Result<(Node, Vec<String>), ScenarioError> {
-    let mut written = Vec::new();
+/// Apply the overrides after what is `written` already; also gives them as the user would write them.
+fn changed(
+    mut tree: Node,
+    mut written: Vec<String>,
+    options: &LoadOptions,
+) -> Result<(Node, Vec<String>), ScenarioError> {
     let seed = options.seed.map(|seed| (format!("--seed {seed}"), format!("seed={seed}")));
     let sets = options.sets.iter().map(|set| (format!("--set {set}"), set.clone()));
     for (shown, assignment) in sets.chain(seed) {
@@ -236,10 +251,11 @@ fn changed(mut tree: Node, options: &LoadOptions) -> Result<(Node, Vec<String>),
     Ok((tree, written))
 }
 
-/// Input paths given on the command line are relative to the current directory, not to the file.
-fn paths_from_here(scenario: &mut Scenario, source: &Source) {
+/// Input paths given on the command line are relative to the current directory, not to the file. The overrides of the
+/// command line are those from number `first`.
+fn paths_from_here(scenario: &mut Scenario, source: &Source, first: usize) {
     for (field, path) in inputs::paths_mut(scenario) {
-        if matches!(source.place_of(&field), Place::Override(_))
+        if matches!(source.place_of(&field), Place::Override(number) if number >= first)
             && !path.is_empty()
             && let Ok(absolute) = std::path::absolute(path.as_str())
         {
@@ -271,17 +287,67 @@ fn finish(
     Ok(Resolved { scenario, hash, base_dir, catalog: options.catalog.clone(), source: Arc::new(source) })
 }
 
-/// The text of a scenario file, never more than [`MAX_FILE_BYTES`] in memory.
-fn read(path: &Path) -> Result<String, String> {
+/// What a file is to be, for messages.
+pub(crate) struct Kind {
+    /// In one word: `scenario`.
+    pub what: &'static str,
+    /// What stands in it at least, after "needs".
+    pub needs: &'static str,
+}
+
+const SCENARIO: Kind = Kind { what: "scenario", needs: "at least workload and fleet" };
+
+/// Read and type a YAML file that is no scenario, as strictly as one; also gives where its fields were written.
+///
+/// # Errors
+/// The first mistake of form, with its place.
+pub(crate) fn read_other<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    kind: &Kind,
+) -> Result<(T, Source), ScenarioError> {
+    let shown = path.display().to_string();
+    let tree = read_tree(path, &shown, kind)?;
+    let source = Source::new(shown, Vec::new(), tree.clone());
+    let mistake = |place: Place, message: &str| ScenarioError::Syntax(source.locate(place, message));
+    if !matches!(tree.value, document::Value::Map(_)) {
+        let Kind { what, needs } = kind;
+        let found = tree.value.describe();
+        return Err(mistake(tree.place, &format!("the {what} is {found}; a {what} needs {needs}")));
+    }
+    let value = typed::from_tree(&tree).map_err(|e| mistake(e.place.unwrap_or_default(), &e.message()))?;
+    Ok((value, source))
+}
+
+fn read_tree(path: &Path, shown: &str, kind: &Kind) -> Result<Node, ScenarioError> {
+    tree_of(&text_of(path, kind)?, shown, kind)
+}
+
+/// The tree of a YAML text that stands in the file `shown`.
+pub(crate) fn tree_of(text: &str, shown: &str, kind: &Kind) -> Result<Node, ScenarioError> {
+    yaml::parse(text).map_err(|error| {
+        let message = error.message.replace("a scenario", &format!("a {}", kind.what));
+        ScenarioError::Syntax(match error.at {
+            Some((line, column)) => format!("{shown}:{line}:{column}: {message}"),
+            None => format!("{shown}: {message}"),
+        })
+    })
+}
+
+/// The text of a file, never more than [`MAX_FILE_BYTES`] in memory.
+pub(crate) fn text_of(path: &Path, kind: &Kind) -> Result<String, ScenarioError> {
+    read(path, kind).map_err(|message| ScenarioError::File { shown: path.display().to_string(), message })
+}
+
+fn read(path: &Path, Kind { what, needs }: &Kind) -> Result<String, String> {
     let cannot = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_string(),
         io::ErrorKind::PermissionDenied => "may not be read (permission denied)".to_string(),
         _ => format!("cannot be read: {error}"),
     };
-    let too_large = |size: String| format!("is {size}; a scenario is at most {} MiB", MAX_FILE_BYTES >> 20);
+    let too_large = |size: String| format!("is {size}; a {what} is at most {} MiB", MAX_FILE_BYTES >> 20);
     let metadata = std::fs::metadata(path).map_err(cannot)?;
     if metadata.is_dir() {
-        return Err("is a folder; name a scenario file (.yaml)".into());
+        return Err(format!("is a folder; name a {what} file (.yaml)"));
     }
     if metadata.len() > MAX_FILE_BYTES {
         return Err(too_large(size_text(metadata.len())));
@@ -295,14 +361,14 @@ fn read(path: &Path) -> Result<String, String> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-        format!("is not UTF-8 text (line {line}); a scenario is YAML")
+        format!("is not UTF-8 text (line {line}); a {what} is YAML")
     })?;
     let meaningful = |line: &str| {
         let line = line.trim_start_matches('\u{feff}').trim();
         !line.is_empty() && !line.starts_with('#') && line != "---" && line != "..."
     };
     if !text.lines().any(meaningful) {
-        return Err("is empty; a scenario needs at least workload and fleet".into());
+        return Err(format!("is empty; a {what} needs {needs}"));
     }
     Ok(text)
 }

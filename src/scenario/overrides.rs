@@ -10,10 +10,6 @@ pub(crate) fn apply(root: &mut Node, assignment: &str, number: usize) -> Result<
     let Some((path, text)) = assignment.split_once('=') else {
         return Err("needs a path and a value, e.g. fleet.sites.0.pools.0.nodes=4".into());
     };
-    let parts: Vec<&str> = path.trim().split('.').collect();
-    if parts.iter().any(|part| part.is_empty()) {
-        return Err("the path has an empty part; write it like fleet.sites.0.pools.0.nodes".into());
-    }
     let place = Place::Override(number);
     let value = if text.trim().is_empty() {
         Node { value: Value::Null, place }
@@ -22,6 +18,15 @@ pub(crate) fn apply(root: &mut Node, assignment: &str, number: usize) -> Result<
             .map_err(|error| format!("the value is not YAML: {}", error.message))?
             .moved_to(place)
     };
+    put_at(root, path.trim(), value)
+}
+
+/// Put `value` at `path`, as an override does. The error says what is wrong with the path.
+pub(crate) fn put_at(root: &mut Node, path: &str, value: Node) -> Result<(), String> {
+    let parts: Vec<&str> = path.split('.').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err("the path has an empty part; write it like fleet.sites.0.pools.0.nodes".into());
+    }
     put(root, schema::root(), &parts, 0, value)
 }
 

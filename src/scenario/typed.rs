@@ -102,9 +102,14 @@ impl de::Error for TypeError {
     }
 }
 
-/// Type a whole document.
+/// Type a whole scenario.
 pub(crate) fn from_tree<T: de::DeserializeOwned>(root: &Node) -> Result<T, TypeError> {
-    T::deserialize(At { node: root, name: "", key_place: root.place })
+    from_node(root, "")
+}
+
+/// Type a part of a document, or a document of another kind, that messages call `name`.
+pub(crate) fn from_node<T: de::DeserializeOwned>(node: &Node, name: &str) -> Result<T, TypeError> {
+    T::deserialize(At { node, name, key_place: node.place })
 }
 
 /// A node on its way to a type, with the name of its field.

@@ -9,5 +9,6 @@ pub mod metric;
 pub mod paired;
 pub mod replications;
 pub mod size;
+pub mod sweep;
 pub mod uncertainty;
 pub mod validate;

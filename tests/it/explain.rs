@@ -140,11 +140,11 @@ fn labels_are_true() {
     let mut dice = Draw::new(11);
     let (mut agreed, mut disagreed) = (0, Vec::new());
     for number in 0..20_u32 {
-        let (load_share, cap) = (dice.between(0.3, 1.6), dice.between(0.5, 1.3));
-        let max_seqs = dice.of(&[8, 32, 128, 256]);
+        let (load_share, cap) = (dice.between(0.4, 3.5), dice.between(0.5, 2.0));
+        let max_seqs = dice.of(&[32, 64, 128, 256]);
         let text = scenario(load_share, cap, 1, Some(max_seqs));
-        let resolved = load(&text, &["duration_s=300", &format!("seed={number}")]);
-        let question = Question { window_s: Some((60.0, 300.0)), lead_in_s: 60.0, ..whole_run(8) };
+        let resolved = load(&text, &["duration_s=180", &format!("seed={number}")]);
+        let question = Question { window_s: Some((60.0, 180.0)), lead_in_s: 60.0, ..whole_run(8) };
         let answer = ask(&resolved, &question);
         let verdict = answer.verdict;
         println!(

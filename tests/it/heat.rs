@@ -246,7 +246,7 @@ fn a_hall_climbs_its_ladder_and_comes_down() {
     for hour in 0..5 {
         let row = last_of(hour);
         println!(
-            "hour {hour}: {:.3} °C, {:.0} W IT, {:.0} W losses, {:.1} tok/s, {}, {} wait",
+            "hour {hour}: {:.3} °C, {:.0} W IT, {:.0} W losses, {:.1} tok/s, {:?}, {} wait",
             supply(hour),
             row.it_w,
             row.loss_w,

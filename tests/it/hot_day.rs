@@ -60,7 +60,7 @@ fn equal_window(name: &str, start_at_h: f64) -> Outcome {
         |of: &dyn Fn(usize) -> bool| (1..segments.series.len()).filter(|&i| of(i) != of(i - 1)).count();
     let warm =
         |level_c: f64| flips(&|i| segments.series[i].supply_c.is_some_and(|supply_c| supply_c >= level_c));
-    let cooling = flips(&|i| segments.series[i].binding == "cooling");
+    let cooling = flips(&|i| segments.series[i].binding == Some(Constraint::Cooling));
     println!(
         "{name}: {:?}, {} segments; between rows, the set point passed {} times, warn {}, cooling-bound or not {cooling}; {:?}",
         segments.counters,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::{ReportError, figures, folder};
+use super::{ReportError, Theme, figures, folder};
 use crate::study::compare::{Comparison, METRICS};
 pub use terminal::text;
 
@@ -100,7 +100,8 @@ pub fn write(dir: &Path, comparison: &Comparison, study: &str) -> Result<Vec<Pat
     }
     let inner = staging.path().join("figures");
     std::fs::create_dir(&inner).map_err(|source| ReportError::Io { path: inner.clone(), source })?;
-    let drawn = figures::write(&inner, &[figures::ribbons(comparison)])?;
+    let theme = Theme::default();
+    let drawn = figures::write(&inner, &[figures::ribbons(comparison, &theme)])?;
     staging.put_in_place()?;
     let names = files.iter().map(|(name, _)| PathBuf::from(name));
     let drawn = drawn.into_iter().map(|name| Path::new("figures").join(name));

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{self, EndLabel, FOOTER, Frame, LABEL, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::frame::{self, EndLabel, Frame};
 use super::intervals::{self, Interval};
-use super::picture::{Align, Picture, Shape, Style};
+use super::picture::{Align, MARGIN, Picture, Shape, Style};
+use super::theme::{AXIS_ROOM, Theme};
 use super::{Figure, Table, brackets, csv_number};
 use crate::ledger::outcome::{Constraint, Outcome, SiteSummary, Stretch};
 use crate::report::numbers::{percent, short, time_of_day};
@@ -29,7 +30,7 @@ const COLUMNS: usize = 500;
 const MOST_SITES: usize = 4;
 
 /// Draws the figure.
-pub(super) fn draw(outcome: &Outcome) -> Figure {
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Figure<'a> {
     let summary = &outcome.summary;
     let (intervals, rows_each) = intervals::of(&outcome.series);
     let end_s = frame::end_of_time(summary, &intervals);
@@ -40,16 +41,12 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     let (prefix, factor) = frame::axis_prefix(limit);
     let space = if prefix.is_empty() { "" } else { " " };
     let axis = format!("Output rate, and the rate each limit alone would allow [{prefix}{space}tok/s]");
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: title.first().cloned().unwrap_or_default(),
-        description: format!("{axis}, over time; below, the constraint that binds."),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&title, room));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[axis], room));
+    let mut picture = Picture::new(
+        theme,
+        title.first().cloned().unwrap_or_default(),
+        format!("{axis}, over time; below, the constraint that binds."),
+    );
+    picture.head(&title, &[axis]);
 
     let off_scale = off_scale(&intervals, limit);
     let strip = draw_off_scale(&mut picture, &off_scale);
@@ -57,9 +54,10 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     let site_names = rows.iter().filter_map(|r| r.name.as_deref());
     let mut frame = Frame {
         left: 128.0,
-        right: PAGE.0 - frame::label_room(label_texts.iter().map(String::as_str).chain(site_names)),
-        top: if strip { 170.0 } else { 134.0 },
-        bottom: RIBBON_BOTTOM - ribbon_height(rows.len()) - RIBBON_GAP,
+        right: theme.page.0
+            - frame::label_room(theme, label_texts.iter().map(String::as_str).chain(site_names)),
+        top: if strip { theme.strip_baseline() + 20.0 } else { theme.subtitle_baseline() + 28.0 },
+        bottom: ribbon_bottom(theme) - ribbon_height(rows.len()) - RIBBON_GAP,
         start_s: 0.0,
         end_s,
         floor: 0.0,
@@ -67,7 +65,7 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
     };
     // The changes are the fleet's: sites that stand apart have ribbons of their own.
     let bracketed = if rows.len() == 1 { summary.uncertainty.as_ref() } else { None };
-    frame.bottom -= brackets::room(bracketed, &frame);
+    frame.bottom -= brackets::room(bracketed, &frame, theme);
     frame::draw_warm_up(&mut picture, &frame, summary);
     draw_area(&mut picture, &frame, &intervals);
     frame::draw_value_axis(&mut picture, &frame, factor);
@@ -82,17 +80,17 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
 
     draw_tips(&mut picture, &frame, &intervals, outcome);
     draw_ribbon(&mut picture, &frame, &rows);
-    frame::draw_time_axis(&mut picture, &frame, RIBBON_BOTTOM + 8.0, summary.scenario.start_at_h);
+    frame::draw_time_axis(&mut picture, &frame, ribbon_bottom(theme) + 8.0, summary.scenario.start_at_h);
     draw_key(&mut picture, &frame, &rows);
     let mut tables = vec![
         Table { name: "binding", csv: lines_csv(&intervals) },
         Table { name: "binding_ribbon", csv: ribbon_csv(&rows) },
     ];
     if bracketed.is_some() {
-        brackets::draw(&mut picture, &frame, RIBBON_BOTTOM - ribbon_height(rows.len()), summary);
+        brackets::draw(&mut picture, &frame, ribbon_bottom(theme) - ribbon_height(rows.len()), summary);
         tables.extend(brackets::table(summary));
     }
-    let remark = bracketed.map_or(String::new(), |_| brackets::remark(summary, &frame));
+    let remark = bracketed.map_or(String::new(), |_| brackets::remark(summary, &frame, theme));
     frame::draw_footer(&mut picture, summary, &intervals, rows_each, &remark);
     Figure { name: "binding", picture, tables }
 }
@@ -163,15 +161,15 @@ fn off_scale(intervals: &[Interval], limit: f64) -> Vec<(Constraint, f64)> {
 
 /// One line above the plot: the staves above the scale. Whether there was any.
 fn draw_off_scale(picture: &mut Picture, staves: &[(Constraint, f64)]) -> bool {
-    let mut x = MARGIN;
+    let (theme, mut x) = (picture.theme, MARGIN);
     for (i, (constraint, mean)) in staves.iter().enumerate() {
         if i == 0 {
-            picture.text((x, 150.0), Align::Left, SUBTITLE, "Off the scale ↑");
-            x += SUBTITLE.width("Off the scale ↑") + 26.0;
+            picture.text((x, theme.strip_baseline()), Align::Left, theme.subtitle(), "Off the scale ↑");
+            x += theme.subtitle().width("Off the scale ↑") + 26.0;
         }
-        let style = Style { color: palette::text(*constraint), bold: true, ..SUBTITLE };
+        let style = Style { color: palette::text(*constraint), bold: true, ..theme.subtitle() };
         let text = format!("{} {}", palette::name(*constraint), short(*mean));
-        picture.text((x, 150.0), Align::Left, style, &text);
+        picture.text((x, theme.strip_baseline()), Align::Left, style, &text);
         x += style.width(&text) + 26.0;
     }
     !staves.is_empty()
@@ -331,7 +329,10 @@ pub(super) fn pieces(stretches: &[Stretch], end_s: f64) -> Vec<Piece> {
 }
 
 /// Lower end of the ribbons [px], and the gaps above them and between them.
-pub(super) const RIBBON_BOTTOM: f64 = 692.0;
+pub(super) fn ribbon_bottom(theme: &Theme) -> f64 {
+    // Above the key, the time axis, and the ends of their letters.
+    theme.page.1 - theme.foot() - theme.readable(28.0) - 24.0 - AXIS_ROOM - 8.0
+}
 pub(super) const RIBBON_GAP: f64 = 16.0;
 const ROW_GAP: f64 = 6.0;
 
@@ -349,14 +350,15 @@ pub(super) fn ribbon_height(rows: usize) -> f64 {
 pub(super) fn draw_ribbon(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     let height = row_height(rows.len());
     for (k, row) in rows.iter().enumerate() {
-        let top = RIBBON_BOTTOM - ribbon_height(rows.len()) + k as f64 * (height + ROW_GAP);
+        let top = ribbon_bottom(picture.theme) - ribbon_height(rows.len()) + k as f64 * (height + ROW_GAP);
         let bottom = top + height;
         draw_pieces(picture, frame, &row.pieces, (top, bottom));
         if let Some(name) = &row.name {
-            let baseline = (top + bottom) / 2.0 + LABEL.size * 0.36;
-            let room = PAGE.0 - MARGIN - frame.right - 14.0;
-            let name = LABEL.fit(std::slice::from_ref(name), room);
-            picture.text((frame.right + 14.0, baseline), Align::Left, LABEL, &name);
+            let style = picture.theme.label();
+            let baseline = (top + bottom) / 2.0 + style.size * 0.36;
+            let room = picture.width - MARGIN - frame.right - 14.0;
+            let name = style.fit(std::slice::from_ref(name), room);
+            picture.text((frame.right + 14.0, baseline), Align::Left, style, &name);
         }
     }
 }
@@ -389,10 +391,15 @@ fn draw_piece_label(
     (top, bottom): (f64, f64),
 ) {
     let color = palette::on_fill(constraint);
-    let place_style = Style { size: 28.0, bold: false, color };
+    let theme = picture.theme;
+    let place_style = Style { size: theme.readable(28.0), bold: false, color, ..theme.label() };
     let (x, middle) = ((x0 + x1) / 2.0, (top + bottom) / 2.0);
     let fits = |style: Style, text: &str| style.width(text) + 14.0 <= x1 - x0;
-    let sizes = [LABEL.size, 28.0, 24.0].map(|size| Style { size, color, ..LABEL });
+    let sizes = [theme.label().size, 28.0, 24.0].map(|size| Style {
+        size: theme.readable(size),
+        color,
+        ..theme.label()
+    });
     let names = [palette::name(constraint), palette::short_name(constraint)];
     let named = names.into_iter().find_map(|name| {
         let style = sizes.into_iter().find(|s| fits(*s, name))?;
@@ -431,14 +438,16 @@ pub(super) fn draw_key(picture: &mut Picture, frame: &Frame, rows: &[Row]) {
     let wide = |start: &str, style: Style, gap: f64| {
         style.width(start) + entries.iter().map(|e| gap + SWATCH + BESIDE + style.width(&e.1)).sum::<f64>()
     };
-    let room = PAGE.0 - 2.0 * MARGIN;
+    let theme = picture.theme;
+    let room = picture.width - 2.0 * MARGIN;
     let choices = [("Binds:", 28.0, 32.0), ("Binds:", 26.0, 24.0), ("", 24.0, 22.0), ("", 22.0, 20.0)];
-    let choices = choices.map(|(start, size, gap)| (start, Style { size, ..FOOTER }, gap));
+    let choices = choices
+        .map(|(start, size, gap)| (start, Style { size: theme.readable(size), ..theme.footer() }, gap));
     let fitting = choices.into_iter().find(|(start, style, gap)| wide(start, *style, *gap) <= room);
     let (start, style, gap) = fitting.unwrap_or(choices[3]);
     let left = (frame.left + frame.right - wide(start, style, gap)) / 2.0;
-    let mut x = left.min(PAGE.0 - MARGIN - wide(start, style, gap)).max(MARGIN);
-    let baseline = PAGE.1 - 66.0;
+    let mut x = left.min(picture.width - MARGIN - wide(start, style, gap)).max(MARGIN);
+    let baseline = theme.page.1 - theme.foot();
     picture.text((x, baseline), Align::Left, style, start);
     x += style.width(start);
     for (constraint, text) in entries {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{self, LABEL, MARGIN, PAGE, SUBTITLE, TITLE};
-use super::picture::{Align, Picture, Shape, Style};
+use super::frame;
+use super::picture::{Align, MARGIN, Picture, Shape, Style};
+use super::theme::Theme;
 use super::{Figure, Table};
 use crate::ledger::outcome::{Energy, Outcome};
 use crate::report::numbers::{percent, significant};
@@ -21,15 +22,13 @@ struct Flow {
 
 /// What the trunk is called after each stage.
 const TRUNK: [&str; 4] = ["utility", "IT", "GPU", "GPU active"];
-/// Where the flows of each stage leave the trunk [px].
+/// Where the flows of each stage leave the trunk [px of a page 1,400 wide].
 const SPLITS: [f64; 4] = [190.0, 470.0, 740.0, 1050.0];
 /// Length of a bend, and width of the bar at its end [px].
 const BEND: f64 = 90.0;
 const BAR: f64 = 14.0;
-const TOP: f64 = 150.0;
-/// Largest height of all energy, and the lowest that anything may reach [px].
+/// Largest height of all energy [px].
 const MOST_HEIGHT: f64 = 600.0;
-const BOTTOM: f64 = 835.0;
 /// Gap between trunk and what leaves it, and least height for a label [px].
 const GAP: f64 = 46.0;
 const LABEL_HEIGHT: f64 = 84.0;
@@ -62,7 +61,7 @@ fn flows(outcome: &Outcome) -> Vec<Flow> {
 }
 
 /// Draws the figure; nothing without energy.
-pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>> {
     let summary = &outcome.summary;
     let flows = flows(outcome);
     let total: f64 = flows.iter().map(|f| f.joules).sum();
@@ -84,50 +83,69 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         format!("{useful} of {} works on useful tokens", energy(total)),
     ];
     let axis = format!("Energy of the whole run, from the utility meter to tokens [{unit}]");
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: titles[0].clone(),
-        description: format!("{}; bands as wide as what they carry.", axis),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[axis], room));
+    let mut picture =
+        Picture::new(theme, titles[0].clone(), format!("{axis}; bands as wide as what they carry."));
+    picture.head(&titles, &[axis]);
 
-    let all = height_of_all(&flows, total);
+    let name_style = Style { size: theme.readable(30.0), ..theme.label() };
+    let amount_style = Style { bold: false, size: theme.readable(26.0), ..theme.label() };
+    let amount = |flow: &Flow| format!("{} · {}", energy(flow.joules), percent(flow.joules / total));
+    // The last labels need their room; what is before them shares the rest.
+    let last = flows.iter().filter(|f| f.stage + 1 == SPLITS.len());
+    let widest =
+        last.map(|f| name_style.width(f.name).max(amount_style.width(&amount(f)))).fold(0.0, f64::max);
+    let end = theme.page.0 - MARGIN / 4.0 - widest - BEND - BAR - 10.0;
+    let factor = (theme.page.0 / 1400.0).min(end / SPLITS[SPLITS.len() - 1]);
+    let mut splits = SPLITS.map(|x| x * factor);
+    for stage in (1..splits.len()).rev() {
+        // What the trunk is called fits before the next bar, at the end before the last bend.
+        let wide = [theme.label().width(TRUNK[stage]), amount_style.width(&energy(total))];
+        let bend = if stage + 1 == splits.len() { BEND } else { 0.0 };
+        let trunk = bend + BAR + 10.0 + wide[0].max(wide[1]) + 8.0;
+        // What left before stands before what leaves here.
+        let before = flows.iter().filter(|f| f.stage + 1 == stage && f.joules >= LEAST_SHARE * total);
+        let before = before.map(|f| name_style.width(f.name).max(amount_style.width(&amount(f))) + 16.0);
+        splits[stage - 1] = splits[stage - 1].min(splits[stage] - before.fold(trunk, f64::max));
+    }
+    let top = theme.subtitle_baseline() + 44.0;
+    let bottom = theme.page.1 - theme.foot() + 1.0;
+    let all = height_of_all(&flows, total, top, bottom);
     let height = |joules: f64| all * joules / total;
     let mut left = MARGIN;
     let mut trunk = total;
-    for (stage, split) in SPLITS.into_iter().enumerate() {
-        picture.rect((left, TOP), (split, TOP + height(trunk)), AREA);
-        picture.rect((left, TOP), (left + BAR, TOP + height(trunk)), SOFT_INK);
-        let small = Style { bold: false, size: 28.0, ..LABEL };
+    for (stage, split) in splits.into_iter().enumerate() {
+        picture.rect((left, top), (split, top + height(trunk)), AREA);
+        picture.rect((left, top), (left + BAR, top + height(trunk)), SOFT_INK);
+        let small = Style { bold: false, size: theme.readable(28.0), ..theme.label() };
         if height(trunk) > LABEL_HEIGHT {
-            picture.text((left + BAR + 10.0, TOP + 38.0), Align::Left, LABEL, TRUNK[stage]);
-            picture.text((left + BAR + 10.0, TOP + 72.0), Align::Left, small, &energy(trunk));
+            // Before the next bar, at the end before the last bend.
+            let room = split + if stage + 1 == splits.len() { 0.0 } else { BEND } - left - BAR - 14.0;
+            let lines = [(38.0, theme.label(), TRUNK[stage].to_string()), (72.0, small, energy(trunk))];
+            for (down, style, text) in lines.into_iter().filter(|l| l.1.width(&l.2) <= room) {
+                picture.text((left + BAR + 10.0, top + down), Align::Left, style, &text);
+            }
         }
         let leaving: Vec<&Flow> = flows.iter().filter(|f| f.stage == stage).collect();
         let rest = trunk - leaving.iter().map(|f| f.joules).sum::<f64>();
         let leaving = leaving.into_iter().filter(|f| f.joules >= LEAST_SHARE * total);
         // What leaves hangs below what goes on; the last stage stands where the trunk was.
-        let last = stage + 1 == SPLITS.len();
-        let mut from = if last { TOP } else { TOP + height(rest) };
-        let mut to = if last { TOP } else { from + GAP };
+        let last = stage + 1 == splits.len();
+        let mut from = if last { top } else { top + height(rest) };
+        let mut to = if last { top } else { from + GAP };
         for flow in leaving {
             let thick = height(flow.joules);
             draw_bend(&mut picture, split, (from, to), thick, flow.fill);
             let x = split + BEND;
             picture.rect((x, to), (x + BAR, to + thick.max(2.0)), if thick < 2.0 { INK } else { flow.fill });
             let label = (x + BAR + 10.0, to + 30.0_f64.max((thick.min(LABEL_HEIGHT) / 2.0) - 2.0));
-            picture.text(label, Align::Left, Style { size: 30.0, ..LABEL }, flow.name);
-            let amount = format!("{} · {}", energy(flow.joules), percent(flow.joules / total));
-            picture.text((label.0, label.1 + 32.0), Align::Left, Style { size: 26.0, ..small }, &amount);
+            picture.text(label, Align::Left, name_style, flow.name);
+            let amount = amount(flow);
+            picture.text((label.0, label.1 + 32.0), Align::Left, amount_style, &amount);
             from += thick;
             to += thick.max(LABEL_HEIGHT) + 6.0;
         }
         if !last {
-            picture.rect((split, TOP), (split + BEND, TOP + height(rest)), AREA);
+            picture.rect((split, top), (split + BEND, top + height(rest)), AREA);
         }
         trunk = rest;
         left = split + BEND;
@@ -138,7 +156,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
 }
 
 /// The height of all energy at which what leaves the trunk has room below it [px].
-fn height_of_all(flows: &[Flow], total: f64) -> f64 {
+fn height_of_all(flows: &[Flow], total: f64, top: f64, bottom: f64) -> f64 {
     let lowest = |height: f64| {
         let mut trunk = total;
         let mut lowest = 0.0_f64;
@@ -147,12 +165,12 @@ fn height_of_all(flows: &[Flow], total: f64) -> f64 {
             trunk -= leaving.clone().map(|f| f.joules).sum::<f64>();
             let shown = leaving.filter(|f| f.joules >= LEAST_SHARE * total);
             let ends: f64 = shown.map(|f| (height * f.joules / total).max(LABEL_HEIGHT) + 6.0).sum();
-            lowest = lowest.max(TOP + height * trunk / total + GAP + ends);
+            lowest = lowest.max(top + height * trunk / total + GAP + ends);
         }
         lowest
     };
     let mut height = MOST_HEIGHT;
-    while height > 100.0 && lowest(height) > BOTTOM {
+    while height > 100.0 && lowest(height) > bottom {
         height -= 10.0;
     }
     height

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{self, EndLabel, Frame, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::frame::{self, EndLabel, Frame};
 use super::intervals::{self, Interval};
-use super::picture::{Align, Picture, Shape};
+use super::picture::Picture;
+use super::theme::Theme;
 use super::{Figure, Table};
 use crate::ledger::outcome::Outcome;
 use crate::report::numbers::{short, significant};
@@ -22,7 +23,7 @@ fn watts(i: &Interval) -> [f64; 3] {
 }
 
 /// Draws the figure; nothing without enough intervals with tokens.
-pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>> {
     let summary = &outcome.summary;
     let (all, rows_each) = intervals::of(&outcome.series);
     let measured = |i: &&Interval| i.start_s + 1e-9 >= summary.scenario.warm_up_s;
@@ -50,23 +51,18 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let value = |v: Option<f64>| v.map_or("–".to_string(), |v| significant(v, 3));
     let mean = format!("{} J per output token at the meter", value(j.facility));
     let titles = [format!("{mean}, {} in the GPUs", value(j.gpu)), mean];
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: titles[0].clone(),
-        description: format!("{axis}, against the output rate of each interval; lines: means."),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
-    let subtitles = [format!("{axis}{off}"), axis.to_string()];
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&subtitles, room));
+    let mut picture = Picture::new(
+        theme,
+        titles[0].clone(),
+        format!("{axis}, against the output rate of each interval; lines: means."),
+    );
+    picture.head(&titles, &[format!("{axis}{off}"), axis.to_string()]);
 
     let frame = Frame {
         left: 128.0,
-        right: PAGE.0 - frame::label_room(NAMES.into_iter()),
-        top: 140.0,
-        bottom: 740.0,
+        right: theme.page.0 - frame::label_room(theme, NAMES.into_iter()),
+        top: theme.subtitle_baseline() + 34.0,
+        bottom: theme.plot_bottom(),
         start_s: 0.0,
         end_s: load * 1.03,
         floor: 0.0,
@@ -80,7 +76,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
                 let (x, y) = (frame.x(i.output_tok_per_s), frame.y(joules));
                 let rate = short(i.output_tok_per_s);
                 let tip = format!("{name}: {} J/token at {rate} tok/s", significant(joules, 3));
-                picture.shapes.push(Shape::Dot { x, y, radius: 4.5, fill: fill.1, tip });
+                picture.dot((x, y), 4.5, fill.1, tip);
             }
         }
     }

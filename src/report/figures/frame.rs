@@ -1,21 +1,12 @@
 //! What the figures over time share: the plot frame, axes, step lines, labels at the right end, footer.
 
 use super::intervals::Interval;
-use super::picture::{Align, Picture, Style};
+use super::picture::{Align, MARGIN, Picture, Style};
+use super::theme::{AXIS_ROOM, TICK_PX, Theme};
 use crate::ledger::outcome::Summary;
 use crate::report::numbers::{self, significant};
-use crate::report::palette::{Color, GRID, INK, SOFT_INK, WARM_UP};
+use crate::report::palette::{Color, GRID, INK, WARM_UP};
 use crate::report::time_axis;
-
-/// Page [px]. At the width of a journal column (8.5 cm), 34 px are 6 pt.
-pub(super) const PAGE: (f64, f64) = (1400.0, 900.0);
-pub(super) const MARGIN: f64 = 28.0;
-
-pub(super) const TITLE: Style = Style { size: 44.0, bold: true, color: INK };
-pub(super) const SUBTITLE: Style = Style { size: 32.0, bold: false, color: SOFT_INK };
-pub(super) const TICK: Style = Style { size: 32.0, bold: false, color: SOFT_INK };
-pub(super) const LABEL: Style = Style { size: 33.0, bold: true, color: INK };
-pub(super) const FOOTER: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
 
 /// The area of a plot [px] and the data ranges on its axes.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +37,13 @@ impl Frame {
 }
 
 /// Round steps of a value axis from `floor` to `limit`: about five, with their labels in units of `factor`.
-fn value_ticks(floor: f64, limit: f64, factor: f64) -> Vec<(f64, String)> {
-    let rough = (limit - floor) / factor / 5.0;
+pub(super) fn value_ticks(floor: f64, limit: f64, factor: f64) -> Vec<(f64, String)> {
+    round_ticks(floor, limit, factor, 5.0)
+}
+
+/// Round steps, about `n` of them.
+pub(super) fn round_ticks(floor: f64, limit: f64, factor: f64, n: f64) -> Vec<(f64, String)> {
+    let rough = (limit - floor) / factor / n;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough * 0.999);
     let step = step.unwrap_or(power * 10.0);
@@ -77,11 +73,16 @@ pub(super) fn draw_warm_up(picture: &mut Picture, frame: &Frame, summary: &Summa
 
 /// Grid and labels of the value axis.
 pub(super) fn draw_value_axis(picture: &mut Picture, frame: &Frame, factor: f64) {
-    for (value, label) in value_ticks(frame.floor, frame.limit, factor) {
+    draw_levels(picture, frame, value_ticks(frame.floor, frame.limit, factor));
+}
+
+/// Grid lines at values, each with its label; one at the floor is the frame's lower edge.
+pub(super) fn draw_levels(picture: &mut Picture, frame: &Frame, levels: Vec<(f64, String)>) {
+    for (value, label) in levels {
         let y = frame.y(value);
         let (width, color) = if value > frame.floor { (1.5, GRID) } else { (2.5, INK) };
         picture.path(vec![(frame.left, y), (frame.right, y)], width, color);
-        picture.text((frame.left - 14.0, y + TICK.size * 0.36), Align::Right, TICK, &label);
+        picture.text((frame.left - 14.0, y + TICK_PX * 0.36), Align::Right, picture.theme.tick(), &label);
     }
 }
 
@@ -92,9 +93,14 @@ pub(super) fn draw_time_axis(picture: &mut Picture, frame: &Frame, y: f64, start
     for tick in ticks {
         let x = frame.x(tick.time_s);
         picture.path(vec![(x, y), (x, y + 10.0)], 2.5, INK);
-        picture.text((x, y + 12.0 + TICK.size), Align::Middle, TICK, &tick.label);
+        picture.text((x, y + 12.0 + TICK_PX), Align::Middle, picture.theme.tick(), &tick.label);
     }
-    picture.text(((frame.left + frame.right) / 2.0, y + 18.0 + 2.0 * TICK.size), Align::Middle, TICK, &title);
+    picture.text(
+        ((frame.left + frame.right) / 2.0, y + AXIS_ROOM),
+        Align::Middle,
+        picture.theme.tick(),
+        &title,
+    );
 }
 
 /// Marks, labels and title of a horizontal axis of values, in units of `factor`.
@@ -104,9 +110,14 @@ pub(super) fn draw_load_axis(picture: &mut Picture, frame: &Frame, factor: f64, 
     for (value, label) in value_ticks(frame.start_s, frame.end_s, factor) {
         let x = frame.x(value);
         picture.path(vec![(x, y), (x, y + 10.0)], 2.5, INK);
-        picture.text((x, y + 12.0 + TICK.size), Align::Middle, TICK, &label);
+        picture.text((x, y + 12.0 + TICK_PX), Align::Middle, picture.theme.tick(), &label);
     }
-    picture.text(((frame.left + frame.right) / 2.0, y + 18.0 + 2.0 * TICK.size), Align::Middle, TICK, title);
+    picture.text(
+        ((frame.left + frame.right) / 2.0, y + AXIS_ROOM),
+        Align::Middle,
+        picture.theme.tick(),
+        title,
+    );
 }
 
 /// Horizontal edges of the intervals [px], one more than intervals.
@@ -168,25 +179,26 @@ pub(super) struct EndLabel {
 }
 
 /// Room for the labels to the right of a frame [px].
-pub(super) fn label_room<'a>(texts: impl Iterator<Item = &'a str>) -> f64 {
-    texts.map(|t| LABEL.width(t)).fold(60.0, f64::max) + LEADER + MARGIN
+pub(super) fn label_room<'a>(theme: &Theme, texts: impl Iterator<Item = &'a str>) -> f64 {
+    texts.map(|t| theme.label().width(t)).fold(60.0, f64::max) + LEADER + MARGIN
 }
 
 const LEADER: f64 = 38.0;
 
 /// Draws labels at the right of the frame, moved apart where they would overlap, each with a leader.
 pub(super) fn draw_end_labels(picture: &mut Picture, frame: &Frame, mut labels: Vec<EndLabel>) {
+    let style = picture.theme.label();
     labels.sort_by(|a, b| a.y.total_cmp(&b.y));
     let wanted: Vec<f64> = labels.iter().map(|l| l.y).collect();
-    let half = LABEL.size * 0.6;
-    let placed = spread(&wanted, LABEL.size * 1.2, frame.top + half, frame.bottom - half);
+    let half = style.size * 0.6;
+    let placed = spread(&wanted, style.size * 1.2, frame.top + half, frame.bottom - half);
     for (label, y) in labels.iter().zip(placed) {
         if !label.above {
             let from = label.y.clamp(frame.top, frame.bottom);
             picture.path(vec![(frame.right + 6.0, from), (frame.right + LEADER - 8.0, y)], 2.0, label.color);
         }
-        let style = Style { color: label.color, ..LABEL };
-        picture.text((frame.right + LEADER, y + LABEL.size * 0.36), Align::Left, style, &label.text);
+        let style = Style { color: label.color, ..style };
+        picture.text((frame.right + LEADER, y + style.size * 0.36), Align::Left, style, &label.text);
     }
 }
 
@@ -252,10 +264,42 @@ pub(super) fn draw_footer_with(picture: &mut Picture, summary: &Summary, remark:
     let info = &summary.scenario;
     let hash: String = info.hash.chars().take(8).collect();
     let fixed = format!(" · {hash} · seed {} · wattmill {}", info.seed, env!("CARGO_PKG_VERSION"));
-    let room = PAGE.0 - 2.0 * MARGIN;
-    let name_room = room - FOOTER.width(&fixed) - FOOTER.width(remark);
-    let name = FOOTER.fit(std::slice::from_ref(&info.name), name_room);
-    picture.text((MARGIN, PAGE.1 - 18.0), Align::Left, FOOTER, &format!("{name}{fixed}{remark}"));
+    draw_footer_text(picture, &info.name, &fixed, remark);
+}
+
+/// A name is cut to no less than this before the footer takes a second line [px].
+const LEAST_NAME: f64 = 160.0;
+
+/// The footer of any figure: a name that may be cut, where it comes from, and a remark.
+pub(super) fn draw_footer_text(picture: &mut Picture, name: &str, fixed: &str, remark: &str) {
+    if !picture.theme.shows_footer {
+        return;
+    }
+    let style = picture.theme.footer();
+    let room = picture.width - 2.0 * MARGIN;
+    let name_room = room - style.width(fixed) - style.width(remark);
+    if name_room >= style.width(name).min(LEAST_NAME) {
+        let line = style.fit(&[name.to_string()], name_room) + fixed + remark;
+        picture.text((MARGIN, picture.height - 18.0), Align::Left, style, &line);
+        return;
+    }
+    // Too long for a line: remarks go below, as many as fit; the first line must not grow into the figure.
+    let name = style.fit(&[name.to_string()], room - style.width(fixed));
+    let (mut lines, mut filled) = (vec![name + fixed, String::new()], false);
+    for part in remark.split(" · ").filter(|part| !part.is_empty()) {
+        let with = |line: &str| if line.is_empty() { part.to_string() } else { format!("{line} · {part}") };
+        let (first, second) = (with(&lines[0]), with(&lines[1]));
+        if lines[1].is_empty() && style.width(&first) <= room {
+            lines[0] = first;
+        } else if !filled {
+            filled = style.width(&second) > room;
+            lines[1] = style.fit(&[second], room);
+        }
+    }
+    let gap = 1.2 * style.size;
+    for (k, line) in lines.iter().rev().enumerate() {
+        picture.text((MARGIN, picture.height - 14.0 - k as f64 * gap), Align::Left, style, line);
+    }
 }
 
 /// What the shading is, and what a step is where it averages several rows.

@@ -1,20 +1,33 @@
-//! Figures of runs and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
+//! Figures of runs, sweeps and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
 
 mod binding;
 mod brackets;
+mod contour;
+mod cost;
+mod duration;
+mod energy;
 mod energy_flow;
 mod energy_per_token;
 mod font;
 mod frame;
+mod heatmap;
 mod intervals;
+mod knee;
+mod lines;
+mod logarithmic;
+mod pareto;
 mod parity;
 mod picture;
 mod png;
 mod power;
 mod pue;
 mod ribbons;
+mod slo;
 mod svg;
+pub(super) mod sweep;
 mod temperature;
+pub(super) mod theme;
+mod theme_file;
 
 use std::path::{Path, PathBuf};
 
@@ -27,12 +40,13 @@ pub(super) use parity::draw as parity;
 use picture::Picture;
 pub(super) use ribbons::draw as ribbons;
 pub(super) use svg::escape;
+use theme::Theme;
 
 /// A figure ready to be written.
-pub(super) struct Figure {
+pub(super) struct Figure<'a> {
     /// File name without extension.
     name: &'static str,
-    picture: Picture,
+    picture: Picture<'a>,
     /// The numbers that are drawn.
     tables: Vec<Table>,
 }
@@ -44,29 +58,38 @@ struct Table {
     csv: String,
 }
 
-impl Figure {
+impl Figure<'_> {
     /// Title in words, and the SVG document.
     pub(super) fn svg(&self) -> (&str, String) {
         (&self.picture.title, svg::render(&self.picture))
     }
+
+    /// The text files by name: pictures in pixels take a debug build seconds each.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        let svg = (format!("{}.svg", self.name), svg::render(&self.picture));
+        let tables = self.tables.iter().map(|t| (format!("{}.csv", t.name), t.csv.clone()));
+        std::iter::once(svg).chain(tables).collect()
+    }
 }
 
 /// Draws a figure of a run, if the run has what it shows.
-type Draw = fn(&Outcome) -> Option<Figure>;
+pub(super) type Draw = for<'a> fn(&Outcome, &'a Theme) -> Option<Figure<'a>>;
 
-/// Every figure, in the order of reports.
-const ALL: [Draw; 6] = [
-    |outcome| Some(binding::draw(outcome)),
-    |outcome| Some(power::draw(outcome)),
-    temperature::draw,
-    pue::draw,
-    energy_per_token::draw,
-    energy_flow::draw,
+/// Every figure of a run by name, in the order of reports.
+pub(super) const OF_RUNS: [(&str, Draw); 7] = [
+    ("binding", |outcome, theme| Some(binding::draw(outcome, theme))),
+    ("power", |outcome, theme| Some(power::draw(outcome, theme))),
+    ("duration", duration::draw),
+    ("temperature", temperature::draw),
+    ("pue", pue::draw),
+    ("energy_per_token", energy_per_token::draw),
+    ("energy_flow", energy_flow::draw),
 ];
 
 /// All figures that the run has something to show in, in the order of reports.
-pub(super) fn draw(outcome: &Outcome) -> Vec<Figure> {
-    ALL.iter().filter_map(|draw| draw(outcome)).collect()
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Vec<Figure<'a>> {
+    OF_RUNS.iter().filter_map(|(_, draw)| draw(outcome, theme)).collect()
 }
 
 /// Writes figures into `dir`, in parallel, and returns their file names in a fixed order.
@@ -99,15 +122,10 @@ fn write_one(dir: &Path, figure: &Figure) -> Result<Vec<PathBuf>, ReportError> {
     Ok(names)
 }
 
-/// The text files of all figures by name: pictures in pixels take a debug build seconds each.
+/// The text files of all figures of a run by name.
 #[cfg(test)]
 pub(super) fn texts(outcome: &Outcome) -> Vec<(String, String)> {
-    let mut out = Vec::new();
-    for figure in draw(outcome) {
-        out.push((format!("{}.svg", figure.name), svg::render(&figure.picture)));
-        out.extend(figure.tables.into_iter().map(|t| (format!("{}.csv", t.name), t.csv)));
-    }
-    out
+    draw(outcome, &Theme::default()).iter().flat_map(Figure::texts).collect()
 }
 
 /// A number of a CSV file; empty where unknown.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{FOOTER, MARGIN, PAGE, SUBTITLE, TITLE};
-use super::picture::{Align, Picture, Shape, Style};
+use super::picture::{Align, MARGIN, Picture, Shape, Style};
+use super::theme::Theme;
 use super::{Figure, Table, csv_text};
+use super::{frame, logarithmic};
 use crate::report::numbers::{count, short, significant};
 use crate::report::palette::{BAND, Color, GRID, INK, KINDS, SOFT_INK, pale};
 use crate::report::validation::Subject;
@@ -18,12 +19,12 @@ const MOST_NAMED: usize = 12;
 const FEWEST: usize = 2;
 /// Radius of dots [px] in panels with up to so many.
 const RADII: [(usize, f64); 3] = [(40, 8.0), (400, 4.5), (usize::MAX, 3.0)];
-const LEGEND: Style = Style { size: 28.0, bold: true, color: INK };
+const LEGEND: Style = Style { size: 28.0, bold: true, color: INK, fonts: None };
 const LEGEND_DOT: f64 = 30.0;
-const PANEL_TITLE: Style = Style { size: 28.0, bold: true, color: INK };
-const PANEL_NOTE: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
-const TICK: Style = Style { size: 24.0, bold: false, color: SOFT_INK };
-const NAME: Style = Style { size: 20.0, bold: false, color: SOFT_INK };
+const PANEL_TITLE: Style = Style { size: 28.0, bold: true, color: INK, fonts: None };
+const PANEL_NOTE: Style = Style { size: 24.0, bold: false, color: SOFT_INK, fonts: None };
+const TICK: Style = Style { size: 24.0, bold: false, color: SOFT_INK, fonts: None };
+const NAME: Style = Style { size: 20.0, bold: false, color: SOFT_INK, fonts: None };
 /// Room around the plot of a panel [px].
 const LEFT: f64 = 92.0;
 const RIGHT: f64 = 18.0;
@@ -80,7 +81,11 @@ impl Plot {
 }
 
 /// Draws the figure; nothing without a figure that was measured and simulated.
-pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Option<Figure> {
+pub(in crate::report) fn draw<'a>(
+    validation: &Validation,
+    subject: &Subject,
+    theme: &'a Theme,
+) -> Option<Figure<'a>> {
     let kinds = kinds(validation);
     let mut panels: Vec<Panel> =
         Metric::ALL.into_iter().filter_map(|m| panel(validation, m, &kinds)).collect();
@@ -95,9 +100,9 @@ pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Opt
         _ if named => 2,
         _ => 3,
     };
-    let (lines, head) = legend(&kinds);
+    let (lines, head) = legend(&kinds, theme.page.0);
     let rows = panels.len().div_ceil(columns);
-    let cell = if columns == 1 { 900.0 } else { (PAGE.0 - 2.0 * MARGIN) / columns as f64 };
+    let cell = if columns == 1 { 900.0 } else { (theme.page.0 - 2.0 * MARGIN) / columns as f64 };
     let side = cell - LEFT - RIGHT;
     let cell_height = TOP + side + BOTTOM;
     let median = |panel: &Panel| {
@@ -106,28 +111,20 @@ pub(in crate::report) fn draw(validation: &Validation, subject: &Subject) -> Opt
     let medians: Vec<String> = panels.iter().filter_map(median).collect();
     let titles: Vec<String> =
         (1..=medians.len()).rev().map(|n| format!("Median error: {}", medians[..n].join(", "))).collect();
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: head + rows as f64 * cell_height + FOOT,
-        title: titles.first().cloned().unwrap_or_default(),
-        description:
-            "Simulated against measured values on logarithmic axes, a panel per metric; a dot on the \
-                      diagonal is exact, in the band within 25 %."
-                .into(),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
+    let description = "Simulated against measured values on logarithmic axes, a panel per metric; a dot on the \
+                       diagonal is exact, in the band within 25 %.";
+    let mut picture = Picture::new(theme, titles.first().cloned().unwrap_or_default(), description.into());
+    picture.height = head + rows as f64 * cell_height + FOOT;
     let failed = validation.failed().count();
     let shown = validation.rows.len() - failed;
     let not = if failed > 0 { format!(", {} could not be", count(failed as u64)) } else { String::new() };
     let subtitle =
         format!("{} rows simulated against measurement{not}; band: within 25 %", count(shown as u64));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[subtitle], room));
+    picture.head(&titles, &[subtitle]);
     for (x, y, kind) in lines {
         let (fill, ink) = color(kind);
         let (name, style) = (&kinds[kind], Style { color: ink, ..LEGEND });
-        picture.shapes.push(Shape::Dot { x: x + 10.0, y: y - 10.0, radius: 9.0, fill, tip: name.clone() });
+        picture.dot((x + 10.0, y - 10.0), 9.0, fill, name.clone());
         picture.text((x + LEGEND_DOT, y), Align::Left, style, name);
     }
     for (i, panel) in panels.iter().enumerate() {
@@ -176,12 +173,12 @@ fn panel<'a>(validation: &'a Validation, metric: Metric, kinds: &[String]) -> Op
 }
 
 /// Where the name of each kind stands, line by line, and where the panels begin [px].
-fn legend(kinds: &[String]) -> (Vec<(f64, f64, usize)>, f64) {
+fn legend(kinds: &[String], page: f64) -> (Vec<(f64, f64, usize)>, f64) {
     let (mut x, mut y) = (MARGIN, HEAD);
     let mut places = Vec::new();
     for (kind, name) in kinds.iter().enumerate() {
         let width = LEGEND_DOT + LEGEND.width(name);
-        if x > MARGIN && x + width > PAGE.0 - MARGIN {
+        if x > MARGIN && x + width > page - MARGIN {
             (x, y) = (MARGIN, y + LEGEND.size * 1.4);
         }
         places.push((x, y, kind));
@@ -219,7 +216,7 @@ fn draw_panel(picture: &mut Picture, panel: &Panel, corner: (f64, f64), side: f6
             short(dot.simulated)
         );
         let (x, y) = (plot.x(dot.measured), plot.y(dot.simulated));
-        picture.shapes.push(Shape::Dot { x, y, radius, fill, tip });
+        picture.dot((x, y), radius, fill, tip);
     }
     if named {
         draw_names(picture, panel, &plot);
@@ -251,7 +248,7 @@ fn draw_band(picture: &mut Picture, plot: &Plot) {
 }
 
 fn draw_axes(picture: &mut Picture, plot: &Plot) {
-    let ticks = ticks(plot.low, plot.high);
+    let ticks = logarithmic::ticks(plot.low, plot.high);
     for &(value, _) in &ticks {
         picture.path(vec![(plot.x(value), plot.top), (plot.x(value), plot.bottom())], 1.5, GRID);
         picture.path(vec![(plot.left, plot.y(value)), (plot.right(), plot.y(value))], 1.5, GRID);
@@ -270,35 +267,6 @@ fn draw_axes(picture: &mut Picture, plot: &Plot) {
         }
         picture.text((plot.left - 12.0, plot.y(*value) + TICK.size * 0.36), Align::Right, TICK, label);
     }
-}
-
-/// Powers of ten, or finer steps where there are few.
-fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let by_decade = |steps: &[f64]| -> Vec<f64> {
-        let decades = low.floor() as i32..=high.ceil() as i32;
-        let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
-        all.filter(|value| (low..=high).contains(&value.log10())).collect()
-    };
-    let scales: [&[f64]; 5] = [
-        &[1.0],
-        &[1.0, 2.0, 5.0],
-        &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
-        &[1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
-        &[
-            1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5,
-            7.0, 7.5, 8.0, 8.5, 9.0, 9.5,
-        ],
-    ];
-    let found = scales.iter().map(|steps| by_decade(steps)).find(|ticks| ticks.len() >= 3);
-    let ticks = found.unwrap_or_else(|| by_decade(scales[4]));
-    ticks.into_iter().map(|value| (value, tick_label(value))).collect()
-}
-
-fn tick_label(value: f64) -> String {
-    let (prefix, factor) = crate::report::numbers::prefix(value);
-    let text = format!("{:.4}", value / factor);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if prefix.is_empty() { text.to_string() } else { format!("{text} {prefix}") }
 }
 
 /// Names beside dots, on the side away from the diagonal where there is room, moved apart where they would overlap.
@@ -328,16 +296,14 @@ fn draw_names(picture: &mut Picture, panel: &Panel, plot: &Plot) {
 }
 
 fn draw_footer(picture: &mut Picture, validation: &Validation, subject: &Subject) {
-    let middle = PAGE.0 / 2.0;
+    let middle = picture.width / 2.0;
     let axes = "Horizontal: measured; vertical: simulated; watts and joules at the GPU unless said otherwise";
     picture.text((middle, picture.height - 58.0), Align::Middle, PANEL_NOTE, axes);
     let pale = validation.rows.iter().any(|row| row.measured.suspect_host_bound);
     let pale = if pale { " · pale: rows suspected to measure the host" } else { "" };
     let hash: String = subject.hash.chars().take(8).collect();
     let fixed = format!(" · {hash} · seed {} · wattmill {}{pale}", subject.seed, env!("CARGO_PKG_VERSION"));
-    let room = PAGE.0 - 2.0 * MARGIN - FOOTER.width(&fixed);
-    let name = FOOTER.fit(std::slice::from_ref(&subject.name), room);
-    picture.text((MARGIN, picture.height - 18.0), Align::Left, FOOTER, &format!("{name}{fixed}"));
+    frame::draw_footer_text(picture, &subject.name, &fixed, "");
 }
 
 /// A metric where there is little room.

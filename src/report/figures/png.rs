@@ -5,7 +5,7 @@ use std::path::Path;
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::RGBColor;
 
-use super::font;
+use super::font::{self, Fonts};
 use super::picture::{Picture, Shape, left_end};
 use crate::report::palette::Color;
 
@@ -17,52 +17,64 @@ const OVERSIZE: usize = 4;
 /// # Errors
 /// The text of what failed.
 pub(super) fn write(picture: &Picture, path: &Path) -> Result<(), String> {
-    let (w, h) = (picture.width.ceil() as usize, picture.height.ceil() as usize);
+    let scale = picture.theme.png_scale;
+    // A page of 1,920 px is that wide, however its layout was rounded.
+    let pixels_of = |length: f64| (length * scale - 1e-6).ceil().max(1.0) as usize;
+    let (w, h) = (pixels_of(picture.width), pixels_of(picture.height));
+    let fonts = picture.theme.tick().fonts;
+    let scale = Scale(scale);
     let mut large = vec![0xFF; w * OVERSIZE * h * OVERSIZE * 3];
     {
         let mut backend =
             BitMapBackend::with_buffer(&mut large, ((w * OVERSIZE) as u32, (h * OVERSIZE) as u32));
         for shape in &picture.shapes {
-            draw(&mut backend, shape)?;
+            draw(&mut backend, shape, scale)?;
         }
         backend.present().map_err(|e| e.to_string())?;
     }
     let mut pixels = average(&large, w, h);
     drop(large);
     for shape in &picture.shapes {
-        draw_text(&mut pixels, w, h, shape);
+        draw_text(&mut pixels, (w, h), shape, scale, fonts);
     }
     let mut file = BitMapBackend::new(path, (w as u32, h as u32));
     file.blit_bitmap((0, 0), (w as u32, h as u32), &pixels).map_err(|e| e.to_string())?;
     file.present().map_err(|e| e.to_string())
 }
 
-fn scaled(value: f64) -> i32 {
-    (value * OVERSIZE as f64).round() as i32
+/// Pixels of the file per px of the figure.
+#[derive(Debug, Clone, Copy)]
+struct Scale(f64);
+
+impl Scale {
+    /// Drawn pixels, before they are averaged.
+    fn drawn(self, value: f64) -> i32 {
+        (value * self.0 * OVERSIZE as f64).round() as i32
+    }
 }
 
 fn fill(
     backend: &mut BitMapBackend,
+    scale: Scale,
     (x0, y0): (f64, f64),
     (x1, y1): (f64, f64),
     (r, g, b): Color,
 ) -> Result<(), String> {
-    let (x0, y0, x1, y1) = (scaled(x0), scaled(y0), scaled(x1), scaled(y1));
+    let (x0, y0, x1, y1) = (scale.drawn(x0), scale.drawn(y0), scale.drawn(x1), scale.drawn(y1));
     if x1 <= x0 || y1 <= y0 {
         return Ok(());
     }
     backend.draw_rect((x0, y0), (x1, y1), &RGBColor(r, g, b), true).map_err(|e| e.to_string())
 }
 
-fn draw(backend: &mut BitMapBackend, shape: &Shape) -> Result<(), String> {
+fn draw(backend: &mut BitMapBackend, shape: &Shape, scale: Scale) -> Result<(), String> {
     match shape {
-        Shape::Rect { x0, y0, x1, y1, fill: color } => fill(backend, (*x0, *y0), (*x1, *y1), *color),
+        Shape::Rect { x0, y0, x1, y1, fill: color } => fill(backend, scale, (*x0, *y0), (*x1, *y1), *color),
         Shape::Band { edges, top, bottom, fill: color } => {
             // Equal rounding of shared edges: neighbours meet without a seam.
-            edges
-                .windows(2)
-                .zip(top.iter().zip(bottom))
-                .try_for_each(|(e, (top, bottom))| fill(backend, (e[0], *top), (e[1], *bottom), *color))
+            edges.windows(2).zip(top.iter().zip(bottom)).try_for_each(|(e, (top, bottom))| {
+                fill(backend, scale, (e[0], *top), (e[1], *bottom), *color)
+            })
         }
         Shape::Path { points, width, color } => {
             let half = width / 2.0;
@@ -71,19 +83,24 @@ fn draw(backend: &mut BitMapBackend, shape: &Shape) -> Result<(), String> {
                 if xa == xb || ya == yb {
                     let low = (xa.min(xb) - half, ya.min(yb) - half);
                     let high = (xa.max(xb) + half, ya.max(yb) + half);
-                    return fill(backend, low, high, *color);
+                    return fill(backend, scale, low, high, *color);
                 }
                 let length = (xb - xa).hypot(yb - ya);
                 let (nx, ny) = ((yb - ya) / length * half, (xa - xb) / length * half);
                 let corners =
                     [(xa + nx, ya + ny), (xb + nx, yb + ny), (xb - nx, yb - ny), (xa - nx, ya - ny)];
-                let corners = corners.map(|(x, y)| (scaled(x), scaled(y)));
+                let corners = corners.map(|(x, y)| (scale.drawn(x), scale.drawn(y)));
                 let (r, g, b) = *color;
                 backend.fill_polygon(corners, &RGBColor(r, g, b)).map_err(|e| e.to_string())
             })
         }
         Shape::Dot { x, y, radius, fill: (r, g, b), .. } => backend
-            .draw_circle((scaled(*x), scaled(*y)), scaled(*radius).max(1) as u32, &RGBColor(*r, *g, *b), true)
+            .draw_circle(
+                (scale.drawn(*x), scale.drawn(*y)),
+                scale.drawn(*radius).max(1) as u32,
+                &RGBColor(*r, *g, *b),
+                true,
+            )
             .map_err(|e| e.to_string()),
         Shape::Text { .. } | Shape::Hover { .. } => Ok(()),
     }
@@ -110,11 +127,18 @@ fn average(large: &[u8], w: usize, h: usize) -> Vec<u8> {
     out
 }
 
-fn draw_text(pixels: &mut [u8], w: usize, h: usize, shape: &Shape) {
+fn draw_text(
+    pixels: &mut [u8],
+    (w, h): (usize, usize),
+    shape: &Shape,
+    Scale(scale): Scale,
+    fonts: Option<&Fonts>,
+) {
     let Shape::Text { x, baseline, size, bold, align, color, text } = shape else { return };
-    let left = left_end(*x, *align, font::width(text, *size, *bold));
+    let size = size * scale;
+    let left = left_end(x * scale, *align, font::width(fonts, text, size, *bold));
     let (r, g, b) = *color;
-    font::rasterise(text, *size, *bold, (left, *baseline), |px, py, coverage| {
+    font::rasterise(fonts, text, size, *bold, (left, baseline * scale), |px, py, coverage| {
         let (Ok(px), Ok(py)) = (usize::try_from(px), usize::try_from(py)) else { return };
         if px >= w || py >= h {
             return;

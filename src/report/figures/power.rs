@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{self, EndLabel, Frame, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::frame::{self, EndLabel, Frame};
 use super::intervals::{self, Interval};
-use super::picture::{Align, Picture, Shape, Style};
+use super::picture::{Align, MARGIN, Picture, Shape, Style};
+use super::theme::Theme;
 use super::{Figure, Table, csv_number};
 use crate::ledger::outcome::{Constraint, Outcome};
 use crate::report::numbers::significant;
@@ -15,7 +16,7 @@ const LEAST_SHARE: f64 = 2e-3;
 const PARTS: [&str; 6] = ["GPU active", "GPU idle", "node overhead", "losses, cooling", "losses", "cooling"];
 
 /// Draws the figure.
-pub(super) fn draw(outcome: &Outcome) -> Figure {
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Figure<'a> {
     let summary = &outcome.summary;
     let (intervals, rows_each) = intervals::of(&outcome.series);
     let end_s = frame::end_of_time(summary, &intervals);
@@ -47,29 +48,25 @@ pub(super) fn draw(outcome: &Outcome) -> Figure {
         format!("losses and cooling: static PUE {static_pue}")
     };
     let axis_lines = [format!("{axis}; {pue_text}"), axis.clone()];
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: title.first().cloned().unwrap_or_default(),
-        description: format!("{axis}, stacked: {}; and the cap, over time.", PARTS.join(", ")),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&title, room));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&axis_lines, room));
+    let mut picture = Picture::new(
+        theme,
+        title.first().cloned().unwrap_or_default(),
+        format!("{axis}, stacked: {}; and the cap, over time.", PARTS.join(", ")),
+    );
+    picture.head(&title, &axis_lines);
     let strip = has_cap && !cap_fits;
     if strip {
-        let style = Style { color: palette::text(Constraint::Power), bold: true, ..SUBTITLE };
+        let style = Style { color: palette::text(Constraint::Power), bold: true, ..theme.subtitle() };
         let text = format!("cap {} {unit} ↑ off the scale", range(cap_low, cap_high, factor));
-        picture.text((MARGIN, 150.0), Align::Left, style, &text);
+        picture.text((MARGIN, theme.strip_baseline()), Align::Left, style, &text);
     }
 
     let labels = end_labels(&intervals, limit, factor, &unit, cap_fits);
     let frame = Frame {
         left: 128.0,
-        right: PAGE.0 - frame::label_room(labels.iter().map(|l| l.1.as_str())),
-        top: if strip { 176.0 } else { 140.0 },
-        bottom: 740.0,
+        right: theme.page.0 - frame::label_room(theme, labels.iter().map(|l| l.1.as_str())),
+        top: if strip { theme.strip_baseline() + 26.0 } else { theme.subtitle_baseline() + 34.0 },
+        bottom: theme.plot_bottom(),
         start_s: 0.0,
         end_s,
         floor: 0.0,

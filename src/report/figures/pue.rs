@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{self, Frame, LABEL, MARGIN, PAGE, SUBTITLE, TICK, TITLE};
+use super::frame::{self, Frame};
 use super::intervals::{self, Interval};
-use super::picture::{Align, Picture, Shape};
+use super::picture::{Align, MARGIN, Picture};
+use super::theme::{TICK_PX, Theme};
 use super::{Figure, Table, csv_number};
 use crate::ledger::outcome::Outcome;
 use crate::report::numbers::quantity;
 use crate::report::palette::{self, INK};
 
 /// Draws the figure; nothing without a building or without work.
-pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>> {
     let summary = &outcome.summary;
     let (all, rows_each) = intervals::of(&outcome.series);
     let shown: Vec<&Interval> =
@@ -35,17 +36,12 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     } else {
         vec![mean]
     };
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: titles.first().cloned().unwrap_or_default(),
-        description: format!("{axis}, against IT power{colour}."),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
-    let subtitles = [format!("{axis}{colour}"), axis];
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&subtitles, room));
+    let mut picture = Picture::new(
+        theme,
+        titles.first().cloned().unwrap_or_default(),
+        format!("{axis}, against IT power{colour}."),
+    );
+    picture.head(&titles, &[format!("{axis}{colour}"), axis]);
 
     let loads = || shown.iter().map(|i| i.it_w());
     let (least, most) = (loads().fold(f64::INFINITY, f64::min), loads().fold(0.0, f64::max));
@@ -55,9 +51,9 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let (prefix, factor) = frame::axis_prefix(load_limit);
     let frame = Frame {
         left: 138.0,
-        right: PAGE.0 - if has_weather { 190.0 } else { MARGIN },
-        top: 140.0,
-        bottom: 740.0,
+        right: theme.page.0 - if has_weather { 190.0 } else { MARGIN },
+        top: theme.subtitle_baseline() + 34.0,
+        bottom: theme.plot_bottom(),
         start_s: load_start,
         end_s: load_limit,
         floor: (low - margin).max(0.0),
@@ -70,7 +66,7 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
         let bulb = i.wet_bulb_c.map(|c| format!(", wet bulb {c:.1} °C")).unwrap_or_default();
         let tip = format!("PUE {:.3} at {} IT{bulb}", pue(i), quantity(i.it_w(), "W"));
         let (x, y) = (frame.x(i.it_w()), frame.y(pue(i)));
-        picture.shapes.push(Shape::Dot { x, y, radius: 6.5, fill, tip });
+        picture.dot((x, y), 6.5, fill, tip);
     }
     frame::draw_load_axis(&mut picture, &frame, factor, &format!("IT power [{prefix}W]"));
     if has_weather {
@@ -83,17 +79,17 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
 /// What the colours mean: a bar from cold to hot.
 fn draw_scale(picture: &mut Picture, frame: &Frame, (cold, hot): (f64, f64)) {
     const STEPS: usize = 60;
-    let x = frame.right + 40.0;
+    let (theme, x) = (picture.theme, frame.right + 40.0);
     let (top, bottom) = (frame.top + 120.0, frame.bottom - 120.0);
     for k in 0..STEPS {
         let y = |k: usize| bottom - (bottom - top) * k as f64 / STEPS as f64;
         let fill = palette::heat((k as f64 + 0.5) / STEPS as f64);
         picture.rect((x, y(k + 1)), (x + 30.0, y(k)), fill);
     }
-    picture.text((x, top - 72.0), Align::Left, LABEL, "wet bulb");
-    picture.text((x, top - 34.0), Align::Left, TICK, "[°C]");
+    picture.text((x, top - 72.0), Align::Left, theme.label(), "wet bulb");
+    picture.text((x, top - 34.0), Align::Left, theme.tick(), "[°C]");
     for (value, y) in [(hot, top), ((cold + hot) / 2.0, (top + bottom) / 2.0), (cold, bottom)] {
-        picture.text((x + 44.0, y + TICK.size * 0.36), Align::Left, TICK, &format!("{value:.1}"));
+        picture.text((x + 44.0, y + TICK_PX * 0.36), Align::Left, theme.tick(), &format!("{value:.1}"));
     }
 }
 

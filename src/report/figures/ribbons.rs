@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::frame::{self, FOOTER, Frame, LABEL, MARGIN, PAGE, SUBTITLE, TITLE};
-use super::picture::{Align, Picture, Style};
+use super::frame::{self, Frame};
+use super::picture::{Align, MARGIN, Picture, Style};
+use super::theme::Theme;
 use super::{Figure, Table, binding, csv_text};
 use crate::ledger::outcome::{Constraint, Stretch};
 use crate::report::comparison::{end_s, start_at_h};
@@ -11,53 +12,44 @@ use crate::report::numbers::percent;
 use crate::report::palette;
 use crate::study::compare::{Comparison, Side};
 
-/// The stack of ribbons [px].
-const TOP: f64 = 134.0;
-const BOTTOM: f64 = 692.0;
 /// Highest ribbon [px].
 const MOST: f64 = 180.0;
 /// Room beside the marks at both ends of the time axis [px].
 const ASIDE: f64 = 40.0;
 
 /// Draws the figure.
-pub(in crate::report) fn draw(comparison: &Comparison) -> Figure {
+pub(in crate::report) fn draw<'a>(comparison: &Comparison, theme: &'a Theme) -> Figure<'a> {
     let end_s = end_s(comparison);
     let title = title(comparison);
     let seed = comparison.seeds.first().copied().unwrap_or_default();
     let subtitle = format!("What binds over time, and how much of it (seed {seed})");
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: title.first().cloned().unwrap_or_default(),
-        description: format!("{subtitle}: a ribbon per scenario, on one time axis."),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&title, room));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[subtitle], room));
+    let description = format!("{subtitle}: a ribbon per scenario, on one time axis.");
+    let mut picture = Picture::new(theme, title.first().cloned().unwrap_or_default(), description);
+    picture.head(&title, &[subtitle]);
     let frame = Frame {
         left: MARGIN + ASIDE,
-        right: PAGE.0 - MARGIN - ASIDE,
-        top: TOP,
-        bottom: BOTTOM,
+        right: theme.page.0 - MARGIN - ASIDE,
+        top: theme.subtitle_baseline() + 28.0,
+        bottom: binding::ribbon_bottom(theme),
         start_s: 0.0,
         end_s,
         floor: 0.0,
         limit: 1.0,
     };
     draw_ribbons(&mut picture, &frame, comparison);
-    frame::draw_time_axis(&mut picture, &frame, BOTTOM + 8.0, start_at_h(comparison).unwrap_or(0.0));
+    frame::draw_time_axis(&mut picture, &frame, frame.bottom + 8.0, start_at_h(comparison).unwrap_or(0.0));
     draw_key(&mut picture, comparison);
     draw_footer(&mut picture, comparison);
     Figure { name: "compare", picture, tables: vec![Table { name: "compare", csv: csv(comparison) }] }
 }
 
 fn draw_ribbons(picture: &mut Picture, frame: &Frame, comparison: &Comparison) {
-    let pitch = (BOTTOM - TOP) / comparison.sides.len().max(1) as f64;
-    let name = Style { size: LABEL.size.min(pitch * 0.36), ..LABEL };
+    let pitch = (frame.bottom - frame.top) / comparison.sides.len().max(1) as f64;
+    let label = picture.theme.label();
+    let name = Style { size: label.size.min(pitch * 0.36), ..label };
     let height = (pitch - name.size * 1.5).min(MOST);
     for (k, side) in comparison.sides.iter().enumerate() {
-        let bottom = TOP + (k + 1) as f64 * pitch;
+        let bottom = frame.top + (k + 1) as f64 * pitch;
         let top = bottom - height;
         let shares = listed(&side.timeline, 4);
         let texts = [format!("{}: {shares}", side.name), side.name.clone()];
@@ -125,12 +117,13 @@ fn draw_key(picture: &mut Picture, comparison: &Comparison) {
         stretches.any(|stretch| stretch.constraint == *constraint)
     };
     let names: Vec<Constraint> = Constraint::ALL.into_iter().filter(bound).collect();
-    let wide = |constraint: &Constraint| SWATCH + 40.0 + FOOTER.width(palette::name(*constraint));
-    let mut x = (PAGE.0 - names.iter().map(wide).sum::<f64>()) / 2.0;
-    let baseline = PAGE.1 - 66.0;
+    let (theme, style) = (picture.theme, picture.theme.footer());
+    let wide = |constraint: &Constraint| SWATCH + 40.0 + style.width(palette::name(*constraint));
+    let mut x = (theme.page.0 - names.iter().map(wide).sum::<f64>()) / 2.0;
+    let baseline = theme.page.1 - theme.foot();
     for constraint in names {
         picture.rect((x, baseline - 22.0), (x + SWATCH, baseline + 2.0), palette::fill(constraint));
-        picture.text((x + SWATCH + 8.0, baseline), Align::Left, FOOTER, palette::name(constraint));
+        picture.text((x + SWATCH + 8.0, baseline), Align::Left, style, palette::name(constraint));
         x += wide(&constraint);
     }
 }
@@ -140,15 +133,12 @@ fn draw_footer(picture: &mut Picture, comparison: &Comparison) {
         let hash: String = side.info.hash.chars().take(8).collect();
         format!("{} {hash}", side.name)
     };
-    let fixed = format!(" · wattmill {}", env!("CARGO_PKG_VERSION"));
-    let starts = match start_at_h(comparison) {
+    let all = comparison.sides.iter().map(scenario).collect::<Vec<_>>().join(" · ");
+    let remark = match start_at_h(comparison) {
         Some(_) => "",
         None => " · times since each start",
     };
-    let all = comparison.sides.iter().map(scenario).collect::<Vec<_>>().join(" · ");
-    let room = PAGE.0 - 2.0 * MARGIN - FOOTER.width(&fixed) - FOOTER.width(starts);
-    let text = FOOTER.fit(&[all], room);
-    picture.text((MARGIN, PAGE.1 - 18.0), Align::Left, FOOTER, &format!("{text}{fixed}{starts}"));
+    frame::draw_footer_text(picture, &all, &format!(" · wattmill {}", env!("CARGO_PKG_VERSION")), remark);
 }
 
 fn csv(comparison: &Comparison) -> String {

@@ -2,19 +2,33 @@
 
 use std::fmt::Write as _;
 
-use super::font::{self, FAMILY};
+use super::font::{self, Fonts};
 use super::picture::{Align, Picture, Shape};
+use super::theme::Size;
 use crate::report::palette::Color;
 
 /// The picture as a complete SVG document.
 pub(super) fn render(picture: &Picture) -> String {
     let (w, h) = (number(picture.width), number(picture.height));
+    let (shown_w, shown_h) = match picture.theme.size {
+        Size::Own => {
+            let scale = picture.theme.png_scale;
+            (number(picture.width * scale), number(picture.height * scale))
+        }
+        Size::Px(w, _) => (number(w), number(w * picture.height / picture.width)),
+        Size::Cm(w, _) => {
+            (format!("{}cm", number(w)), format!("{}cm", number(w * picture.height / picture.width)))
+        }
+    };
+    let fonts = picture.theme.tick().fonts;
+    let family = font::family(fonts);
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
-         role=\"img\" font-family=\"{FAMILY}\">"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{shown_w}\" height=\"{shown_h}\" viewBox=\"0 0 {w} {h}\" \
+         role=\"img\" font-family=\"{}\">",
+        escape(&family)
     );
     let _ = writeln!(out, "<title>{}</title>", escape(&picture.title));
     let _ = writeln!(out, "<desc>{}</desc>", escape(&picture.description));
@@ -24,13 +38,13 @@ pub(super) fn render(picture: &Picture) -> String {
     let (hover, areas): (Vec<&Shape>, Vec<&Shape>) =
         areas.into_iter().partition(|s| matches!(s, Shape::Hover { .. }));
     for shape in areas.into_iter().chain(text).chain(hover) {
-        write_shape(&mut out, shape);
+        write_shape(&mut out, shape, fonts);
     }
     out.push_str("</svg>\n");
     out
 }
 
-fn write_shape(out: &mut String, shape: &Shape) {
+fn write_shape(out: &mut String, shape: &Shape, fonts: Option<&Fonts>) {
     let _ = match shape {
         Shape::Rect { x0, y0, x1, y1, fill } => writeln!(
             out,
@@ -95,7 +109,7 @@ fn write_shape(out: &mut String, shape: &Shape) {
                 number(*size),
                 if *bold { " font-weight=\"600\"" } else { "" },
                 hex(*color),
-                number(font::width(text, *size, *bold)),
+                number(font::width(fonts, text, *size, *bold)),
                 escape(text)
             )
         }

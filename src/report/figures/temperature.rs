@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use super::binding;
-use super::frame::{self, EndLabel, Frame, MARGIN, PAGE, SUBTITLE, TITLE};
+use super::frame::{self, EndLabel, Frame};
 use super::intervals::{self, Interval};
 use super::picture::{Align, Picture, Style};
+use super::theme::Theme;
 use super::{Figure, Table, csv_number};
 use crate::ledger::outcome::{Outcome, ZoneInfo};
 use crate::report::palette::{DRY_BULB, INK, LADDER, SOFT_INK, WET_BULB};
 
 /// Draws the figure; nothing without a zone or its temperature.
-pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
+pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>> {
     let summary = &outcome.summary;
     let zone = warmest_zone(outcome)?;
     let (intervals, rows_each) = intervals::of(&outcome.series);
@@ -28,16 +29,12 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let rows = binding::ribbon_rows(outcome, frame::end_of_time(summary, &intervals));
     let axis = "Temperature at the supply of the warmest zone, and outdoors [°C]";
     let titles = titles(zone, &intervals, peak);
-    let mut picture = Picture {
-        width: PAGE.0,
-        height: PAGE.1,
-        title: titles.first().cloned().unwrap_or_default(),
-        description: format!("{axis}, over time, with the throttle ladder shaded."),
-        shapes: Vec::new(),
-    };
-    let room = PAGE.0 - 2.0 * MARGIN;
-    picture.text((MARGIN, 58.0), Align::Left, TITLE, &TITLE.fit(&titles, room));
-    picture.text((MARGIN, 106.0), Align::Left, SUBTITLE, &SUBTITLE.fit(&[axis.to_string()], room));
+    let mut picture = Picture::new(
+        theme,
+        titles.first().cloned().unwrap_or_default(),
+        format!("{axis}, over time, with the throttle ladder shaded."),
+    );
+    picture.head(&titles, &[axis.to_string()]);
 
     let lines = [
         ("supply", INK, 6.0, intervals.iter().map(|i| i.supply_c).collect::<Vec<_>>()),
@@ -47,9 +44,9 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     let names = lines.iter().map(|l| l.0).chain(rows.iter().filter_map(|r| r.name.as_deref()));
     let frame = Frame {
         left: 128.0,
-        right: PAGE.0 - frame::label_room(names),
-        top: 134.0,
-        bottom: binding::RIBBON_BOTTOM - binding::ribbon_height(rows.len()) - binding::RIBBON_GAP,
+        right: theme.page.0 - frame::label_room(theme, names),
+        top: theme.subtitle_baseline() + 28.0,
+        bottom: binding::ribbon_bottom(theme) - binding::ribbon_height(rows.len()) - binding::RIBBON_GAP,
         start_s: 0.0,
         end_s: frame::end_of_time(summary, &intervals),
         floor,
@@ -69,7 +66,12 @@ pub(super) fn draw(outcome: &Outcome) -> Option<Figure> {
     }
     frame::draw_end_labels(&mut picture, &frame, labels);
     binding::draw_ribbon(&mut picture, &frame, &rows);
-    frame::draw_time_axis(&mut picture, &frame, binding::RIBBON_BOTTOM + 8.0, summary.scenario.start_at_h);
+    frame::draw_time_axis(
+        &mut picture,
+        &frame,
+        binding::ribbon_bottom(theme) + 8.0,
+        summary.scenario.start_at_h,
+    );
     binding::draw_key(&mut picture, &frame, &rows);
     frame::draw_footer(&mut picture, summary, &intervals, rows_each, "");
     let table = Table { name: "temperature", csv: csv(&intervals, zone) };
@@ -106,7 +108,8 @@ fn draw_ladder(picture: &mut Picture, frame: &Frame, zone: &ZoneInfo) {
         ("critical: load shed", zone.critical_c),
         ("trip: off", zone.trip_c),
     ];
-    let style = Style { size: 25.0, bold: false, color: SOFT_INK };
+    let theme = picture.theme;
+    let style = Style { size: theme.readable(25.0), color: SOFT_INK, ..theme.tick() };
     for (k, (name, from_c)) in stages.into_iter().enumerate() {
         let to_c = stages.get(k + 1).map_or(frame.limit, |next| next.1).min(frame.limit);
         if from_c >= frame.limit {

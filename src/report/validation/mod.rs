@@ -6,7 +6,7 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
-use super::{ReportError, figures, folder};
+use super::{ReportError, Theme, figures, folder};
 use crate::study::validate::{Metric, Row, Spread, Validation};
 
 pub use json::summary_json;
@@ -37,7 +37,8 @@ pub fn write(dir: &Path, validation: &Validation, subject: &Subject) -> Result<V
         folder::write_file(&staging.path().join(name), text.as_bytes())?;
         names.push(name.into());
     }
-    if let Some(figure) = figures::parity(validation, subject) {
+    let theme = Theme::default();
+    if let Some(figure) = figures::parity(validation, subject, &theme) {
         let inner = staging.path().join("figures");
         std::fs::create_dir(&inner).map_err(|source| ReportError::Io { path: inner.clone(), source })?;
         let written = figures::write(&inner, &[figure])?;

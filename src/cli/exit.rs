@@ -30,7 +30,7 @@ impl Failure {
     }
 
     /// What the error of a study of many runs means, `done` of which were done.
-    pub fn of_study(error: StudyError, done: usize) -> Self {
+    pub fn of_study(error: StudyError, done: u64) -> Self {
         match error {
             StudyError::Run(SimError::Interrupted) => {
                 Self::Interrupted(format!("interrupted after {done} runs; nothing was written"))

@@ -114,12 +114,14 @@ fn table(out: &mut String, comparison: &Comparison, base: &Side, side: &Side, bo
         let difference = cell.difference.map_or("–".into(), |d| difference(d, quantity));
         let relative = cell.relative.map_or("–".into(), |relative| match (relative * 1e3).round() / 10.0 {
             0.0 => "0.0 %".to_string(),
+            // Of next to nothing everything is a multiple.
+            percent if percent >= 1000.0 => "> 10 times".to_string(),
             percent => format!("{percent:+.1} %"),
         });
         let mark = if cell.differs() { " *" } else { "" };
         let _ = writeln!(
             out,
-            "{words:<25}{:>13}{:>13}  {difference:>33}{relative:>10}{mark}",
+            "{words:<25}{:>13}{:>13}  {difference:>33}{relative:>11}{mark}",
             value(of_base.mean),
             value(cell.mean)
         );

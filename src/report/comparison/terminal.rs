@@ -94,7 +94,7 @@ fn written(value: Option<&Value>, room: usize) -> String {
 fn table(out: &mut String, comparison: &Comparison, base: &Side, side: &Side, bold: &dyn Fn(&str) -> String) {
     let cut = |name: &str| name.chars().take(12).collect::<String>();
     let head = format!(
-        "{:<25}{:>13}{:>13}  {:>33}{:>10}",
+        "{:<25}{:>13}{:>13}  {:>33}{:>11}",
         "",
         cut(&base.name),
         cut(&side.name),

@@ -1,7 +1,7 @@
 //! Shadow prices: what a little more of each limit would buy in useful tokens.
 //!
 //! A stretch of the run is simulated again and again under common random numbers, as it is and with one limit moved by a
-//! small step ([`limits`]). Each run begins some time before the stretch, so that queues and halls are as they would be
+//! small step (`limits`). Each run begins some time before the stretch, so that queues and halls are as they would be
 //! under that limit, and ends by draining; what counts are the useful tokens of the requests that arrive in the stretch
 //! ([`Probe`]). A price is the mean of paired differences, with its interval. At the end the ledger's label of the
 //! stretch is held against the prices (`verdict`).

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use wattmill::report::explanation::{self, Subject};
 use wattmill::scenario::suggestion;
+use wattmill::study::batch::identity;
 use wattmill::study::explain::{ExplainError, LimitKind, Options, Question, explain};
 use wattmill::{SimError, scenario};
 
@@ -75,14 +76,15 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let interrupted = interrupt::watch()?;
     let resolved = arguments.scenario.load(None)?;
     let question = question(arguments, resolved.scenario.start_at_h)?;
+    let study = identity(&format!("wattmill explain 1\n{}\n{question:?}", resolved.hash));
     let dir = match &arguments.output {
         None => None,
         Some(dir) => {
             let inputs =
                 scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
             let place = Place {
-                hash: &resolved.hash,
-                of: "scenario",
+                hash: &study,
+                of: "question",
                 default: dir.clone(),
                 inputs: inputs.map(|path| ("the input".into(), path)).collect(),
             };
@@ -111,6 +113,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let subject = Subject {
         name: &resolved.scenario.name,
         hash: &resolved.hash,
+        study: &study,
         start_at_h: resolved.scenario.start_at_h,
     };
     let written = match &dir {

@@ -20,13 +20,22 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// Its hash.
     pub hash: &'a str,
+    /// Identity of the study: scenario and question.
+    pub study: &'a str,
     /// Local time of day at t = 0 [h].
     pub start_at_h: f64,
 }
 
 #[derive(Serialize)]
+struct Study<'a> {
+    command: &'static str,
+    hash: &'a str,
+}
+
+#[derive(Serialize)]
 struct Json<'a> {
     schema_version: u32,
+    study: Study<'a>,
     scenario: &'a str,
     hash: &'a str,
     window_s: [f64; 2],
@@ -103,6 +112,7 @@ pub fn json(explanation: &Explanation, subject: &Subject) -> String {
     let Explanation { window_s, verdict, labels, .. } = explanation;
     let json = Json {
         schema_version: 1,
+        study: Study { command: "explain", hash: subject.study },
         scenario: subject.name,
         hash: subject.hash,
         window_s: [window_s.0, window_s.1],
@@ -142,7 +152,7 @@ fn csv(explanation: &Explanation) -> Result<Vec<u8>, csv::Error> {
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// Writes the folder `dir` (`explain.json`, `explain.csv`), complete or not at all.
+/// Writes the folder `dir` (`summary.json`, `explain.csv`), complete or not at all.
 ///
 /// # Errors
 /// The disk said no.

@@ -359,7 +359,8 @@ fn pool_moved(
         LimitKind::GpuCap => pool.gpu_cap_w = pool.gpu_cap_w.map(|cap_w| cap_w * more),
         LimitKind::KvBytes if pool.batching.kv_blocks.is_some() => {
             pool.batching.kv_blocks = pool.batching.kv_blocks.map(|blocks| (blocks as f64 * more) as u64);
-            // The memory must hold them.
+            // The memory must hold them; twice what they need, so that rounding to blocks cannot refuse them: blocks that
+            // are given do not grow with it.
             let kv_gb = kv_gb(&moved, (s, p)).unwrap_or(0.0);
             return with_gpu(moved, (s, p), |gpu| gpu.hbm_gb.value += kv_gb * (more - 1.0) * 2.0);
         }

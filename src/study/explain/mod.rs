@@ -47,7 +47,7 @@ pub struct Question {
 pub struct Options<'a> {
     /// Asked now and then; false interrupts.
     pub go_on: &'a (dyn Fn() -> bool + Sync),
-    /// Called once the number of runs is known, then after each run.
+    /// Called with the number of runs, as far as it is known.
     pub runs: &'a (dyn Fn(usize) + Sync),
     /// Called after each run.
     pub run_done: &'a (dyn Fn() + Sync),
@@ -187,10 +187,11 @@ pub fn explain(
     let gpus = fleet.pools.iter().map(|pool| pool.replicas.len() as u64 * u64::from(pool.gpus_per_replica));
     let gpus: Vec<u64> = gpus.collect();
     let mut verdict = Verdict::of(&prices, &labels, &gpus, None);
-    if let Some(in_doubt) = verdict.in_doubt()
-        && loose(resolved, in_doubt, question, &stretch, &seeds, &base, options)?
-    {
-        verdict = Verdict::of(&prices, &labels, &gpus, Some(in_doubt));
+    if let Some(in_doubt) = verdict.in_doubt() {
+        (options.runs)((prices.len() + 2) * seeds.len());
+        if loose(resolved, in_doubt, question, &stretch, &seeds, &base, options)? {
+            verdict = Verdict::of(&prices, &labels, &gpus, Some(in_doubt));
+        }
     }
     let late = scale.late.iter().enumerate().filter(|(_, late)| **late);
     Ok(Explanation {

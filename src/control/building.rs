@@ -1,6 +1,8 @@
 //! The building around a site's replicas: its power tree as loaded now, its cooling zones, and the IT power both
 //! allow.
 
+use super::failures::Broken;
+use super::feeds::Feeds;
 use crate::fleet::{Facility, Fleet};
 use crate::physics::tree::{ItShare, Limit, Mechanical, Plan, Tree};
 use crate::physics::weather::{Air, Weather};
@@ -16,8 +18,8 @@ const TIE: f64 = 0.005;
 /// Budgets are solved anew when a pool's share of the planned power moved by more than this.
 const SHARE_DRIFT: f64 = 1e-3;
 
-/// Fans, pumps and compressors: what a meter keeps of a building besides the losses of its devices.
-pub const PLANT_PARTS: usize = 3;
+/// Fans, pumps, compressors and batteries: what a meter keeps of a building besides the losses of its devices.
+pub const OTHER_PARTS: usize = 4;
 
 /// Exact checks of a device's path between two times that the slack of the whole tree is taken stock of.
 const STOCK_EVERY: u32 = 32;
@@ -43,6 +45,13 @@ pub struct Allowance {
     pub held: Held,
 }
 
+/// Shares of a zone's plant that are broken; entries may add up to more than all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lost {
+    plant: f64,
+    chillers: f64,
+}
+
 /// A building in operation.
 #[derive(Clone)]
 pub struct Building {
@@ -51,6 +60,10 @@ pub struct Building {
     mechanical: Vec<Mechanical>,
     weather: Option<Weather>,
     weather_next_fs: Option<i128>,
+    /// Who feeds whom, where that can change.
+    feeds: Option<Box<Feeds>>,
+    /// By zone: what its plant has lost.
+    lost: Vec<Lost>,
     /// By pool of the site: its feed and its zone.
     pools: Vec<(usize, Option<usize>)>,
     /// IT power by zone: drawn, and as it would be at full clock [nW].
@@ -69,9 +82,10 @@ pub struct Building {
 }
 
 impl Building {
-    /// A building at t = 0. `pools`: of its site, by number in the site.
+    /// A building at t = 0, without load. `pools`: of its site, by number in the site.
     pub fn new(fleet: &Fleet, facility: &Facility, pools: std::ops::Range<usize>) -> Option<Self> {
-        let tree = Tree::new(facility.devices.clone()).ok()?;
+        let sources = facility.supply.generators();
+        let tree = Tree::with_sources(facility.devices.clone(), &sources).ok()?;
         let air = facility.weather.as_ref().map_or(OUTDOORS, |weather| weather.at(0));
         let zones: Vec<Zone> =
             facility.zones.iter().map(|spec| Zone::new(spec.params, 0, air).ok()).collect::<Option<_>>()?;
@@ -91,6 +105,8 @@ impl Building {
             weather: facility.weather.clone(),
             solved: pools.iter().map(|&(device, zone)| ItShare { device, zone, share: 0.0 }).collect(),
             allowed_nw: vec![0; count],
+            feeds: None,
+            lost: vec![Lost::default(); zones.len()],
             heat_limits_w: Vec::with_capacity(zones.len()),
             unlimited_w: vec![f64::INFINITY; zones.len()],
             pools,
@@ -102,6 +118,58 @@ impl Building {
         };
         building.feed_plants();
         Some(building)
+    }
+
+    /// From now, t = 0, on feeds may change; its loads are those of the start.
+    pub fn open_feeds(&mut self, facility: &Facility) {
+        self.feeds = Some(Box::new(Feeds::new(&facility.supply, &mut self.tree)));
+        self.slack_nw = self.tree.slack_nw();
+    }
+
+    /// Something breaks, or is repaired.
+    pub fn failure(&mut self, now_fs: i128, what: &Broken, breaks: bool) -> ZoneChange {
+        let sign = if breaks { 1.0 } else { -1.0 };
+        match (what, &mut self.feeds) {
+            (Broken::Device(device), Some(feeds)) => feeds.fail(now_fs, *device, breaks, &mut self.tree),
+            (Broken::Modules(device, count), Some(feeds)) => {
+                feeds.fail_modules(now_fs, *device, *count, breaks, &mut self.tree);
+            }
+            (Broken::Chillers(zone, share), _) => self.lost[*zone].chillers += sign * share,
+            (Broken::Plant(zone, share), _) => self.lost[*zone].plant += sign * share,
+            (Broken::Replicas(_) | Broken::Device(_) | Broken::Modules(..), _) => {}
+        }
+        self.reconnected(now_fs)
+    }
+
+    /// Feeds or plants are others: plants without power stand still, and all flows are looked at anew.
+    fn reconnected(&mut self, now_fs: i128) -> ZoneChange {
+        let mut change = ZoneChange { power: true, heat_cap: true, ..ZoneChange::default() };
+        for zone in 0..self.zones.len() {
+            let device = self.mechanical[zone].device;
+            let live = self.feeds.as_ref().is_none_or(|feeds| feeds.is_live(device));
+            let Lost { plant, chillers } = self.lost[zone];
+            // Sums of shares that broke and were repaired end a rounding away from 0.
+            let left = |lost: f64| if lost < 1e-9 { 1.0 } else { (1.0 - lost).max(0.0) };
+            let plant_share = if live { left(plant) } else { 0.0 };
+            change = merge(change, self.zones[zone].set_available(now_fs, plant_share, left(chillers)));
+        }
+        self.feed_plants();
+        change = merge(change, self.pass_heat(now_fs));
+        self.slack_nw = self.tree.slack_nw();
+        if let Some(feeds) = &mut self.feeds {
+            feeds.loaded(now_fs, &self.tree);
+        }
+        change
+    }
+
+    /// Whether a pool of the site has power.
+    pub fn powered(&self, pool: usize) -> bool {
+        self.feeds.as_ref().is_none_or(|feeds| feeds.is_live(self.pools[pool].0))
+    }
+
+    /// Who feeds whom, where that can change.
+    pub fn feeds(&self) -> Option<&Feeds> {
+        self.feeds.as_deref()
     }
 
     /// A pool's IT power changes by `change_nw` [nW]; tells what that does to the zones, and `loss` the new loss [nW] of
@@ -119,7 +187,11 @@ impl Building {
         if let Some(zone) = zone {
             self.zone_it_nw[zone] += change_nw;
         }
-        self.pass_heat(now_fs)
+        let change = self.pass_heat(now_fs);
+        if let Some(feeds) = &mut self.feeds {
+            feeds.loaded(now_fs, &self.tree);
+        }
+        change
     }
 
     /// A pool's IT power at full clock changes by `change_nw` [nW].
@@ -157,6 +229,11 @@ impl Building {
         for zone in &mut self.zones {
             change = merge(change, zone.on_event(now_fs));
         }
+        if let Some(feeds) = &mut self.feeds
+            && feeds.on_event(now_fs, &mut self.tree)
+        {
+            change = merge(change, self.reconnected(now_fs));
+        }
         for zone in 0..self.zones.len() {
             if self.zones[zone].stage() == Stage::Hold {
                 change = merge(change, self.tell_uncapped(now_fs, zone));
@@ -165,6 +242,9 @@ impl Building {
         if change.power {
             self.feed_plants();
             change = merge(change, self.pass_heat(now_fs));
+            if let Some(feeds) = &mut self.feeds {
+                feeds.loaded(now_fs, &self.tree);
+            }
         }
         change
     }
@@ -172,7 +252,8 @@ impl Building {
     /// The next instant of its own at which something changes [fs].
     pub fn next_event_fs(&self) -> Option<i128> {
         let zones = self.zones.iter().filter_map(Zone::next_event_fs);
-        zones.chain(self.weather_next_fs).min()
+        let feeds = self.feeds.as_ref().and_then(|feeds| feeds.next_event_fs());
+        zones.chain(self.weather_next_fs).chain(feeds).min()
     }
 
     /// Cap the utility meter [nW].
@@ -334,10 +415,17 @@ impl Building {
         self.tree.meter_nw()
     }
 
-    /// Fans, pumps and compressors of all plants [nW].
-    pub fn plant_parts_nw(&self) -> [i128; PLANT_PARTS] {
+    /// Fans, pumps and compressors of all plants, and what batteries take [nW].
+    pub fn other_parts_nw(&self) -> [i128; OTHER_PARTS] {
         let plants = self.zones.iter().map(plant_nw);
-        plants.fold([0; PLANT_PARTS], |sum, plant| std::array::from_fn(|part| sum[part] + plant[part]))
+        let [fans, pumps, compressors] =
+            plants.fold([0; 3], |sum, plant| std::array::from_fn(|part| sum[part] + plant[part]));
+        [fans, pumps, compressors, -self.discharge_nw()]
+    }
+
+    /// What batteries give in all; negative while they charge [nW].
+    pub fn discharge_nw(&self) -> i128 {
+        self.feeds.as_ref().map_or(0, |feeds| feeds.discharge_nw(&self.tree))
     }
 
     /// The tree as loaded now.
@@ -423,7 +511,7 @@ impl Building {
 }
 
 /// What fans, pumps and compressors of a zone's plant draw [nW].
-fn plant_nw(zone: &Zone) -> [i128; PLANT_PARTS] {
+fn plant_nw(zone: &Zone) -> [i128; 3] {
     let operation = zone.operation();
     [operation.fan_w, operation.pump_w, operation.compressor_w].map(|w| truncated((w * NW_PER_W).round()))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::building::{Building, Held, PLANT_PARTS};
+use super::building::{Building, Held, OTHER_PARTS};
 use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, Site};
@@ -19,6 +19,8 @@ pub(super) enum Mode {
     Waiting,
     /// Off the waiting list, its retry is on the way.
     Retrying,
+    /// It failed.
+    Down,
 }
 
 /// A replica as control sees it.
@@ -121,7 +123,7 @@ impl Domain {
         let facility = site.facility.as_ref();
         let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
         if let Some(building) = &building {
-            meter.surround(building.tree().len() + PLANT_PARTS);
+            meter.surround(building.tree().len() + OTHER_PARTS);
         }
         let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
         Self {

@@ -3,10 +3,14 @@
 mod building;
 mod capping;
 mod domain;
+mod failures;
+mod feeds;
 mod meter;
 mod power;
 
-pub use building::{Building, Held, PLANT_PARTS};
+pub use building::{Building, Held, OTHER_PARTS};
 pub use capping::{CappingPolicy, Member, UniformClockPolicy};
+pub use failures::{Broken, FailureEvent, timeline};
+pub use feeds::Feeds;
 pub use meter::{Integrals, Meter, Reading};
 pub use power::{Effect, Grant, Hold, PowerControl, Throttles};

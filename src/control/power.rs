@@ -7,9 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::building::{Building, Held};
+use super::building::{Building, Held, OTHER_PARTS};
 use super::capping::watts;
 use super::domain::{Domain, Mode, Replica, idle_reading};
+use super::failures::{Broken, FailureEvent};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, GpuThermal};
 use crate::physics::clock::Clock;
@@ -63,6 +64,8 @@ pub enum Effect {
     Relabel(usize),
     /// Pools of this site begin or cease to drain: see [`PowerControl::draining`] (rank `Drain`).
     Drain(usize),
+    /// Replicas of this site fail, or may start again: see [`PowerControl::is_up`] (rank `Outage`).
+    Outage(usize),
 }
 
 /// Power control of the whole fleet.
@@ -76,6 +79,10 @@ pub struct PowerControl {
     pools: Vec<PoolLaws>,
     /// By pool: whether its cooling zone is critical.
     draining: Vec<bool>,
+    /// By replica: failures of its node under way.
+    broken: Vec<u32>,
+    /// By pool: whether there is power at its feed.
+    powered: Vec<bool>,
 }
 
 /// How often cooling acted.
@@ -99,8 +106,8 @@ struct PoolLaws {
 }
 
 impl PowerControl {
-    /// Control at t = 0 with every replica idle.
-    pub fn new(fleet: &Fleet) -> Self {
+    /// Control at t = 0 with every replica idle; `failures`: all that are to come.
+    pub fn new(fleet: &Fleet, failures: &[FailureEvent]) -> Self {
         let replicas: Vec<Replica> = (0..fleet.replicas())
             .map(|r| {
                 let pool = fleet.pool(r);
@@ -137,10 +144,12 @@ impl PowerControl {
             waits: 0,
             throttles: Throttles::default(),
             draining: vec![false; fleet.pools.len()],
+            broken: vec![0; fleet.replicas()],
+            powered: vec![true; fleet.pools.len()],
             pools,
         };
         for site in 0..fleet.sites.len() {
-            control.open_building(site);
+            control.open_building(site, fleet, failures);
         }
         control
     }
@@ -260,6 +269,71 @@ impl PowerControl {
         }
     }
 
+    /// A replica fails: it draws nothing until it boots.
+    pub fn fail(&mut self, now_fs: i128, replica: usize) {
+        self.switch(now_fs, replica, 0, Reading::default(), Mode::Down);
+    }
+
+    /// A replica that failed boots, and draws what it draws without work.
+    pub fn boot(&mut self, now_fs: i128, replica: usize) {
+        let idle = self.pools[usize::from(self.replicas[replica].pool)].idle;
+        self.switch(now_fs, replica, idle.fixed_nw, idle_reading(&idle), Mode::Idle);
+    }
+
+    fn switch(&mut self, now_fs: i128, replica: usize, it_nw: i64, reading: Reading, mode: Mode) {
+        let (site, pool) = (usize::from(self.replicas[replica].site), self.replicas[replica].pool);
+        self.replicas[replica].mode = mode;
+        // Nothing is asked of it any more.
+        let own = |effect: &Effect| matches!(effect, Effect::Recheck(r) | Effect::Retry(r) if *r == replica);
+        self.effects.retain(|effect| !own(effect));
+        let domain = &mut self.domains[site];
+        domain.waiters.retain(|&waiter| waiter != replica);
+        let number = replica - domain.first;
+        domain.members[number].working = false;
+        domain.plan(number, it_nw);
+        self.set_reading(now_fs, replica, reading, 0);
+        let change = self.domains[site].set_uncapped(now_fs, number, pool, it_nw);
+        if change != ZoneChange::default() {
+            self.building_changed(now_fs, site, change);
+        }
+        self.wake(site);
+    }
+
+    /// Something breaks, or is repaired.
+    pub fn failure(&mut self, now_fs: i128, event: &FailureEvent) {
+        if let Broken::Replicas(replicas) = &event.what {
+            for count in &mut self.broken[replicas.clone()] {
+                *count = if event.breaks { *count + 1 } else { count.saturating_sub(1) };
+            }
+            self.effects.push(Effect::Outage(event.site));
+            return;
+        }
+        let Some(building) = &mut self.domains[event.site].building else { return };
+        let change = building.failure(now_fs, &event.what, event.breaks);
+        self.reconnected(now_fs, event.site, change);
+    }
+
+    /// Whether a replica may serve: its node is whole and has power.
+    pub fn is_up(&self, replica: usize) -> bool {
+        self.broken[replica] == 0 && self.powered[usize::from(self.replicas[replica].pool)]
+    }
+
+    /// Act on what changed in a building whose feeds may be others.
+    fn reconnected(&mut self, now_fs: i128, site: usize, change: ZoneChange) {
+        self.building_changed(now_fs, site, change);
+        let domain = &self.domains[site];
+        let Some(building) = &domain.building else { return };
+        let mut changed = false;
+        for pool in 0..domain.planned_by_pool.len() {
+            let powered = building.powered(pool);
+            changed |= std::mem::replace(&mut self.powered[domain.first_pool + pool], powered) != powered;
+        }
+        if changed {
+            self.effects.push(Effect::Outage(site));
+        }
+        self.wake(site);
+    }
+
     /// The facility cap of a site changes.
     pub fn set_cap(&mut self, now_fs: i128, site: usize, level: &CapLevel) {
         let domain = &mut self.domains[site];
@@ -284,8 +358,7 @@ impl PowerControl {
         domain.building_at_fs = None;
         let Some(building) = &mut domain.building else { return };
         let change = building.on_event(now_fs);
-        self.building_changed(now_fs, site, change);
-        self.wake(site);
+        self.reconnected(now_fs, site, change);
     }
 
     /// Whether a pool must drain: its cooling zone is critical or has tripped.
@@ -445,8 +518,14 @@ impl PowerControl {
         let change = building.draw(now_fs, pool, i128::from(change_nw), |device, loss_nw| {
             meter.set_part(now_fs, device, loss_nw);
         });
+        if building.feeds().is_some() {
+            meter.set_part(now_fs, building.tree().len() + OTHER_PARTS - 1, -building.discharge_nw());
+        }
         if change == ZoneChange::default() {
             meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
+            if building.feeds().is_some() {
+                self.schedule_building(site);
+            }
         } else {
             self.meter_building(now_fs, site);
             self.building_changed(now_fs, site, change);
@@ -454,7 +533,7 @@ impl PowerControl {
     }
 
     /// Idle loads and plants before the first request.
-    fn open_building(&mut self, site: usize) {
+    fn open_building(&mut self, site: usize, fleet: &Fleet, failures: &[FailureEvent]) {
         let domain = &mut self.domains[site];
         let Some(building) = &mut domain.building else { return };
         building.set_cap_nw(domain.cap_nw);
@@ -464,6 +543,14 @@ impl PowerControl {
             building.uncapped(0, pool, i128::from(member.planned_nw));
             domain.planned_by_pool[pool] += i128::from(member.planned_nw);
             domain.uncapped_nw[number] = member.planned_nw;
+        }
+        if let Some(facility) = &fleet.sites[site].facility
+            && (facility.supply.acts()
+                || failures
+                    .iter()
+                    .any(|event| event.site == site && !matches!(event.what, Broken::Replicas(_))))
+        {
+            building.open_feeds(facility);
         }
         self.meter_building(0, site);
         self.solve(0, site, None);
@@ -478,7 +565,7 @@ impl PowerControl {
         for device in 0..tree.len() {
             domain.meter.set_part(now_fs, device, tree.loss_nw(device));
         }
-        for (number, watts_nw) in building.plant_parts_nw().into_iter().enumerate() {
+        for (number, watts_nw) in building.other_parts_nw().into_iter().enumerate() {
             domain.meter.set_part(now_fs, tree.len() + number, watts_nw);
         }
         domain.meter.set_utility(now_fs, building.meter_nw(), domain.cap_nw);

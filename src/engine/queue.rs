@@ -22,18 +22,24 @@ pub enum Rank {
     Building = 5,
     /// A site's cap changes.
     CapStep = 6,
+    /// Something breaks, or is repaired.
+    Failure = 7,
+    /// Replicas of a site fail, or boot.
+    Outage = 8,
     /// A site's policy may raise clocks.
-    Release = 7,
+    Release = 9,
     /// A replica that waited for watts tries again.
-    Retry = 8,
+    Retry = 10,
     /// Pools of a site begin or cease to drain.
-    Drain = 9,
+    Drain = 11,
+    /// A replica has booted.
+    Restart = 12,
     /// The measured window opens.
-    WindowOpens = 10,
+    WindowOpens = 13,
     /// A reporting interval or a cell of the timeline ends.
-    Tick = 11,
+    Tick = 14,
     /// The last instant at which requests may arrive.
-    End = 12,
+    End = 15,
 }
 
 /// Order key of an event.
@@ -73,11 +79,14 @@ impl Key {
             4 => Rank::Overdue,
             5 => Rank::Building,
             6 => Rank::CapStep,
-            7 => Rank::Release,
-            8 => Rank::Retry,
-            9 => Rank::Drain,
-            10 => Rank::WindowOpens,
-            11 => Rank::Tick,
+            7 => Rank::Failure,
+            8 => Rank::Outage,
+            9 => Rank::Release,
+            10 => Rank::Retry,
+            11 => Rank::Drain,
+            12 => Rank::Restart,
+            13 => Rank::WindowOpens,
+            14 => Rank::Tick,
             _ => Rank::End,
         }
     }
@@ -207,6 +216,14 @@ impl Queue {
             && key < first.key
         {
             self.first = source as u32;
+        }
+    }
+
+    /// Nothing is pending of a source any more.
+    pub fn clear(&mut self, source: usize) {
+        if self.entries[source].slot != NONE {
+            self.unlink(source as u32);
+            self.entries[source] = ABSENT;
         }
     }
 

@@ -1,5 +1,9 @@
 //! Replicas in the segment engine: runs of like iterations, where they are cut, and what is posted of them.
 
+mod failing;
+
+pub(super) use failing::Stray;
+
 use std::collections::VecDeque;
 
 use super::SimError;
@@ -37,6 +41,10 @@ enum State {
     Running(Segment),
     /// Planned, but waiting for watts.
     Waiting,
+    /// Failed.
+    Down,
+    /// On its way back: a restart is pending.
+    Booting,
 }
 
 struct Replica {
@@ -98,7 +106,9 @@ struct PoolState {
     idle: Draw,
     /// Replicas that are full.
     full: usize,
-    /// Whether all are, and a closed loop can use the pool.
+    /// Replicas that neither failed nor boot.
+    up: usize,
+    /// Whether all of those are full, and a closed loop can use the pool.
     crowded: bool,
     /// Whether it lets nothing in.
     draining: bool,
@@ -109,6 +119,8 @@ pub(super) struct Door {
     pub(super) pool: usize,
     /// Whether the pool lets nothing in.
     pub(super) drains: bool,
+    /// Whether the replica failed, and with it all that are open to the request.
+    pub(super) down: bool,
     /// Requests waiting.
     pub(super) waiting: u32,
 }
@@ -174,7 +186,8 @@ impl Replicas {
     pub(super) fn door(&self, replica: usize) -> Door {
         let replica = &self.replicas[replica];
         let pool = usize::from(replica.pool);
-        Door { pool, drains: self.pools[pool].draining, waiting: replica.batch.waiting() }
+        let down = matches!(replica.state, State::Down | State::Booting);
+        Door { pool, drains: self.pools[pool].draining, down, waiting: replica.batch.waiting() }
     }
 
     pub(super) fn pool_drains(&self, pool: usize) -> bool {
@@ -198,6 +211,22 @@ impl Replicas {
     ) -> u32 {
         let priority = self.priorities[usize::from(request.class)];
         let id = self.slots.take(request, priority, number as u32);
+        self.join(now_fs, number, id, after, setup, queue);
+        id
+    }
+
+    /// As [`Self::enqueue`], of a request that has a slot.
+    #[inline]
+    fn join(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        id: u32,
+        after: bool,
+        setup: &mut Setup,
+        queue: &mut Queue,
+    ) {
+        let priority = usize::from(self.slots[id].priority);
         let replica = &mut self.replicas[number];
         let is_head = replica.batch.enqueue(&mut self.slots, id, priority);
         match replica.state {
@@ -210,7 +239,6 @@ impl Replicas {
             State::Waiting if is_head => self.cut(now_fs, number, after, queue),
             _ => {}
         }
-        id
     }
 
     /// The head of a running replica's queue is new: mark it refused if no slot is free, else let the next
@@ -596,7 +624,12 @@ impl Replicas {
         let pool = usize::from(replica.pool);
         let shared = &mut self.pools[pool];
         shared.full = if full { shared.full + 1 } else { shared.full - 1 };
-        let crowded = setup.closed_loop[pool] && shared.full == setup.fleet.pools[pool].replicas.len();
+        self.look_if_crowded(now_fs, pool, setup);
+    }
+
+    fn look_if_crowded(&mut self, now_fs: i128, pool: usize, setup: &mut Setup) {
+        let shared = &mut self.pools[pool];
+        let crowded = setup.closed_loop[pool] && shared.full > 0 && shared.full == shared.up;
         if std::mem::replace(&mut shared.crowded, crowded) != crowded {
             for other in setup.fleet.pools[pool].replicas.clone() {
                 self.relabel(now_fs, other, setup);
@@ -661,7 +694,14 @@ impl Replicas {
 
 impl PoolState {
     fn new(pool: &Pool) -> Self {
-        Self { draws: Draws::default(), idle: pool.power.idle(), full: 0, crowded: false, draining: false }
+        Self {
+            draws: Draws::default(),
+            idle: pool.power.idle(),
+            full: 0,
+            up: pool.replicas.len(),
+            crowded: false,
+            draining: false,
+        }
     }
 }
 
@@ -758,7 +798,8 @@ impl Replica {
         ledger: &mut Ledger,
         power: &PowerControl,
     ) {
-        if self.backlogged || self.late || shared.crowded || self.label != Label::Demand {
+        let failed = matches!(self.state, State::Down | State::Booting);
+        if self.backlogged || self.late || shared.crowded || self.label != Label::Demand || failed {
             self.relabel_anew(now_fs, pool, shared, ledger, power);
         }
     }
@@ -774,6 +815,7 @@ impl Replica {
         let bound = self.backlogged || self.late || shared.crowded;
         let label = match self.state {
             _ if shared.draining => Label::Operations,
+            State::Down | State::Booting => Label::Operations,
             State::Starting => return,
             State::Waiting if bound => Label::PowerMeter,
             State::Running(_) if bound => {

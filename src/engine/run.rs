@@ -3,7 +3,7 @@
 use super::SimError;
 use super::ended::Ended;
 use super::queue::{Key, Queue, Rank};
-use super::replicas::Replicas;
+use super::replicas::{Replicas, Stray};
 use super::setup::Setup;
 use crate::control::Effect;
 use crate::ledger::outcome::RequestOutcome;
@@ -29,6 +29,9 @@ pub struct Engine<'a> {
     held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
+    /// The next of all failures and repairs.
+    failure_next: usize,
+    strays: Vec<Stray>,
     /// The event taken from the queue last that started no iterations.
     last: Key,
 }
@@ -41,6 +44,8 @@ struct Sources {
     release: usize,
     building: usize,
     drain: usize,
+    outage: usize,
+    failure: usize,
     window: usize,
     tick: usize,
     end: usize,
@@ -54,7 +59,9 @@ impl Sources {
         let release = cap + sites;
         let building = release + sites;
         let drain = building + sites;
-        let window = drain + sites;
+        let outage = drain + sites;
+        let failure = outage + sites;
+        let window = failure + 1;
         Self {
             patience: replicas,
             overdue,
@@ -62,6 +69,8 @@ impl Sources {
             release,
             building,
             drain,
+            outage,
+            failure,
             window,
             tick: window + 1,
             end: window + 2,
@@ -86,6 +95,9 @@ impl<'a> Engine<'a> {
                 queue.set(sources.cap + number, Key::new(level.from_fs, Rank::CapStep, number));
             }
         }
+        if let Some(first) = setup.failures.first() {
+            queue.set(sources.failure, Key::new(first.at_fs, Rank::Failure, 0));
+        }
         Self {
             replicas: Replicas::new(setup),
             queue,
@@ -97,6 +109,8 @@ impl<'a> Engine<'a> {
             held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
             cap_next: vec![1; sites],
+            failure_next: 0,
+            strays: Vec::new(),
             last: Key::new(0, Rank::IterationEnd, 0),
             setup,
         }
@@ -138,6 +152,9 @@ impl<'a> Engine<'a> {
                 Rank::Overdue => self.overdue(now_fs, number),
                 Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number, source),
+                Rank::Failure => self.failure(now_fs, source),
+                Rank::Outage => self.outage(now_fs, number),
+                Rank::Restart => self.restart(now_fs, number),
                 Rank::Release => self.setup.power.release(now_fs, number),
                 Rank::Retry => self.replicas.retry(now_fs, number, self.setup, &mut self.queue),
                 Rank::Drain => self.drain(now_fs, number),
@@ -196,29 +213,20 @@ impl<'a> Engine<'a> {
     }
 
     fn arrival(&mut self, now_fs: i128, request: Request) {
+        self.setup.ledger.arrived(&request);
+        let replica = self.setup.router.route(&request, &self.setup.loads);
+        let refused = self.refusal(&request, replica);
         let setup = &mut *self.setup;
-        setup.ledger.arrived(&request);
-        let replica = setup.router.route(&request, &setup.loads);
-        let door = self.replicas.door(replica);
-        let pool = &setup.fleet.pools[door.pool];
-        let most = (u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1)
-            .div_ceil(u64::from(pool.block_tok));
-        let refused = if most > pool.kv_blocks {
-            Some(RequestOutcome::ShedTooLong)
-        } else if door.drains {
-            Some(RequestOutcome::ShedOverheated)
-        } else if u64::from(door.waiting) >= pool.max_queue {
-            Some(RequestOutcome::ShedQueueFull)
-        } else {
-            None
-        };
         if let Some(outcome) = refused {
             // Not replaced now in a closed loop: the next one could be refused at this same instant, for ever.
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(replica as u32), outcome };
             setup.ledger.departed(now_fs, &departure);
             match outcome {
-                RequestOutcome::ShedOverheated => self.hold(door.pool, request.class),
+                RequestOutcome::ShedOverheated | RequestOutcome::ShedUnavailable => {
+                    let pool = usize::from(setup.fleet.pool_of[replica]);
+                    self.hold(pool, request.class);
+                }
                 RequestOutcome::ShedQueueFull => self.replicas.overflowed(now_fs, replica, self.setup),
                 _ => {}
             }
@@ -299,11 +307,109 @@ impl<'a> Engine<'a> {
                 self.departed = shed;
             } else {
                 self.replicas.reopen(now_fs, pool, self.setup);
-                for class in std::mem::take(&mut self.held[pool]) {
-                    self.replaced.extend(self.setup.stream.replace(class, now_fs));
-                }
+                self.let_in(now_fs, pool);
             }
         }
+    }
+
+    /// What closed loops lost to a pool that is open again comes back.
+    fn let_in(&mut self, now_fs: i128, pool: usize) {
+        if self.replicas.pool_open(pool) {
+            for class in std::mem::take(&mut self.held[pool]) {
+                self.replaced.extend(self.setup.stream.replace(class, now_fs));
+            }
+        }
+    }
+
+    fn failure(&mut self, now_fs: i128, source: usize) {
+        self.setup.power.failure(now_fs, &self.setup.failures[self.failure_next]);
+        self.failure_next += 1;
+        if let Some(next) = self.setup.failures.get(self.failure_next) {
+            self.queue.set(source, Key::new(next.at_fs, Rank::Failure, 0));
+        }
+    }
+
+    /// Replicas of a site fail or boot; then the requests of those that failed go elsewhere, in order of arrival.
+    fn outage(&mut self, now_fs: i128, site: usize) {
+        let mut strays = std::mem::take(&mut self.strays);
+        strays.clear();
+        for number in self.setup.fleet.sites[site].replicas.clone() {
+            match (self.setup.power.is_up(number), self.replicas.is_down(number)) {
+                (false, false) => {
+                    self.replicas.fail(now_fs, number, self.setup, &mut self.queue, &mut strays);
+                }
+                (true, true) => self.replicas.boot(now_fs, number, self.setup, &mut self.queue),
+                _ => {}
+            }
+        }
+        strays.sort_by_key(|stray| stray.request.index);
+        for stray in &strays {
+            self.send_on(now_fs, stray);
+        }
+        self.strays = strays;
+    }
+
+    /// A request that lost its replica goes to another, or is lost.
+    fn send_on(&mut self, now_fs: i128, stray: &Stray) {
+        let request = &stray.request;
+        let refused = if self.setup.classes[usize::from(request.class)].retries {
+            let replica = self.setup.router.route(request, &self.setup.loads);
+            match self.refusal(request, replica) {
+                None => {
+                    self.setup.loads.add(replica);
+                    self.replicas.readmit(now_fs, replica, stray, self.setup, &mut self.queue);
+                    return;
+                }
+                Some(outcome) => (outcome, Some(replica)),
+            }
+        } else {
+            (RequestOutcome::Lost, None)
+        };
+        let (outcome, replica) = refused;
+        let (first_token_fs, emitted, admitted) = self.replicas.give_up_stray(stray);
+        let departure =
+            Departure { request, first_token_fs, replica: replica.map(|number| number as u32), outcome };
+        self.setup.ledger.abandoned(now_fs, &departure, emitted, admitted);
+        self.in_flight -= 1;
+        match (outcome, replica) {
+            (RequestOutcome::ShedOverheated | RequestOutcome::ShedUnavailable, Some(replica)) => {
+                let pool = self.replicas.door(replica).pool;
+                self.hold(pool, request.class);
+            }
+            (RequestOutcome::ShedQueueFull, Some(replica)) => {
+                self.replicas.overflowed(now_fs, replica, self.setup);
+            }
+            (RequestOutcome::Lost, _) => {
+                self.replaced.extend(self.setup.stream.replace(request.class, now_fs));
+            }
+            _ => {}
+        }
+    }
+
+    /// Why a replica does not take a request, if it does not.
+    fn refusal(&self, request: &Request, replica: usize) -> Option<RequestOutcome> {
+        let door = self.replicas.door(replica);
+        let pool = &self.setup.fleet.pools[door.pool];
+        let most = (u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1)
+            .div_ceil(u64::from(pool.block_tok));
+        if most > pool.kv_blocks {
+            Some(RequestOutcome::ShedTooLong)
+        } else if door.down {
+            Some(RequestOutcome::ShedUnavailable)
+        } else if door.drains {
+            Some(RequestOutcome::ShedOverheated)
+        } else if u64::from(door.waiting) >= pool.max_queue {
+            Some(RequestOutcome::ShedQueueFull)
+        } else {
+            None
+        }
+    }
+
+    /// A replica that failed serves again.
+    fn restart(&mut self, now_fs: i128, number: usize) {
+        self.replicas.restart(now_fs, number, self.setup);
+        let pool = usize::from(self.setup.fleet.pool_of[number]);
+        self.let_in(now_fs, pool);
     }
 
     /// A draining pool shed a request; one of a closed loop has a successor to come.
@@ -348,6 +454,9 @@ impl<'a> Engine<'a> {
                     Effect::Relabel(site) => self.replicas.relabel_site(now_fs, site, self.setup),
                     Effect::Drain(site) => {
                         self.queue.set(self.sources.drain + site, Key::new(now_fs, Rank::Drain, site));
+                    }
+                    Effect::Outage(site) => {
+                        self.queue.set(self.sources.outage + site, Key::new(now_fs, Rank::Outage, site));
                     }
                 }
             }

@@ -1,13 +1,13 @@
 //! What both engines start from: the fleet, its control, the stream of requests, the ledger, the rules of classes.
 
-use crate::control::PowerControl;
+use crate::control::{FailureEvent, PowerControl, timeline};
 use crate::fleet::Fleet;
 use crate::ledger::quality;
 use crate::ledger::staves::Mix;
 use crate::ledger::{Ledger, Terms};
 use crate::physics::fs_from_s;
 use crate::scenario::Resolved;
-use crate::scenario::types::{Arrivals, AtEnd};
+use crate::scenario::types::{Arrivals, AtEnd, OnFailure};
 use crate::serving::batch::rank_of;
 use crate::serving::loads::Loads;
 use crate::serving::router::{self, Router};
@@ -27,6 +27,8 @@ pub struct ClassRules {
     pub overdue_fs: i128,
     /// TPOT limit [fs].
     pub tpot_fs: Option<i128>,
+    /// Whether a request whose replica fails is sent to another.
+    pub retries: bool,
     /// Waiting at most this long [fs].
     pub patience_fs: Option<i128>,
 }
@@ -55,6 +57,8 @@ pub struct Setup {
     pub drain: bool,
     /// Start of the measured window [fs].
     pub warm_up_fs: i128,
+    /// What breaks and is repaired, in order of time.
+    pub failures: Vec<FailureEvent>,
     /// Remarks about the inputs.
     pub notes: Vec<String>,
 }
@@ -79,6 +83,7 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
             priority: rank_of(class.priority),
             overdue_fs: ms(class.slo.ttft_ms).unwrap_or(fs_from_s(OVERDUE_S)),
             tpot_fs: ms(class.slo.tpot_ms),
+            retries: class.on_failure == OnFailure::Retry,
             patience_fs: class.patience_s.map(fs_from_s),
         })
         .collect();
@@ -112,8 +117,11 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
     }
     ledger.judge(quality::promises(scenario, &resolved.catalog, &workload));
     let (router, loads) = router::build(&scenario.routing, &fleet);
+    let failures = timeline(scenario, &fleet, workload.duration_fs())
+        .map_err(|problem| SimError::Scenario(vec![problem]))?;
     Ok(Setup {
-        power: PowerControl::new(&fleet),
+        power: PowerControl::new(&fleet, &failures),
+        failures,
         stream,
         router,
         loads,

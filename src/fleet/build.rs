@@ -323,7 +323,8 @@ fn build_pool(
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
     let Policy::UniformClock(policy) = &site.power.policy;
-    let replicas = pool.nodes as usize * (per_node / gpus) as usize;
+    let replicas_per_node = (per_node / gpus) as usize;
+    let replicas = pool.nodes as usize * replicas_per_node;
     Ok(Pool {
         name: pool.name.clone(),
         site: site_number,
@@ -343,6 +344,8 @@ fn build_pool(
         feed,
         zone,
         thermal,
+        replicas_per_node,
+        start_up_fs: fs_from_s(pool.start_up_s),
     })
 }
 

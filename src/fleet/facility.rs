@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::supply::Supply;
 use super::weather;
 use crate::physics::loss::{DeviceKind, LossShares, LossStage};
 use crate::physics::parameter::BadParameter;
@@ -28,6 +29,8 @@ pub struct Facility {
     pub kinds: Vec<DeviceKind>,
     /// The utility: where the meter is and the cap applies.
     pub root: usize,
+    /// How power gets to them.
+    pub supply: Supply,
     /// Cooling zones, in the scenario's order; empty without cooling.
     pub zones: Vec<ZoneSpec>,
     /// Outdoor air; present where there are zones.
@@ -85,7 +88,9 @@ impl Facility {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let tree = Tree::new(devices.clone()).map_err(|error| vec![in_tree(site, path, &error)])?;
+        let supply = Supply::build(site, path)?;
+        let tree = Tree::with_sources(devices.clone(), &supply.generators())
+            .map_err(|error| vec![in_tree(site, path, &error)])?;
         if let Some(weather) = &weather {
             for (i, zone) in zones.iter().enumerate() {
                 if let Err(error) = Zone::new(zone.params, 0, weather.at(0)) {
@@ -100,6 +105,7 @@ impl Facility {
             names: site.power.tree.iter().map(|device| format!("{}.{}", site.name, device.name)).collect(),
             kinds: site.power.tree.iter().map(kind).collect(),
             root: tree.root(),
+            supply,
             devices,
             zones,
             weather,
@@ -141,10 +147,17 @@ pub(crate) fn kind(device: &types::PowerDevice) -> DeviceKind {
         },
         types::Device::Pdu(_) => DeviceKind::Pdu,
         types::Device::MechanicalBus(_) => DeviceKind::MechanicalBus,
+        types::Device::Generator(_) => DeviceKind::Generator,
     }
 }
 
 fn power_device(site: &Site, device: &types::PowerDevice, path: &str) -> Result<Device, Problem> {
+    let installed = match &device.device {
+        types::Device::Ups(ups) => {
+            f64::from(ups.modules.saturating_add(ups.redundant)) / f64::from(ups.modules.max(1))
+        }
+        _ => 1.0,
+    };
     let shares = match device.loss {
         Some(types::Loss { a0, a1, a2 }) => LossShares { a0, a1, a2 },
         None => kind(device).default_loss(),
@@ -153,9 +166,10 @@ fn power_device(site: &Site, device: &types::PowerDevice, path: &str) -> Result<
     let zone = device.zone.as_deref();
     Ok(Device {
         parent: parent.map(|name| device_named(site, name, &format!("{path}.parent"))).transpose()?,
-        stage: LossStage::new(device.device.rated_mw() * W_PER_MW, shares)
+        // Redundant modules share the load, but add nothing to what the device may carry.
+        stage: LossStage::new(device.device.rated_mw() * W_PER_MW * installed, shares)
             .map_err(|error| wrong(path, &error))?,
-        derate: device.derate,
+        derate: device.derate / installed,
         zone: zone.map(|name| zone_named(site, name, &format!("{path}.zone"))).transpose()?,
     })
 }
@@ -227,7 +241,7 @@ fn zone_spec(site: &Site, zone: &types::Zone, path: &str) -> Result<ZoneSpec, Pr
     })
 }
 
-fn wrong(path: &str, error: &BadParameter) -> Problem {
+pub(super) fn wrong(path: &str, error: &BadParameter) -> Problem {
     Problem { path: path.into(), message: error.to_string() }
 }
 

@@ -4,6 +4,7 @@ mod build;
 mod facility;
 mod graph;
 pub mod steady;
+mod supply;
 mod weather;
 
 pub use build::memory_plan;
@@ -11,6 +12,7 @@ pub(crate) use build::model_of;
 pub(crate) use facility::kind as device_kind;
 pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
+pub use supply::{Modules, Supply};
 
 use std::ops::Range;
 
@@ -107,6 +109,10 @@ pub struct Pool {
     pub zone: Option<usize>,
     /// How hot its GPUs get; present where there is a zone.
     pub thermal: Option<GpuThermal>,
+    /// Replicas on a node.
+    pub replicas_per_node: usize,
+    /// From power, or a repair, until a replica serves again [fs].
+    pub start_up_fs: i128,
 }
 
 /// Temperature of a GPU, T = T_supply + R_th·P.

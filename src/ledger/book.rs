@@ -5,7 +5,7 @@ use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, Shares, ShedBy};
 use super::quality::{Promise, QualityBook};
 use super::staves::{Mix, PoolStaves, site_at_power};
-use crate::control::{Building, PLANT_PARTS, PowerControl};
+use crate::control::{Building, OTHER_PARTS, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
 use crate::physics::energy::{Energy, short};
@@ -232,6 +232,8 @@ pub struct Ledger {
     pub(super) output_tokens: u64,
     pub(super) completed_output_tokens: u64,
     pub(super) in_flight_output_tokens: u64,
+    abandoned_output_tokens: u64,
+    pub(super) retried: u64,
     pub(super) useful_tokens: u64,
     pub(super) recomputed_tokens: u64,
     pub(super) iterations: u64,
@@ -302,6 +304,8 @@ impl Ledger {
             output_tokens: 0,
             completed_output_tokens: 0,
             in_flight_output_tokens: 0,
+            abandoned_output_tokens: 0,
+            retried: 0,
             useful_tokens: 0,
             recomputed_tokens: 0,
             iterations: 0,
@@ -453,8 +457,19 @@ impl Ledger {
         }
     }
 
-    /// A request leaves without an answer.
+    /// A request goes on at another replica, since its own failed; `tokens` in the cache are lost.
+    pub fn retried(&mut self, tokens: u64) {
+        self.retried += 1;
+        self.recomputed_tokens += tokens;
+    }
+
+    /// A request leaves without an answer, having emitted nothing.
     fn turned_away(&mut self, now_fs: i128, departure: &Departure) {
+        self.abandoned(now_fs, departure, 0, false);
+    }
+
+    /// A request leaves without an answer, having emitted `emitted` tokens; `admitted`: it was, at least once.
+    pub fn abandoned(&mut self, now_fs: i128, departure: &Departure, emitted: u32, admitted: bool) {
         let request = departure.request;
         self.count_system(now_fs, -1);
         self.sojourn_fs += now_fs - request.arrival_fs;
@@ -462,9 +477,14 @@ impl Ledger {
             RequestOutcome::ShedPatience => self.shed.patience += 1,
             RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
             RequestOutcome::ShedOverheated => self.shed.overheated += 1,
+            RequestOutcome::Lost => self.shed.lost += 1,
+            RequestOutcome::ShedUnavailable => self.shed.unavailable += 1,
             _ => self.shed.too_long += 1,
         }
-        self.backlog_tok -= u64::from(request.output_tok);
+        self.abandoned_output_tokens += u64::from(emitted);
+        if !admitted {
+            self.backlog_tok -= u64::from(request.output_tok);
+        }
         self.interval_at(now_fs).shed += 1;
         self.window_done += u64::from(self.in_window(now_fs));
         if self.keep {
@@ -650,7 +670,7 @@ impl Ledger {
                 meter.advance(now_fs);
                 let (mut loss_j, mut cooling_j) = (0.0, 0.0);
                 if let Some(parts) = meter.around() {
-                    let (losses, plants) = parts.split_at(parts.len() - PLANT_PARTS);
+                    let (losses, plants) = parts.split_at(parts.len() - OTHER_PARTS);
                     loss_j = losses.iter().map(Energy::as_j).sum();
                     cooling_j = plants.iter().map(Energy::as_j).sum();
                 }
@@ -709,10 +729,14 @@ impl Ledger {
                 self.arrived, self.completed, self.in_flight
             ));
         }
-        if self.output_tokens != self.completed_output_tokens + self.in_flight_output_tokens {
+        let held = self.completed_output_tokens + self.in_flight_output_tokens + self.abandoned_output_tokens;
+        if self.output_tokens != held {
             return Err(format!(
-                "tokens: {} emitted, {} in completed requests + {} in flight",
-                self.output_tokens, self.completed_output_tokens, self.in_flight_output_tokens
+                "tokens: {} emitted, {} in completed requests + {} in flight + {} in lost ones",
+                self.output_tokens,
+                self.completed_output_tokens,
+                self.in_flight_output_tokens,
+                self.abandoned_output_tokens
             ));
         }
         if self.in_system_integral != self.sojourn_fs {

@@ -109,6 +109,8 @@ pub struct Requests {
     pub useful: u64,
     /// Shed by cause; their sum is `shed`.
     pub shed_by: ShedBy,
+    /// Sent to another replica because theirs failed; a request counts as often as that happened.
+    pub retried: u64,
 }
 
 /// Answers of classes with difficulty. `accepted_answers` counts over the whole run; shares and means are of
@@ -179,12 +181,16 @@ pub struct ShedBy {
     pub too_long: u64,
     /// Waiting at, or sent to, a pool whose cooling zone was critical.
     pub overheated: u64,
+    /// On a replica that failed, of a class that does not retry.
+    pub lost: u64,
+    /// No replica that could serve it was up.
+    pub unavailable: u64,
 }
 
 impl ShedBy {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.patience + self.queue_full + self.too_long + self.overheated
+        self.patience + self.queue_full + self.too_long + self.overheated + self.lost + self.unavailable
     }
 }
 
@@ -630,6 +636,10 @@ pub enum RequestOutcome {
     ShedTooLong,
     /// Not started when its pool's cooling zone was critical.
     ShedOverheated,
+    /// Its replica failed, and it was not retried.
+    Lost,
+    /// No replica that could serve it was up.
+    ShedUnavailable,
     /// Waiting or running at the end.
     InFlight,
 }
@@ -643,6 +653,8 @@ impl RequestOutcome {
             Self::ShedQueueFull => "shed_queue_full",
             Self::ShedTooLong => "shed_too_long",
             Self::ShedOverheated => "shed_overheated",
+            Self::Lost => "lost",
+            Self::ShedUnavailable => "shed_unavailable",
             Self::InFlight => "in_flight",
         }
     }

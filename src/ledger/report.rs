@@ -76,6 +76,7 @@ impl Ledger {
                 met_quality: self.quality.correct(),
                 useful: self.useful,
                 shed_by: self.shed.clone(),
+                retried: self.retried,
             },
             tokens: Tokens {
                 prompt: self.prompt_tokens,
@@ -193,6 +194,12 @@ impl Ledger {
             frame.notes.push(format!(
                 "{} requests were shed because the cooling zone of their pool was critical",
                 self.shed.overheated
+            ));
+        }
+        if self.shed.unavailable > 0 {
+            frame.notes.push(format!(
+                "{} requests were shed because no replica that could serve them was up",
+                self.shed.unavailable
             ));
         }
         if self.quality.shares_fleet() {
@@ -616,7 +623,9 @@ fn zone_infos(facility: &Facility) -> Vec<ZoneInfo> {
 
 fn part_names(facility: &Facility) -> Vec<String> {
     let losses = facility.names.iter().map(|name| format!("loss_{name}"));
-    losses.chain(["fans", "pumps", "chiller"].map(String::from)).collect()
+    let others = ["fans", "pumps", "chiller"].into_iter();
+    let batteries = (!facility.supply.batteries.is_empty()).then_some("batteries");
+    losses.chain(others.chain(batteries).map(String::from)).collect()
 }
 
 /// Levels of a site's cap between two instants.

@@ -35,6 +35,8 @@ pub enum DeviceKind {
     Pdu,
     /// Feed of the cooling plant: a wire. Motor and drive losses are in the plant's own watts.
     MechanicalBus,
+    /// No losses: its fuel is not part of the account.
+    Generator,
 }
 
 impl DeviceKind {
@@ -42,7 +44,7 @@ impl DeviceKind {
     /// (transformer 99.0 %, double conversion 95.7 %, eco 99.0 %, PDU 99.1 % at full load).
     pub fn default_loss(self) -> LossShares {
         let (a0, a1, a2) = match self {
-            Self::Utility | Self::MechanicalBus => (0.0, 0.0, 0.0),
+            Self::Utility | Self::MechanicalBus | Self::Generator => (0.0, 0.0, 0.0),
             Self::Transformer => (0.002, 0.0, 0.008),
             Self::UpsDoubleConversion => (0.010, 0.020, 0.015),
             Self::UpsEco => (0.003, 0.005, 0.002),

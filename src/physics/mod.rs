@@ -3,6 +3,8 @@
 //! Instants and durations are `i128` femtoseconds; watts are integer nanowatts; coefficients are rounded
 //! once, when a pool is built, so that sums over iterations are exact.
 
+pub mod battery;
+pub mod breaker;
 pub mod bucket;
 pub mod clock;
 pub mod draw;

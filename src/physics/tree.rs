@@ -2,7 +2,11 @@
 //!
 //! Flows are integer nanowatts: a loss is rounded up once per device, so the meter reads loads plus losses
 //! exactly, and a load changed along its path gives the same bits as the whole tree computed anew.
+//!
+//! Edges may be swapped while it runs ([`Tree::connect`]): a device may hang from another one, or be without a feed.
+//! A device without a feed loses nothing and draws nothing, unless its battery carries it.
 
+use super::battery::Buffer;
 use super::loss::LossStage;
 use super::parameter::{BadParameter, require};
 use super::{real, rounded_up, short_rounded_up, truncated};
@@ -38,7 +42,7 @@ pub enum TreeError {
     /// There is no device without parent, or no device at all.
     #[error("no device is the root")]
     NoRoot,
-    /// Two devices have no parent.
+    /// Two devices have no parent, and the second is no source of its own.
     #[error("devices {0} and {1} both have no parent")]
     TwoRoots(usize, usize),
     /// A parent that is no device.
@@ -67,6 +71,8 @@ pub struct Tree {
     nodes: Vec<Node>,
     /// Devices, parents first; equally deep ones by index.
     order: Vec<usize>,
+    /// Number of devices that hang from nothing: the first in `order`.
+    roots: usize,
     zone_loss_nw: Vec<i128>,
     /// A bound on how much a load passes on to any device above it, per watt.
     gain: f64,
@@ -79,15 +85,88 @@ struct Node {
     /// What it may put out: derated rating, or the meter's cap if that is less [nW].
     limit_nw: i128,
     rating_nw: i128,
+    cap_nw: i128,
     load_nw: i128,
     out_nw: i128,
+    loss_nw: i128,
     in_nw: i128,
+    /// Whether its feed has power; one without draws nothing.
+    fed: bool,
+    /// Its battery, if that may act.
+    buffer: Option<Buffer>,
+}
+
+impl Node {
+    /// What it may put out: its rating, a cap, and what its battery can give where that is all there is.
+    fn find_limit(&mut self) {
+        let by_battery = match &self.buffer {
+            Some(buffer) if !self.fed => largest_out_nw(&self.device.stage, buffer.most_discharge_nw),
+            _ => i128::MAX,
+        };
+        self.limit_nw = self.rating_nw.min(self.cap_nw).min(by_battery).max(0);
+    }
+
+    /// What it loses at an output [nW].
+    #[inline]
+    fn loss_at(&self, out_nw: i128) -> i128 {
+        if self.fed || self.buffer.is_some() { loss_nw(&self.device.stage, out_nw) } else { 0 }
+    }
+
+    /// What it draws at an output and the loss there [nW].
+    #[inline]
+    fn input_at(&self, out_nw: i128, loss_nw: i128) -> i128 {
+        match (&self.buffer, self.fed) {
+            (None, true) => out_nw + loss_nw,
+            (Some(buffer), true) => buffer.pass_nw(out_nw) + loss_nw,
+            (_, false) => 0,
+        }
+    }
+
+    /// As [`Self::input_at`] with the loss there [W].
+    #[inline]
+    fn input_w(&self, out_w: f64) -> f64 {
+        match (&self.buffer, self.fed) {
+            (None, true) => self.device.stage.input_w(out_w),
+            (Some(buffer), true) => buffer.pass_w(out_w) + self.device.stage.loss_w(out_w),
+            (_, false) => 0.0,
+        }
+    }
+
+    /// The largest output with an input within `in_nw`, to a few nanowatts; negative if there is none [nW].
+    fn largest_out_nw(&self, in_nw: i128) -> i128 {
+        let Some(buffer) = &self.buffer else {
+            return if self.fed { largest_out_nw(&self.device.stage, in_nw) } else { self.limit_nw };
+        };
+        if !self.fed {
+            return self.limit_nw;
+        }
+        // Beyond what passes without a battery by what it can give at most.
+        let fits = |out_nw: i128| buffer.pass_nw(out_nw) + loss_nw(&self.device.stage, out_nw) <= in_nw;
+        if !fits(0) {
+            return -1;
+        }
+        let (mut low, mut high) = (0, in_nw.max(0) + buffer.most_discharge_nw + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if fits(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
 }
 
 impl Tree {
     /// A tree without load. Devices may come in any order; exactly one has no parent.
     pub fn new(devices: Vec<Device>) -> Result<Self, TreeError> {
-        let order = parents_first(&devices)?;
+        Self::with_sources(devices, &[])
+    }
+
+    /// A tree of which `sources` (generators) hang from nothing, besides the one root.
+    pub fn with_sources(devices: Vec<Device>, sources: &[usize]) -> Result<Self, TreeError> {
+        let (order, roots) = parents_first(&devices, sources)?;
         for (device, d) in devices.iter().enumerate() {
             require(d.derate > 0.0 && d.derate <= 1.0, "derate", "above 0, at most 1", d.derate)
                 .map_err(|source| TreeError::Parameter { device, source })?;
@@ -101,16 +180,87 @@ impl Tree {
         }
         let nodes = devices.into_iter().map(|device| {
             let rating_nw = (device.stage.rated_w() * device.derate * NW_PER_W).floor() as i128;
-            Node { device, limit_nw: rating_nw, rating_nw, load_nw: 0, out_nw: 0, in_nw: 0 }
+            Node {
+                device,
+                limit_nw: rating_nw,
+                rating_nw,
+                cap_nw: i128::MAX,
+                load_nw: 0,
+                out_nw: 0,
+                loss_nw: 0,
+                in_nw: 0,
+                fed: true,
+                buffer: None,
+            }
         });
         let mut tree = Self {
             nodes: nodes.collect(),
             order,
+            roots,
             zone_loss_nw: vec![0; zones],
             gain: gains.into_iter().fold(1.0, f64::max),
         };
         tree.flow();
         Ok(tree)
+    }
+
+    /// Hang every device from another one: `parents[d]` feeds d, `fed[d]` tells whether there is power. Sources stay
+    /// where they are. Nothing changes, and an error is returned, if that were no tree.
+    pub fn connect(&mut self, parents: &[Option<usize>], fed: &[bool]) -> Result<(), TreeError> {
+        let devices: Vec<Device> = self
+            .nodes
+            .iter()
+            .zip(parents)
+            .map(|(node, &parent)| Device { parent: node.device.parent.and(parent), ..node.device })
+            .collect();
+        let sources: Vec<usize> = self.order[1..self.roots].to_vec();
+        (self.order, self.roots) = parents_first(&devices, &sources)?;
+        let mut gains = vec![1.0_f64; devices.len()];
+        for &d in &self.order {
+            let above = devices[d].parent.map_or(1.0, |parent| gains[parent]);
+            gains[d] = above * devices[d].stage.steepest();
+        }
+        self.gain = gains.into_iter().fold(1.0, f64::max);
+        for ((node, device), &fed) in self.nodes.iter_mut().zip(devices).zip(fed) {
+            (node.device, node.fed) = (device, fed);
+            node.find_limit();
+        }
+        self.flow();
+        Ok(())
+    }
+
+    /// The battery of a device as it may act from now on; [`Tree::flow`] follows.
+    pub fn set_buffer(&mut self, device: usize, buffer: Option<Buffer>) {
+        self.nodes[device].buffer = buffer;
+        self.nodes[device].find_limit();
+    }
+
+    /// Another part of a device is in service: its losses, and what it may put out [nW].
+    pub fn set_stage(&mut self, device: usize, stage: LossStage, rating_nw: i128) {
+        let node = &mut self.nodes[device];
+        (node.device.stage, node.rating_nw) = (stage, rating_nw);
+        node.find_limit();
+    }
+
+    /// The device that feeds a device now.
+    pub fn parent(&self, device: usize) -> Option<usize> {
+        self.nodes[device].device.parent
+    }
+
+    /// What a device would lose at its output if it had power [nW].
+    pub fn loss_at(&self, device: usize) -> i128 {
+        loss_nw(&self.nodes[device].device.stage, self.nodes[device].out_nw)
+    }
+
+    /// Whether a device's feed has power.
+    pub fn is_fed(&self, device: usize) -> bool {
+        self.nodes[device].fed
+    }
+
+    /// What its battery gives to a device's load now; negative while it charges [nW].
+    pub fn discharge_nw(&self, device: usize) -> i128 {
+        let node = &self.nodes[device];
+        if node.buffer.is_some() { node.out_nw + node.loss_nw - node.in_nw } else { 0 }
     }
 
     /// Number of zones that devices stand in.
@@ -135,7 +285,9 @@ impl Tree {
 
     /// Cap the output of a device [nW], below its derated rating or not; `None` lifts the cap.
     pub fn set_cap_nw(&mut self, device: usize, cap_nw: Option<i128>) {
-        self.nodes[device].limit_nw = self.nodes[device].rating_nw.min(cap_nw.unwrap_or(i128::MAX)).max(0);
+        let node = &mut self.nodes[device];
+        node.cap_nw = cap_nw.unwrap_or(i128::MAX);
+        node.find_limit();
     }
 
     /// Set the loads that hang directly from each device [nW] and compute the whole tree.
@@ -163,17 +315,18 @@ impl Tree {
         while let Some(d) = at {
             let node = &mut self.nodes[d];
             node.out_nw += change;
-            if node.device.stage.is_lossless() {
+            if node.device.stage.is_lossless() && node.fed && node.buffer.is_none() {
                 // A wire: nothing to tell.
                 node.in_nw += change;
                 at = node.device.parent;
                 continue;
             }
-            let loss_nw = loss_nw(&node.device.stage, node.out_nw);
-            let in_nw = node.out_nw + loss_nw;
+            let loss_nw = node.loss_at(node.out_nw);
+            let in_nw = node.input_at(node.out_nw, loss_nw);
             let more_in = in_nw - std::mem::replace(&mut node.in_nw, in_nw);
+            let more_loss = loss_nw - std::mem::replace(&mut node.loss_nw, loss_nw);
             if let Some(zone) = node.device.zone {
-                self.zone_loss_nw[zone] += more_in - change;
+                self.zone_loss_nw[zone] += more_loss;
             }
             tell(d, loss_nw);
             change = more_in;
@@ -191,7 +344,7 @@ impl Tree {
             if out_nw > node.limit_nw {
                 return false;
             }
-            change = out_nw + loss_nw(&node.device.stage, out_nw) - node.in_nw;
+            change = node.input_at(out_nw, node.loss_at(out_nw)) - node.in_nw;
             at = node.device.parent;
         }
         true
@@ -206,13 +359,13 @@ impl Tree {
     }
 
     /// Every device from its loads and its children's inputs, leaves first.
-    fn flow(&mut self) {
+    pub fn flow(&mut self) {
         self.nodes.iter_mut().for_each(|node| node.out_nw = node.load_nw);
         self.zone_loss_nw.fill(0);
         for &d in self.order.iter().rev() {
             let node = &mut self.nodes[d];
-            let loss = loss_nw(&node.device.stage, node.out_nw);
-            node.in_nw = node.out_nw + loss;
+            let loss = node.loss_at(node.out_nw);
+            (node.loss_nw, node.in_nw) = (loss, node.input_at(node.out_nw, loss));
             let (in_nw, Device { parent, zone, .. }) = (node.in_nw, node.device);
             if let Some(zone) = zone {
                 self.zone_loss_nw[zone] += loss;
@@ -240,12 +393,12 @@ impl Tree {
 
     /// What a device loses [nW].
     pub fn loss_nw(&self, device: usize) -> i128 {
-        self.nodes[device].in_nw - self.nodes[device].out_nw
+        self.nodes[device].loss_nw
     }
 
-    /// What the site draws from the grid [nW].
+    /// What the site draws from the grid and from generators [nW].
     pub fn meter_nw(&self) -> i128 {
-        self.nodes[self.root()].in_nw
+        self.order[..self.roots].iter().map(|&d| self.nodes[d].in_nw).sum()
     }
 
     /// Losses that become heat in a zone [nW].
@@ -315,7 +468,7 @@ impl Tree {
         for pair in path[..depth].windows(2).rev() {
             let (d, parent) = (pair[0], pair[1]);
             let allowed_in = self.nodes[d].in_nw + allowed_out - self.nodes[parent].out_nw;
-            allowed_out = self.nodes[d].limit_nw.min(largest_out_nw(&self.nodes[d].device.stage, allowed_in));
+            allowed_out = self.nodes[d].limit_nw.min(self.nodes[d].largest_out_nw(allowed_in));
         }
         allowed_out - self.nodes[device].out_nw
     }
@@ -359,14 +512,15 @@ impl Tree {
             }
             let mut meter_w = 0.0;
             for &d in self.order.iter().rev() {
-                let Device { parent, ref stage, zone, .. } = self.nodes[d].device;
-                let in_w = stage.input_w(out_w[d]);
-                if let Some(zone) = zone {
-                    heat_w[zone] += in_w - out_w[d];
+                let node = &self.nodes[d];
+                let Device { parent, ref stage, zone, .. } = node.device;
+                let in_w = node.input_w(out_w[d]);
+                if let Some(zone) = zone.filter(|_| node.fed || node.buffer.is_some()) {
+                    heat_w[zone] += stage.loss_w(out_w[d]);
                 }
                 match parent {
                     Some(parent) => out_w[parent] += in_w,
-                    None => meter_w = in_w,
+                    None => meter_w += in_w,
                 }
             }
             let mut settled = true;
@@ -390,7 +544,12 @@ impl Tree {
     /// Bracketed false position (the Illinois rule): what it returns is always feasible, and the tightest
     /// limit is met to 1e-12, unless cooling power jumps there.
     pub fn largest_it(&self, asked_w: f64, plan: &Plan<'_>) -> Option<Largest> {
-        let root_w = real(self.nodes[self.root()].limit_nw) / NW_PER_W;
+        // Sources and batteries together: no IT power is above that.
+        let roots = self.order[..self.roots].iter().map(|&d| self.nodes[d].limit_nw);
+        let given = self.nodes.iter().filter_map(|node| {
+            node.buffer.as_ref().map(|buffer| if node.fed { buffer.most_discharge_nw } else { node.limit_nw })
+        });
+        let root_w = real(roots.chain(given).sum()) / NW_PER_W;
         let mut high_w = if asked_w.is_nan() { 0.0 } else { asked_w.clamp(0.0, root_w) };
         let mut fits = self.balance(0.0, plan)?;
         let (mut low_over, mut limit) = self.tightest_in(&fits, plan);
@@ -574,20 +733,26 @@ fn largest_out_nw(stage: &LossStage, in_nw: i128) -> i128 {
     }
 }
 
-/// Indices of the devices, parents before children.
-fn parents_first(devices: &[Device]) -> Result<Vec<usize>, TreeError> {
+/// Indices of the devices, parents before children, the root first and `sources` after it; and how many of these
+/// there are.
+fn parents_first(devices: &[Device], sources: &[usize]) -> Result<(Vec<usize>, usize), TreeError> {
     let mut root = None;
     let mut children = vec![Vec::new(); devices.len()];
     for (d, device) in devices.iter().enumerate() {
         match (device.parent, root) {
+            (None, _) if sources.contains(&d) => {}
             (None, None) => root = Some(d),
             (None, Some(first)) => return Err(TreeError::TwoRoots(first, d)),
             (Some(parent), _) => children.get_mut(parent).ok_or(TreeError::UnknownParent(d))?.push(d),
         }
     }
     let mut order = vec![root.ok_or(TreeError::NoRoot)?];
+    order.extend(sources.iter().filter(|&&d| devices.get(d).is_some_and(|device| device.parent.is_none())));
+    let roots = order.len();
     let mut depth = vec![None; devices.len()];
-    depth[order[0]] = Some(0);
+    for &d in &order {
+        depth[d] = Some(0);
+    }
     let mut next = 0;
     while let Some(&d) = order.get(next) {
         next += 1;
@@ -602,7 +767,7 @@ fn parents_first(devices: &[Device]) -> Result<Vec<usize>, TreeError> {
     }
     match depth.iter().position(Option::is_none) {
         Some(unreached) => Err(TreeError::Cycle(unreached)),
-        None => Ok(order),
+        None => Ok((order, roots)),
     }
 }
 

@@ -3,15 +3,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::supply::{Battery, Breaker, Generator};
+
 /// A device of a site's power tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PowerDevice {
     /// Name, unique in the site.
     pub name: String,
-    /// The device that feeds it; the utility alone has none.
+    /// The device that feeds it; a utility and generators have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// Devices that feed it while its parent is without power, the first that has some; a parent with power again
+    /// takes over at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<String>,
     /// Cooling zone in which its losses become heat; default: outdoors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -23,6 +29,12 @@ pub struct PowerDevice {
     /// Its losses; default: by the kind of device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
+    /// Its breaker; default: none, it carries what it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    /// Its battery; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery: Option<Battery>,
 }
 
 /// A kind of power device. Losses where the device gives none, as (a0, a1, a2); quality: guess, of the shape
@@ -40,6 +52,8 @@ pub enum Device {
     Pdu(Rating),
     /// Feed of cooling plants; no losses.
     MechanicalBus(Rating),
+    /// Starts when a device that names it among its `backups` is without power; no losses.
+    Generator(Generator),
 }
 
 impl Device {
@@ -47,6 +61,7 @@ impl Device {
     pub fn rated_mw(&self) -> f64 {
         match self {
             Self::Ups(ups) => ups.rated_mw,
+            Self::Generator(generator) => generator.rated_mw,
             Self::Utility(rating)
             | Self::Transformer(rating)
             | Self::Pdu(rating)
@@ -62,6 +77,7 @@ impl Device {
             Self::Ups(_) => "ups",
             Self::Pdu(_) => "pdu",
             Self::MechanicalBus(_) => "mechanical_bus",
+            Self::Generator(_) => "generator",
         }
     }
 }
@@ -78,8 +94,14 @@ pub struct Rating {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ups {
-    /// Rated output [MW].
+    /// Rated output, of `modules` modules [MW].
     pub rated_mw: f64,
+    /// Modules that it takes for the rated output.
+    #[serde(default = "super::types::one_u32")]
+    pub modules: u32,
+    /// Modules beyond them (N+1: 1). All share the load, and all lose what they lose without one.
+    #[serde(default)]
+    pub redundant: u32,
     /// How it works, which decides its losses; default: double_conversion. Left out where `loss` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<UpsMode>,

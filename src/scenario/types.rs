@@ -11,6 +11,10 @@ pub use super::facility::{
     Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
     TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
 };
+pub use super::failures::{
+    Failure, FailureTimes, ModulesOf, NodesOf, OnFailure, Outage, Part, RandomTimes, ShareOf,
+};
+pub use super::supply::{Battery, Breaker, Generator};
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
 
@@ -46,18 +50,13 @@ pub struct Scenario {
     pub routing: Routing,
     /// What serves.
     pub fleet: Fleet,
-    /// What breaks; none can be simulated yet, so the list must be empty.
+    /// What breaks.
     #[serde(default)]
     pub failures: Vec<Failure>,
     /// What is written.
     #[serde(default)]
     pub report: Report,
 }
-
-/// A failure; there are no kinds of it yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Failure {}
 
 /// What happens at the end of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +110,9 @@ pub struct Class {
     /// default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_s: Option<f64>,
+    /// What becomes of a request on a replica that fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }
 
 /// How hard the problems of a class are, and what a predictor makes of it.
@@ -668,6 +670,9 @@ pub struct Pool {
     /// The cooling zone its nodes heat; needed where the site has cooling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// From a repair, or from power again, until a replica serves: boot and loading of weights [s]; quality: guess.
+    #[serde(default = "default_start_up_s")]
+    pub start_up_s: f64,
 }
 
 /// Who prefills and who decodes.
@@ -880,6 +885,9 @@ pub(super) fn one() -> f64 {
 }
 pub(super) fn one_u32() -> u32 {
     1
+}
+fn default_start_up_s() -> f64 {
+    300.0
 }
 fn bf16() -> Precision {
     Precision::Bf16

@@ -198,6 +198,23 @@ impl Batch {
         head_leaves
     }
 
+    /// Everybody leaves: waits anew, with what it had in the cache to be recomputed. The batch is of no use then.
+    pub fn evict(&mut self, slots: &mut Slots, left: &mut Vec<u32>) {
+        for list in self.running_lists.iter().chain(&self.queues) {
+            let mut id = list.head;
+            while id != NONE {
+                let emitted = self.emitted(slots, id, 0);
+                let slot = &mut slots[id];
+                slot.was_decoding = slot.stage == Stage::Decoding;
+                slot.emitted = emitted;
+                slot.need = slot.request.prompt_tok + emitted;
+                slot.stage = Stage::Waiting;
+                left.push(id);
+                id = slot.next;
+            }
+        }
+    }
+
     fn head(&self) -> Option<(usize, u32)> {
         self.queues.iter().enumerate().find(|(_, q)| !q.is_empty()).map(|(priority, q)| (priority, q.head))
     }

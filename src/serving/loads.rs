@@ -10,6 +10,9 @@ pub struct Loads {
     leaves: usize,
 }
 
+/// Added to the load of a replica that is closed: more than any load.
+const CLOSED: u32 = 1 << 31;
+
 /// Order among replicas: the load first, then the number.
 #[inline]
 fn rank(load: u32, replica: usize) -> u64 {
@@ -33,7 +36,25 @@ impl Loads {
         loads
     }
 
-    /// Load of a replica.
+    /// A replica is open to nobody: its load is more than any.
+    pub fn close(&mut self, replica: usize) {
+        self.loads[replica] |= CLOSED;
+        self.replay(replica);
+    }
+
+    /// A replica is open again.
+    pub fn open(&mut self, replica: usize) {
+        self.loads[replica] &= !CLOSED;
+        self.replay(replica);
+    }
+
+    /// Whether a replica is open.
+    #[inline]
+    pub fn is_open(&self, replica: usize) -> bool {
+        self.loads[replica] < CLOSED
+    }
+
+    /// Load of a replica, `1 << 31` more where it is closed.
     pub fn of(&self, replica: usize) -> u32 {
         self.loads[replica]
     }

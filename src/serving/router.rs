@@ -7,7 +7,7 @@ use crate::workload::Request;
 
 /// A router sees a request and the loads; it never sees the clock or other routers' draws.
 pub trait Router {
-    /// The replica for a request.
+    /// The replica for a request: an open one, unless all that may serve it are closed.
     fn route(&mut self, request: &Request, loads: &Loads) -> usize;
 }
 
@@ -92,11 +92,20 @@ struct RoundRobin {
 }
 
 impl Router for RoundRobin {
-    fn route(&mut self, request: &Request, _loads: &Loads) -> usize {
+    fn route(&mut self, request: &Request, loads: &Loads) -> usize {
+        let count = self.candidates.count(request);
         let next = &mut self.next[self.candidates.group(request)];
-        let index = *next;
-        *next = (index + 1) % self.candidates.count(request);
-        self.candidates.nth(request, index)
+        let first = *next;
+        for turn in 0..count {
+            let index = (first + turn) % count;
+            let replica = self.candidates.nth(request, index);
+            if loads.is_open(replica) {
+                *next = (index + 1) % count;
+                return replica;
+            }
+        }
+        *next = (first + 1) % count;
+        self.candidates.nth(request, first)
     }
 }
 
@@ -115,6 +124,9 @@ impl Router for Probing {
         // High half of a product: uniform without a division.
         let probe = |bits: u64| nth(ranges, ((u128::from(bits) * u128::from(count)) >> 64) as usize);
         let mut best = probe(bits);
+        if !loads.is_open(best) && self.probes == 1 {
+            return first_open(ranges, best, bits, loads, probe);
+        }
         if self.probes > 1 {
             let mut least = loads.of(best);
             for _ in 1..self.probes {
@@ -125,9 +137,31 @@ impl Router for Probing {
                     (best, least) = (replica, load);
                 }
             }
+            if !loads.is_open(best) {
+                return first_open(ranges, best, bits, loads, probe);
+            }
         }
         best
     }
+}
+
+/// Where every replica drawn is closed: draw on, and at last look at each in turn.
+#[cold]
+fn first_open(
+    ranges: &[std::ops::Range<usize>],
+    drawn: usize,
+    mut bits: u64,
+    loads: &Loads,
+    probe: impl Fn(u64) -> usize,
+) -> usize {
+    for _ in 0..16 {
+        bits = crate::workload::random::mix64(bits);
+        let replica = probe(bits);
+        if loads.is_open(replica) {
+            return replica;
+        }
+    }
+    ranges.iter().cloned().flatten().find(|&replica| loads.is_open(replica)).unwrap_or(drawn)
 }
 
 struct LeastLoadedOfAll {

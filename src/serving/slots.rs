@@ -29,6 +29,8 @@ pub struct Slot {
     pub priority: u8,
     /// Whether it was ever admitted.
     pub admitted: bool,
+    /// Whether it was decoding when it last lost its replica.
+    pub was_decoding: bool,
     /// Its replica.
     pub replica: u32,
     /// Tokens to process before it emits its next token: its prompt, after preemption also what it had emitted.
@@ -62,6 +64,7 @@ impl Slots {
             stage: Stage::Waiting,
             priority: priority as u8,
             admitted: false,
+            was_decoding: false,
             replica,
             need: request.prompt_tok,
             emitted: 0,

@@ -46,6 +46,8 @@ pub enum Purpose {
     Correct,
     /// Coefficients of the catalog's fit; no request's, and its number is that of the draw.
     Fit,
+    /// Failures and repairs; no request's: its class is the entry under `failures`, its number the part.
+    Failure,
 }
 
 impl Purpose {
@@ -62,6 +64,7 @@ impl Purpose {
             Self::Thinking => *b"thinking",
             Self::Correct => *b"correct\0",
             Self::Fit => *b"fit\0\0\0\0\0",
+            Self::Failure => *b"failure\0",
         })
     }
 }
@@ -134,6 +137,7 @@ mod tests {
                 Purpose::Thinking,
                 Purpose::Correct,
                 Purpose::Fit,
+                Purpose::Failure,
             ] {
                 for class in 0..4 {
                     let key = Key::new(seed, purpose, class);

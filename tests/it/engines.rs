@@ -27,6 +27,9 @@ pub struct Tally {
     pub zone_throttles: u64,
     pub gpu_throttles: u64,
     pub overheated: u64,
+    pub retried: u64,
+    pub lost: u64,
+    pub unavailable: u64,
 }
 
 impl Tally {
@@ -46,6 +49,9 @@ impl Tally {
             zone_throttles: counters.throttles.by_zone,
             gpu_throttles: counters.throttles.by_gpu,
             overheated: segments.summary.requests.shed_by.overheated,
+            retried: segments.summary.requests.retried,
+            lost: segments.summary.requests.shed_by.lost,
+            unavailable: segments.summary.requests.shed_by.unavailable,
         });
     }
 
@@ -63,6 +69,9 @@ impl Tally {
         self.zone_throttles += other.zone_throttles;
         self.gpu_throttles += other.gpu_throttles;
         self.overheated += other.overheated;
+        self.retried += other.retried;
+        self.lost += other.lost;
+        self.unavailable += other.unavailable;
     }
 }
 

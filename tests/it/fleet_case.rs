@@ -16,6 +16,26 @@ pub struct FleetCase {
     pub run: Run,
     pub classes: Vec<Class>,
     pub sites: Vec<Site>,
+    pub failures: Vec<Failing>,
+}
+
+/// Something that breaks, of all pools and devices the one of a number.
+#[derive(Debug, Clone)]
+pub struct Failing {
+    pub what: What,
+    pub at_ms: u32,
+    /// Until it is repaired, if it is.
+    pub for_ms: Option<u32>,
+    /// At random times about as far apart, in place of these.
+    pub random: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum What {
+    Nodes { pool: usize, count: u32 },
+    Device { site: usize, number: usize },
+    Modules { site: usize, count: u32 },
+    Plant { site: usize, zone: usize, chillers: bool, share_pct: u32 },
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +61,7 @@ pub struct Class {
     pub ttft_ms: Option<u32>,
     pub tpot_ms: Option<u32>,
     pub patience_ms: Option<u32>,
+    pub loses: bool,
     pub problems: Option<Problems>,
 }
 
@@ -112,6 +133,7 @@ pub struct Pool {
     pub kv_block_tok: u32,
     pub kv_tok: u32,
     pub max_queue: Option<u32>,
+    pub start_up_ms: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -157,6 +179,22 @@ pub struct Building {
     /// nothing: in the first hour, and after the weather turned.
     pub warm_pct: i32,
     pub warm_later_pct: i32,
+    pub supply: Option<Supply>,
+}
+
+/// What keeps power devices going, or cuts them off.
+#[derive(Debug, Clone)]
+pub struct Supply {
+    /// A second transformer behind the first.
+    pub second: bool,
+    /// A generator, and the time it takes to start.
+    pub generator_ms: Option<u32>,
+    /// A breaker at the transformer, rated in percent of what the site draws, and its time constant.
+    pub breaker: Option<(u32, u32)>,
+    pub reclose_ms: Option<u32>,
+    /// A battery at the supply, or else at each distribution unit: how long it carries the whole site, and above
+    /// what percent of that it shaves peaks.
+    pub battery: Option<(u32, Option<u32>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -207,6 +245,9 @@ impl FleetCase {
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
             with(&|less| _ = less.classes.remove(i));
         }
+        for i in 0..self.failures.len() {
+            with(&|less| _ = less.failures.remove(i));
+        }
         if self.run.duration_ms > 20 {
             with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
         }
@@ -233,8 +274,26 @@ impl FleetCase {
 
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
-    (run(), vec(class(), 1..=3), prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)])
-        .prop_map(|(run, classes, sites)| FleetCase { run, classes, sites })
+    (
+        run(),
+        vec(class(), 1..=3),
+        prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)],
+        prop_oneof![1 => vec(failing(), 0), 1 => vec(failing(), 1..=4)],
+    )
+        .prop_map(|(run, classes, sites, failures)| FleetCase { run, classes, sites, failures })
+}
+
+fn failing() -> impl Strategy<Value = Failing> {
+    let what = prop_oneof![
+        3 => (0..4_usize, 1_u32..4).prop_map(|(pool, count)| What::Nodes { pool, count }),
+        3 => (0..2_usize, 0..8_usize).prop_map(|(site, number)| What::Device { site, number }),
+        1 => (0..2_usize, 1_u32..4).prop_map(|(site, count)| What::Modules { site, count }),
+        1 => (0..2_usize, 0..2_usize, any::<bool>(), select(vec![100_u32, 50, 30])).prop_map(
+            |(site, zone, chillers, share_pct)| What::Plant { site, zone, chillers, share_pct }
+        ),
+    ];
+    (what, 0_u32..2000, option::weighted(0.8, 1_u32..800), any::<bool>())
+        .prop_map(|(what, at_ms, for_ms, random)| Failing { what, at_ms, for_ms, random })
 }
 
 fn run() -> impl Strategy<Value = Run> {
@@ -278,16 +337,20 @@ fn class() -> impl Strategy<Value = Class> {
         option::of(select(vec![20_u32, 5, 2])),
         option::of(select(vec![1000_u32, 300, 50, 10])),
         option::weighted(0.3, problems()),
+        option::weighted(0.3, Just(())),
     )
-        .prop_map(|(priority, model_of_pool, arrivals, ttft_ms, tpot_ms, patience_ms, problems)| Class {
-            priority,
-            model_of_pool,
-            arrivals,
-            ttft_ms,
-            tpot_ms,
-            patience_ms,
-            problems,
-        })
+        .prop_map(
+            |(priority, model_of_pool, arrivals, ttft_ms, tpot_ms, patience_ms, problems, loses)| Class {
+                loses: loses.is_some(),
+                priority,
+                model_of_pool,
+                arrivals,
+                ttft_ms,
+                tpot_ms,
+                patience_ms,
+                problems,
+            },
+        )
 }
 
 /// Traces first: whatever fails on another process is tried on them too, and they shrink request by request.
@@ -366,14 +429,16 @@ fn pool() -> impl Strategy<Value = Pool> {
             select(vec![1_u32, 2, 7, 16]),
             40_u32..540,
             option::weighted(0.25, 0_u32..8),
+            select(vec![100_u32, 0, 20, 1000]),
         ),
     )
         .prop_map(
             |(
                 (model, replicas, tensor),
                 (law, tick_ms, energy, ideal_node),
-                (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue),
+                (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue, start_up_ms),
             )| Pool {
+                start_up_ms,
                 model,
                 replicas,
                 tensor,
@@ -422,9 +487,38 @@ fn building() -> impl Strategy<Value = Building> {
         prop_oneof![1 => vec(zone(), 0), 4 => vec(zone(), 1), 1 => vec(zone(), 2)],
         -40_i32..90,
         -40_i32..90,
+        option::weighted(0.5, supply()),
     )
-        .prop_map(|(utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct)| {
-            Building { utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct }
+        .prop_map(
+            |(utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct, supply)| {
+                Building {
+                    utility_pct,
+                    ups_pct,
+                    pdu_pct,
+                    losses_in_zone,
+                    zones,
+                    warm_pct,
+                    warm_later_pct,
+                    supply,
+                }
+            },
+        )
+}
+
+fn supply() -> impl Strategy<Value = Supply> {
+    (
+        any::<bool>(),
+        option::of(select(vec![0_u32, 30, 400])),
+        option::of((40_u32..130, select(vec![50_u32, 300, 3000]))),
+        option::of(1_u32..500),
+        option::of((select(vec![5_u32, 50, 500, 5000]), option::of(30_u32..110))),
+    )
+        .prop_map(|(second, generator_ms, breaker, reclose_ms, battery)| Supply {
+            second,
+            generator_ms,
+            breaker,
+            reclose_ms,
+            battery,
         })
 }
 

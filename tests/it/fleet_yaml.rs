@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::fleet_case::{
-    Arrivals, Building, Burst, Class, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Pool, Reasoning, Site,
-    Zone,
+    Arrivals, Building, Burst, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Pool,
+    Reasoning, Site, What, Zone,
 };
 
 /// Local time of day at which the weather may turn: it changes with the hour only [h].
@@ -100,7 +100,67 @@ impl FleetCase {
         for (number, site) in self.sites.iter().enumerate() {
             self.site(&mut text, number, site, peaks.map(|peaks| peaks[number]), start_at_h);
         }
+        // A run that only finds out the watts has no building to break.
+        let failures: Vec<String> = match peaks {
+            Some(_) => self.failures.iter().filter_map(|f| self.failure(f, start_at_h)).collect(),
+            None => Vec::new(),
+        };
+        if !failures.is_empty() {
+            let _ = writeln!(text, "failures:\n{}", failures.join("\n"));
+        }
         text
+    }
+
+    fn failure(&self, failing: &Failing, start_at_h: f64) -> Option<String> {
+        let of = match &failing.what {
+            What::Nodes { pool, count } => {
+                let pools: Vec<String> = (0..self.sites.len())
+                    .flat_map(|site| {
+                        (0..self.sites[site].pools.len()).map(move |pool| format!("s{site}.p{pool}"))
+                    })
+                    .collect();
+                let place = pool % pools.len();
+                let most = MOST_REPLICAS / self.pools().count() as u32;
+                let nodes = self.pools().nth(place)?.nodes(most);
+                format!("{{ nodes: {{ pool: {}, count: {} }} }}", pools[place], count.min(&nodes))
+            }
+            What::Device { site, number } => {
+                let site_number = site % self.sites.len();
+                let site = &self.sites[site_number];
+                let devices = site.building.as_ref()?.devices(site.pools.len());
+                format!("{{ device: s{site_number}.{} }}", devices[number % devices.len()])
+            }
+            What::Modules { site, count } => {
+                let site = site % self.sites.len();
+                self.sites[site].building.as_ref()?.ups_pct?;
+                format!("{{ ups_modules: {{ device: s{site}.ups, count: {count} }} }}")
+            }
+            What::Plant { site, zone, chillers, share_pct } => {
+                let site = site % self.sites.len();
+                let zones = self.sites[site].building.as_ref()?.zones.len();
+                let word = if *chillers { "chillers" } else { "cooling" };
+                let zone = zone % zones.max(1);
+                (zones > 0).then(|| {
+                    format!(
+                        "{{ {word}: {{ zone: s{site}.z{zone}, share: {} }} }}",
+                        f64::from(*share_pct) / 1e2
+                    )
+                })?
+            }
+        };
+        let hours = |ms: u32| f64::from(ms) / 3.6e6;
+        let when = match (failing.random, failing.for_ms) {
+            (true, for_ms) => format!(
+                "{{ random: {{ mtbf_h: {}, mttr_h: {} }} }}",
+                hours(failing.at_ms + 20),
+                hours(for_ms.unwrap_or(100))
+            ),
+            (false, None) => format!("{{ at: [{{ at_h: {} }}] }}", start_at_h + hours(failing.at_ms)),
+            (false, Some(ms)) => {
+                format!("{{ at: [{{ at_h: {}, for_h: {} }}] }}", start_at_h + hours(failing.at_ms), hours(ms))
+            }
+        };
+        Some(format!("  - {{ of: {of}, when: {when} }}"))
     }
 
     fn routing(&self) -> String {
@@ -149,6 +209,9 @@ impl FleetCase {
         }
         if let Some(ms) = class.patience_ms {
             let _ = writeln!(text, "      patience_s: {}", f64::from(ms) / 1e3);
+        }
+        if class.loses {
+            text.push_str("      on_failure: lose\n");
         }
         if let Some(problems) = &class.problems {
             let (hard, flagged) = (f64::from(problems.hard_pct) / 1e2, f64::from(problems.flagged_pct) / 1e2);
@@ -242,9 +305,12 @@ impl Reasoning {
 }
 
 impl Pool {
+    fn nodes(&self, most: u32) -> u32 {
+        (self.replicas.min(most) / (8 / self.tensor)).max(1)
+    }
+
     fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool) {
-        let per_node = 8 / self.tensor;
-        let nodes = (self.replicas.min(most) / per_node).max(1);
+        let nodes = self.nodes(most);
         let max_step_tok = self.max_step_tok.max(self.max_seqs);
         let kv_blocks = self.kv_tok.div_ceil(self.kv_block_tok).max(2);
         let queue = self.max_queue.map_or(String::new(), |most| format!(", max_queue: {most}"));
@@ -255,6 +321,7 @@ impl Pool {
              kv_blocks: {kv_blocks}{queue} }}",
             self.model, self.tensor, self.max_seqs, self.kv_block_tok
         );
+        let _ = writeln!(text, "          start_up_s: {}", f64::from(self.start_up_ms) / 1e3);
         let us = |ns: u32| f64::from(ns) / 1e3;
         let law = match &self.law {
             _ if ticking => format!("base_us: {}", self.tick_ms * 1000),
@@ -287,6 +354,16 @@ impl Building {
         (dry_c - 5.0, dry_c)
     }
 
+    /// Names of its power devices.
+    fn devices(&self, pools: usize) -> Vec<String> {
+        let mut names = vec!["meter".to_string(), "trafo".into(), "plant".into()];
+        names.extend(self.supply.iter().filter(|supply| supply.second).map(|_| "trafo2".into()));
+        names.extend(self.supply.iter().filter_map(|supply| supply.generator_ms.map(|_| "gen".into())));
+        names.extend(self.ups_pct.map(|_| "ups".into()));
+        names.extend((0..pools).filter(|_| self.pdu_pct.is_some()).map(|pool| format!("pdu{pool}")));
+        names
+    }
+
     fn feed(&self, pool: usize) -> String {
         match (self.pdu_pct, self.ups_pct) {
             (Some(_), _) => format!("pdu{pool}"),
@@ -297,22 +374,64 @@ impl Building {
 
     fn yaml(&self, text: &mut String, site: usize, pools: usize, peak: Peak, turns: bool) {
         let hall = if self.losses_in_zone && !self.zones.is_empty() { ", zone: z0" } else { "" };
-        let rated = |pct: u32| format!("{{ rated_mw: {} }}", mw(peak.it_w, pct));
         text.push_str("        tree:\n");
-        let mut device = |name: &str, place: &str, kind: &str, pct: u32| {
-            let _ =
-                writeln!(text, "          - {{ name: {name}{place}, device: {{ {kind}: {} }} }}", rated(pct));
+        let mut device = |name: &str, place: &str, kind: &str, pct: u32, more: &str, own: &str| {
+            let rated = format!("rated_mw: {}{more}", mw(peak.it_w, pct));
+            let _ = writeln!(
+                text,
+                "          - {{ name: {name}{place}, device: {{ {kind}: {{ {rated} }} }}{own} }}"
+            );
         };
-        device("meter", "", "utility", self.utility_pct);
-        device("trafo", ", parent: meter", "transformer", 250);
-        device("plant", ", parent: trafo", "mechanical_bus", 250);
+        let supply = self.supply.as_ref();
+        let generator = supply.and_then(|supply| supply.generator_ms);
+        let second = supply.is_some_and(|supply| supply.second);
+        device("meter", "", "utility", self.utility_pct, "", "");
+        if let Some(ms) = generator {
+            device("gen", "", "generator", 150, &format!(", start_s: {}", f64::from(ms) / 1e3), "");
+        }
+        let backups = if generator.is_some() { ", backups: [gen]" } else { "" };
+        let breaker = supply.and_then(|supply| {
+            let (pct, ms) = supply.breaker?;
+            let reclose = supply.reclose_ms.map(|ms| format!(", reclose_s: {}", f64::from(ms) / 1e3));
+            Some(format!(
+                ", breaker: {{ rated_mw: {}, time_constant_s: {}{} }}",
+                mw(peak.it_w, pct),
+                f64::from(ms) / 1e3,
+                reclose.unwrap_or_default()
+            ))
+        });
+        let battery = supply.and_then(|supply| {
+            let (ms, shave) = supply.battery?;
+            let mwh = mw(peak.it_w, 100) * f64::from(ms) / 3.6e6;
+            let shave = shave.map(|pct| format!(", shave_above_mw: {}", mw(peak.it_w, pct)));
+            Some(format!(", battery: {{ energy_mwh: {mwh}{} }}", shave.unwrap_or_default()))
+        });
+        let battery = battery.unwrap_or_default();
+        device(
+            "trafo",
+            &format!(", parent: meter{backups}"),
+            "transformer",
+            250,
+            "",
+            &breaker.unwrap_or_default(),
+        );
+        if second {
+            device("trafo2", ", parent: meter", "transformer", 250, "", "");
+        }
+        let backups = if second { ", backups: [trafo2]" } else { "" };
+        device("plant", &format!(", parent: trafo{backups}"), "mechanical_bus", 250, "", "");
         if let Some(pct) = self.ups_pct {
-            device("ups", &format!(", parent: trafo{hall}"), "ups", pct);
+            let place = format!(", parent: trafo{backups}{hall}");
+            device("ups", &place, "ups", pct, ", modules: 2, redundant: 1", &battery);
         }
         if let Some(pct) = self.pdu_pct {
-            let parent = if self.ups_pct.is_some() { "ups" } else { "trafo" };
+            let (parent, battery) = match self.ups_pct {
+                Some(_) => ("ups", ""),
+                None => ("trafo", battery.as_str()),
+            };
             for pool in 0..pools {
-                device(&format!("pdu{pool}"), &format!(", parent: {parent}{hall}"), "pdu", pct);
+                let place = format!(", parent: {parent}{hall}");
+                device(&format!("pdu{pool}"), &place, "pdu", pct, "", battery);
             }
         }
         if self.zones.is_empty() {

@@ -240,6 +240,9 @@ fn random_fleets_are_equal() {
             ("throttles by zones", tally.zone_throttles, 20_000),
             ("throttles by GPUs", tally.gpu_throttles, 20_000),
             ("shed by critical zones", tally.overheated, 100),
+            ("sent on from failed replicas", tally.retried, 1_000),
+            ("lost with failed replicas", tally.lost, 300),
+            ("refused, none being up", tally.unavailable, 300),
         ];
         for (what, count, floor) in floors {
             assert!(count > floor * (cases / CASES), "{what}: {tally:?}");

@@ -86,6 +86,18 @@ impl Batch {
         place == 0
     }
 
+    /// Everybody leaves, the cache lost; returns them with what each had there while it decoded.
+    pub(super) fn leave(&mut self) -> Vec<(Sequence, u64)> {
+        let all = self.running.drain(..).chain(self.waiting.drain(..));
+        let left = all.map(|mut sequence| {
+            let lost = if sequence.decoding { u64::from(sequence.cached) } else { 0 };
+            sequence.need = sequence.request.prompt_tok + sequence.emitted;
+            (sequence.cached, sequence.chunk, sequence.decoding) = (0, 0, false);
+            (sequence, lost)
+        });
+        left.collect()
+    }
+
     /// Steps 1 to 4 of a start: growth, prefill, admission, shape.
     pub(super) fn begin(&mut self, pool: &Pool, fault: Option<PlantedFault>) -> Begun {
         let mut begun = Begun::default();

@@ -5,6 +5,7 @@
 //! the physics of a single iteration. Both must come to the same result to the last bit.
 
 mod batch;
+mod outage;
 mod replica;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -47,9 +48,12 @@ enum Rank {
     Overdue,
     Building,
     CapStep,
+    Failure,
+    Outage,
     Release,
     Retry,
     Drain,
+    Restart,
     WindowOpens,
     Tick,
     End,
@@ -67,6 +71,8 @@ pub(super) struct Stepwise<'a> {
     replaced: VecDeque<Request>,
     /// By site: the next step of its cap.
     cap_next: Vec<usize>,
+    /// The next of all failures and repairs.
+    failure_next: usize,
     /// By pool: whether its hall is too hot to let anything in.
     draining: Vec<bool>,
     /// Requests of closed loops that draining pools shed (pool, class); each has a successor once that is over.
@@ -88,11 +94,15 @@ impl<'a> Stepwise<'a> {
                 pending.insert((level.from_fs, Rank::CapStep, number));
             }
         }
+        if let Some(first) = setup.failures.first() {
+            pending.insert((first.at_fs, Rank::Failure, 0));
+        }
         Self {
             replicas: (0..setup.fleet.replicas()).map(|number| Replica::new(number, setup)).collect(),
             pending,
             replaced: VecDeque::new(),
             cap_next: vec![1; setup.fleet.sites.len()],
+            failure_next: 0,
             draining: vec![false; setup.fleet.pools.len()],
             owed: Vec::new(),
             fault,
@@ -135,6 +145,9 @@ impl<'a> Stepwise<'a> {
                 Rank::Overdue => self.overdue(now_fs, number),
                 Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number),
+                Rank::Failure => self.failure(now_fs),
+                Rank::Outage => self.outage(now_fs, number),
+                Rank::Restart => self.restart(now_fs, number),
                 Rank::Release => self.setup.power.release(now_fs, number),
                 Rank::Retry => self.ask(now_fs, number),
                 Rank::Drain => self.drain(now_fs, number),
@@ -183,24 +196,15 @@ impl<'a> Stepwise<'a> {
         let rules = self.setup.classes[class];
         self.setup.ledger.arrived(&request);
         let number = self.setup.router.route(&request, &self.setup.loads);
-        let pool = self.setup.fleet.pool(number);
-        let replica = &mut self.replicas[number];
-        let most_tok = u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1;
-        let outcome = if most_tok.div_ceil(u64::from(pool.block_tok)) > pool.kv_blocks {
-            Some(RequestOutcome::ShedTooLong)
-        } else if self.draining[usize::from(self.setup.fleet.pool_of[number])] {
-            Some(RequestOutcome::ShedOverheated)
-        } else if replica.batch.waiting.len() as u64 >= pool.max_queue {
-            Some(RequestOutcome::ShedQueueFull)
-        } else {
-            None
-        };
+        let outcome = self.refusal(&request, number);
         if let Some(outcome) = outcome {
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
             match outcome {
-                RequestOutcome::ShedOverheated => self.owe(number, &request),
+                RequestOutcome::ShedOverheated | RequestOutcome::ShedUnavailable => {
+                    self.owe(number, &request);
+                }
                 RequestOutcome::ShedQueueFull if !self.replicas[number].batch.waiting.is_empty() => {
                     self.backlog(now_fs, number);
                 }
@@ -208,8 +212,37 @@ impl<'a> Stepwise<'a> {
             }
             return;
         }
+        self.join(now_fs, number, Sequence::new(request, rules.priority));
+        self.pending.insert((now_fs + rules.overdue_fs, Rank::Overdue, class));
+        if let Some(patience_fs) = rules.patience_fs {
+            self.pending.insert((now_fs + patience_fs, Rank::Patience, class));
+        }
+    }
+
+    /// Why a replica does not take a request, if it does not.
+    fn refusal(&self, request: &Request, number: usize) -> Option<RequestOutcome> {
+        let pool = self.setup.fleet.pool(number);
+        let replica = &self.replicas[number];
+        let most_tok = u64::from(request.prompt_tok) + u64::from(request.output_tok) - 1;
+        if most_tok.div_ceil(u64::from(pool.block_tok)) > pool.kv_blocks {
+            Some(RequestOutcome::ShedTooLong)
+        } else if replica.is_out() {
+            Some(RequestOutcome::ShedUnavailable)
+        } else if self.draining[usize::from(self.setup.fleet.pool_of[number])] {
+            Some(RequestOutcome::ShedOverheated)
+        } else if replica.batch.waiting.len() as u64 >= pool.max_queue {
+            Some(RequestOutcome::ShedQueueFull)
+        } else {
+            None
+        }
+    }
+
+    /// A sequence joins a replica.
+    fn join(&mut self, now_fs: i128, number: usize, sequence: Sequence) {
         self.setup.loads.add(number);
-        let is_next = replica.batch.enqueue(Sequence::new(request, rules.priority));
+        let pool = self.setup.fleet.pool(number);
+        let replica = &mut self.replicas[number];
+        let is_next = replica.batch.enqueue(sequence);
         match replica.doing {
             Doing::Nothing => {
                 replica.doing = Doing::AboutToStart;
@@ -220,10 +253,6 @@ impl<'a> Stepwise<'a> {
             }
             Doing::Iterating(_) if is_next => self.new_head(now_fs, number),
             _ => {}
-        }
-        self.pending.insert((now_fs + rules.overdue_fs, Rank::Overdue, class));
-        if let Some(patience_fs) = rules.patience_fs {
-            self.pending.insert((now_fs + patience_fs, Rank::Patience, class));
         }
     }
 
@@ -292,11 +321,7 @@ impl<'a> Stepwise<'a> {
                 }
             }
             if ends {
-                let owed = self.owed.iter().filter(|&&(of, _)| of == pool);
-                for &(_, class) in owed {
-                    self.replaced.extend(self.setup.stream.replace(class, now_fs));
-                }
-                self.owed.retain(|&(of, _)| of != pool);
+                self.settle(now_fs, pool);
             }
         }
     }
@@ -326,6 +351,18 @@ impl<'a> Stepwise<'a> {
         } else if now_first != first {
             self.new_head(now_fs, number);
         }
+    }
+
+    /// What closed loops lost to a pool comes back, if it lets requests in.
+    fn settle(&mut self, now_fs: i128, pool: usize) {
+        let replicas = &self.replicas[self.setup.fleet.pools[pool].replicas.clone()];
+        if self.draining[pool] || replicas.iter().all(Replica::is_out) {
+            return;
+        }
+        for &(_, class) in self.owed.iter().filter(|&&(of, _)| of == pool) {
+            self.replaced.extend(self.setup.stream.replace(class, now_fs));
+        }
+        self.owed.retain(|&(of, _)| of != pool);
     }
 
     /// A draining pool shed a request.
@@ -384,6 +421,9 @@ impl<'a> Stepwise<'a> {
                 Effect::Drain(site) => {
                     self.pending.insert((now_fs, Rank::Drain, site));
                 }
+                Effect::Outage(site) => {
+                    self.pending.insert((now_fs, Rank::Outage, site));
+                }
                 Effect::Relabel(site) => {
                     for number in self.setup.fleet.sites[site].replicas.clone() {
                         self.relabel(now_fs, number);
@@ -409,7 +449,14 @@ impl<'a> Stepwise<'a> {
                 && self.replicas.iter().any(|r| r.waiting_since(class, i128::MAX).next().is_some())
         };
         self.pending.iter().any(|&(_, rank, number)| match rank {
-            Rank::IterationEnd | Rank::IterationStart | Rank::Retry | Rank::CapStep | Rank::Drain => true,
+            Rank::IterationEnd
+            | Rank::IterationStart
+            | Rank::Retry
+            | Rank::CapStep
+            | Rank::Failure
+            | Rank::Outage
+            | Rank::Restart
+            | Rank::Drain => true,
             Rank::Patience => may_give_up(number),
             _ => false,
         })

@@ -30,6 +30,10 @@ pub(super) enum Doing {
     AboutToStart,
     Iterating(Iteration),
     WaitingForWatts,
+    /// It failed.
+    Failed,
+    /// It boots.
+    Booting,
 }
 
 /// A replica.
@@ -83,6 +87,19 @@ impl Replica {
             cause: None,
             label: Label::Demand,
         }
+    }
+
+    /// Whether it failed, and does not serve again yet.
+    pub(super) fn is_out(&self) -> bool {
+        matches!(self.doing, Doing::Failed | Doing::Booting)
+    }
+
+    /// It has failed: nothing of what it did is left.
+    pub(super) fn forget(&mut self, now_fs: i128) {
+        self.doing = Doing::Failed;
+        (self.asked, self.recheck_fs, self.cause) = (None, None, None);
+        (self.refused, self.backlogged, self.late) = (false, false, false);
+        (self.it_nw, self.gpu_nw, self.rest_since_fs) = (0, 0, Some(now_fs));
     }
 
     /// Requests of a class that were never admitted and arrived at or before an instant.
@@ -221,7 +238,7 @@ impl Stepwise<'_> {
     }
 
     /// From now on the replica draws its idle watts.
-    fn rest(&mut self, now_fs: i128, number: usize) {
+    pub(super) fn rest(&mut self, now_fs: i128, number: usize) {
         self.post_rest(now_fs, number);
         let idle = self.setup.fleet.pool(number).power.idle();
         let replica = &mut self.replicas[number];
@@ -230,13 +247,33 @@ impl Stepwise<'_> {
     }
 
     /// Post the stretch without iterations up to now, if the replica is in one.
-    fn post_rest(&mut self, now_fs: i128, number: usize) {
+    pub(super) fn post_rest(&mut self, now_fs: i128, number: usize) {
         let replica = &self.replicas[number];
         let Some(start_fs) = replica.rest_since_fs else { return };
         self.setup.ledger.post_rest(&Rest {
             pool: usize::from(self.setup.fleet.pool_of[number]),
             start_fs,
             until_fs: now_fs,
+            it_nw: replica.it_nw,
+            gpu_nw: replica.gpu_nw,
+        });
+    }
+
+    /// Post an iteration under way that comes to nothing.
+    pub(super) fn post_lost(&mut self, now_fs: i128, number: usize) {
+        let replica = &self.replicas[number];
+        let Doing::Iterating(iteration) = &replica.doing else { return };
+        self.setup.ledger.post(&Run {
+            pool: usize::from(self.setup.fleet.pool_of[number]),
+            start_fs: iteration.start_fs,
+            until_fs: now_fs,
+            series: Series { first_fs: iteration.duration_fs, increment_fs: 0 },
+            iterations: 0,
+            cut: false,
+            decoding: 0,
+            emitted: 0,
+            stall_fs: 0,
+            clock: replica.clock,
             it_nw: replica.it_nw,
             gpu_nw: replica.gpu_nw,
         });
@@ -279,10 +316,12 @@ impl Stepwise<'_> {
         let replica = &self.replicas[number];
         let backlogged = replica.backlogged
             || (self.setup.closed_loop[pool_number]
-                && self.replicas[pool.replicas.clone()].iter().all(|r| r.full));
+                && self.replicas[pool.replicas.clone()].iter().any(|r| r.full)
+                && self.replicas[pool.replicas.clone()].iter().all(|r| r.full || r.is_out()));
         let bound = backlogged || replica.late;
         let label = match (&replica.doing, &replica.cause) {
             _ if self.draining[pool_number] => Label::Operations,
+            (Doing::Failed | Doing::Booting, _) => Label::Operations,
             (Doing::AboutToStart, _) => return,
             (Doing::WaitingForWatts, _) if bound => Label::PowerMeter,
             (Doing::Iterating(_), Some(cause)) if bound => {

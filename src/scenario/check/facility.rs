@@ -8,7 +8,7 @@ use super::super::types::{
 use super::Check;
 
 /// Largest device or plant [MW]; more than all the world's power stations would be a slip of a unit.
-const MAX_MW: f64 = 1e6;
+pub(super) const MAX_MW: f64 = 1e6;
 /// Warmer or colder than written [K]: more is another climate.
 const OFFSET_K: (f64, f64) = (-30.0, 30.0);
 /// Coldest and warmest outdoor air of a scenario [°C]: beyond what was ever measured on Earth.
@@ -94,6 +94,8 @@ impl Check {
         for (i, device) in tree.iter().enumerate() {
             let path = format!("{path}.{i}");
             self.device(&path, device);
+            self.supply(&path, device);
+            self.backups(&path, device, tree);
             self.place_in_zone(&format!("{path}.zone"), device.zone.as_deref(), zones);
             match (&device.device, &device.parent) {
                 (Device::Utility(_), parent) => {
@@ -111,11 +113,18 @@ impl Check {
                     }
                     utility.get_or_insert(&device.name);
                 }
+                (Device::Generator(_), None) => {}
+                (Device::Generator(_), Some(_)) => {
+                    self.refuse(
+                        format!("{path}.parent"),
+                        "must be left out: nothing feeds a generator; devices name it among their backups",
+                    );
+                }
                 (kind, None) => {
                     self.refuse(
                         &path,
                         format!(
-                            "parent is missing: '{}' hangs from nothing; only a utility may, and it is a {}",
+                            "parent is missing: '{}' hangs from nothing; only a utility or a generator may, and it is a {}",
                             device.name,
                             kind.word()
                         ),
@@ -145,7 +154,7 @@ impl Check {
         let index = |name: &str| tree.iter().position(|device| device.name == name);
         // A utility with a parent is told already.
         let feeder = |device: &PowerDevice| match device.device {
-            Device::Utility(_) => None,
+            Device::Utility(_) | Device::Generator(_) => None,
             _ => device.parent.as_deref().and_then(index),
         };
         let parents: Vec<Option<usize>> = tree.iter().map(feeder).collect();

@@ -2,6 +2,7 @@
 
 mod facility;
 mod fleet;
+mod supply;
 mod workload;
 
 use std::fmt::Display;
@@ -126,9 +127,7 @@ impl Check {
             (0.0..24.0).contains(&scenario.start_at_h),
             "a time of day, 0 to below 24",
         );
-        if !scenario.failures.is_empty() {
-            self.refuse("failures", "must be empty: failures cannot be simulated yet");
-        }
+        self.failures(scenario);
         self.positive("report.interval_s", scenario.report.interval_s, MAX_DURATION_S);
     }
 

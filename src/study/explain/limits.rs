@@ -288,6 +288,7 @@ fn more_rating(device: &mut PowerDevice, more: f64) {
     device.loss = Some(Loss { a0: a0 / more, a1, a2: a2 * more });
     match &mut device.device {
         Device::Ups(ups) => ups.rated_mw *= more,
+        Device::Generator(generator) => generator.rated_mw *= more,
         Device::Utility(rating)
         | Device::Transformer(rating)
         | Device::Pdu(rating)

@@ -219,6 +219,23 @@ impl Plant {
         self.capacity_w
     }
 
+    /// What is left of it: `plant_share` of all its equipment, and of the chillers in that, `chiller_share`. What is
+    /// sized by the capacity shrinks with it; with all there, it is the same plant to the bit.
+    #[must_use]
+    pub fn reduced(&self, plant_share: f64, chiller_share: f64) -> Self {
+        Self {
+            capacity_w: self.capacity_w * plant_share,
+            conductance_w_per_k: self.conductance_w_per_k * plant_share,
+            chiller: self.chiller.map(|chiller| Chiller {
+                design_w: chiller.design_w * plant_share * chiller_share,
+                ..chiller
+            }),
+            fan_w: self.fan_w * plant_share,
+            pump_w: self.pump_w * plant_share,
+            ..*self
+        }
+    }
+
     /// The plant in a given weather.
     pub fn under(&self, air: Air) -> PlantNow {
         let sink_c = match self.sink {
@@ -290,7 +307,9 @@ impl PlantNow {
             0.0
         };
         // In the cold the tower can carry more than the design heat: the flow stays at its full rate then.
-        self.operation(fan, (heat_w / self.plant.capacity_w).min(1.0), chilled_w)
+        // A plant that is out of order has no flow at all, and no heat to carry.
+        let pump = if heat_w > 0.0 { (heat_w / self.plant.capacity_w).min(1.0) } else { 0.0 };
+        self.operation(fan, pump, chilled_w)
     }
 
     /// Fans, pumps and chiller at full speed.

@@ -171,7 +171,10 @@ enum Threshold {
 #[derive(Debug, Clone, Copy)]
 pub struct Zone {
     params: ZoneParams,
+    /// What of the plant is available, in the present weather.
     plant: PlantNow,
+    available: Plant,
+    air: Air,
     /// Start of the stretch in which nothing changes.
     since_fs: i128,
     /// Supply temperature at `since_fs`.
@@ -207,6 +210,8 @@ impl Zone {
         let mut zone = Self {
             params,
             plant: params.plant.under(air),
+            available: params.plant,
+            air,
             since_fs: now_fs,
             supply_c: params.initial_c,
             regime: Regime::Regulated,
@@ -300,11 +305,28 @@ impl Zone {
 
     /// The air is another from `now_fs` on.
     pub fn set_weather(&mut self, now_fs: i128, air: Air) -> ZoneChange {
+        self.set_plant(now_fs, self.available, air)
+    }
+
+    /// From `now_fs` on, `plant_share` of the plant is available: towers, pumps, heat exchangers, chillers, and the
+    /// power they draw. Of the chillers in that, `chiller_share`. Both count from the plant as built, so 1 and 1
+    /// give it back to the bit; what is no share counts as the nearest one, NaN as 0.
+    ///
+    /// What the zone takes note of (0.5 % of the capacity, steps of its inlet) stays that of the plant as built.
+    pub fn set_available(&mut self, now_fs: i128, plant_share: f64, chiller_share: f64) -> ZoneChange {
+        let share = |value: f64| if value > 0.0 { value.min(1.0) } else { 0.0 };
+        let available = self.params.plant.reduced(share(plant_share), share(chiller_share));
+        self.set_plant(now_fs, available, self.air)
+    }
+
+    fn set_plant(&mut self, now_fs: i128, available: Plant, air: Air) -> ZoneChange {
         let before = *self;
         self.catch_up(now_fs);
-        // What was owed was owed in the old weather.
+        // What was owed was owed to the old plant in the old weather.
         self.settle_all(now_fs);
-        self.plant = self.params.plant.under(air);
+        self.available = available;
+        self.air = air;
+        self.plant = available.under(air);
         self.reconsider(None);
         self.change_since(&before)
     }
@@ -343,7 +365,7 @@ impl Zone {
         self.operation.power_w()
     }
 
-    /// The plant in the present weather.
+    /// What of the plant is available, in the present weather.
     pub fn plant(&self) -> &PlantNow {
         &self.plant
     }
@@ -360,7 +382,9 @@ impl Zone {
 
     /// Make-up water at `now_fs` [kg/s].
     pub fn water_kg_per_s(&self, now_fs: i128) -> f64 {
-        self.plant.water_kg_per_s(self.rejected_w(now_fs), &self.at(now_fs).operation)
+        let zone = self.at(now_fs);
+        let most_w = self.plant.max_w(zone.supply_c);
+        self.plant.water_kg_per_s(self.rejected_w(now_fs).min(most_w), &zone.operation)
     }
 
     /// Supply temperature at `now_fs` [°C].
@@ -456,6 +480,8 @@ impl Zone {
         self.since_fs = to_fs;
         let dt_s = s_from_fs(dt_fs);
         let held_j = watts(self.held_nw) * dt_s;
+        // Heat that no plant rejected evaporates no water.
+        let mut excess_j = 0.0;
         let rejected_j = match self.regime {
             Regime::Warming => {
                 self.supply_c = self.lag().advance(self.supply_c, dt_s);
@@ -467,7 +493,7 @@ impl Zone {
                 if self.params.mode == Mode::Instantaneous {
                     // What no plant can reject has nowhere to go: it is told, and leaves.
                     self.owed_nw_fs = 0;
-                    self.totals.excess_j += (held_j + owed_j - most_j).max(0.0);
+                    excess_j = (held_j + owed_j - most_j).max(0.0);
                     held_j + owed_j
                 } else if held_j + owed_j <= most_j && held_j + owed_j >= 0.0 {
                     self.owed_nw_fs = 0;
@@ -492,13 +518,14 @@ impl Zone {
             }
         };
         self.totals.heat_out_j += rejected_j;
+        self.totals.excess_j += excess_j;
         self.totals.fan_j += self.operation.fan_w * dt_s;
         self.totals.pump_j += self.operation.pump_w * dt_s;
         self.totals.compressor_j += self.operation.compressor_w * dt_s;
         // Water is linear in heat and compressor power: joules in place of watts give kilograms.
         let compressor_only =
             Operation { compressor_w: self.operation.compressor_w * dt_s, ..Operation::default() };
-        self.totals.water_kg += self.plant.water_kg_per_s(rejected_j, &compressor_only);
+        self.totals.water_kg += self.plant.water_kg_per_s(rejected_j - excess_j, &compressor_only);
     }
 
     /// The law of the temperature in the present stretch.
@@ -682,5 +709,7 @@ fn inlet_step(supply_c: f64, step_k: f64, rising: bool) -> i64 {
     step
 }
 
+#[cfg(test)]
+mod outages;
 #[cfg(test)]
 mod tests;

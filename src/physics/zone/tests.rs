@@ -7,11 +7,11 @@ use super::super::plant::{TowerWithChiller, tests::hot_day};
 use super::super::{FS_PER_S, fs_from_s};
 use super::*;
 
-const KW: i128 = 1_000_000_000_000;
-const LADDER: Ladder =
+pub(super) const KW: i128 = 1_000_000_000_000;
+pub(super) const LADDER: Ladder =
     Ladder { warn_c: 32.0, hold_c: 33.0, critical_c: 36.0, trip_c: 39.0, hysteresis_k: 0.5 };
 
-fn params(mode: Mode) -> ZoneParams {
+pub(super) fn params(mode: Mode) -> ZoneParams {
     ZoneParams {
         plant: Plant::tower_with_chiller(&hot_day(), 31.0).unwrap(),
         thermal_mass_j_per_k: 5e6,
@@ -22,15 +22,15 @@ fn params(mode: Mode) -> ZoneParams {
     }
 }
 
-fn air(wet_bulb_c: f64) -> Air {
+pub(super) fn air(wet_bulb_c: f64) -> Air {
     Air { wet_bulb_c, dry_bulb_c: wet_bulb_c + 5.0 }
 }
 
-fn zone(wet_bulb_c: f64) -> Zone {
+pub(super) fn zone(wet_bulb_c: f64) -> Zone {
     Zone::new(params(Mode::Buffered), 0, air(wet_bulb_c)).unwrap()
 }
 
-fn imbalance(totals: &ZoneTotals) -> f64 {
+pub(super) fn imbalance(totals: &ZoneTotals) -> f64 {
     (totals.heat_in_j - totals.heat_out_j - totals.stored_j).abs() / totals.heat_in_j.max(1.0)
 }
 
@@ -129,7 +129,7 @@ fn slope(plant: &PlantNow, supply_c: f64, heat_w: f64, saturated: bool) -> f64 {
 
 /// A slow, obvious zone: Runge-Kutta steps of at most 10 ms, cut where the temperature meets T_set or the
 /// sink; returns temperature and heat rejected.
-fn by_small_steps(plant: &PlantNow, mut supply_c: f64, heat_w: f64, seconds: f64) -> (f64, f64) {
+pub(super) fn by_small_steps(plant: &PlantNow, mut supply_c: f64, heat_w: f64, seconds: f64) -> (f64, f64) {
     const SET_C: f64 = 31.0;
     let steps = (seconds / 0.01).ceil();
     let mut rejected_j = 0.0;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use wattmill::ledger::outcome::Outcome;
 use wattmill::report;
 use wattmill::scenario::{self, Resolved, types::Figures};
+use wattmill::study::expect;
 use wattmill::study::uncertainty::{self, Study, UncertaintyError};
 use wattmill::{EngineKind, SimError, SimOptions, simulate};
 
@@ -106,6 +107,9 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = simulate(&resolved, &options);
     progress.clear();
     let mut outcome = outcome.map_err(|error| Failure::of_run(error, &resolved))?;
+    let verdicts = expect::judge(&resolved.scenario, &outcome.summary);
+    let missed = verdicts.iter().filter(|verdict| !verdict.held);
+    outcome.summary.notes.extend(missed.map(|verdict| format!("not as expected: {}", verdict.told)));
     let interrupted_after = match &study {
         Some((study, draws)) => draw(study, *draws, &mut outcome, arguments, &interrupted, &resolved)?,
         None => None,
@@ -124,6 +128,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         terminal::print(&report::summary_json(&outcome))?;
     } else if !arguments.quiet {
         terminal::print(&report::terminal(&outcome, terminal::width(), terminal::color()))?;
+        if !verdicts.is_empty() {
+            let held = verdicts.iter().filter(|verdict| verdict.held).count();
+            terminal::print(&format!("expect: {held} of {} as expected", verdicts.len()))?;
+        }
         terminal::print(&format!("wrote {} ({} files)", dir.display(), written.len()))?;
     }
     Ok(())

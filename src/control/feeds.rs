@@ -220,7 +220,7 @@ impl Feeds {
                 };
             self.live[device] = fed[device];
             if let Some((_, battery)) = self.batteries.iter().find(|(of, _)| *of == device) {
-                let buffer = battery.buffer(fed[device]).filter(|buffer| {
+                let buffer = battery.buffer(now_fs, fed[device]).filter(|buffer| {
                     let load_nw = tree.out_nw(device) + tree.loss_at(device);
                     serves && (fed[device] || load_nw <= buffer.most_discharge_nw)
                 });

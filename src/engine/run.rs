@@ -408,8 +408,13 @@ impl<'a> Engine<'a> {
     /// A replica that failed serves again.
     fn restart(&mut self, now_fs: i128, number: usize) {
         self.replicas.restart(now_fs, number, self.setup);
-        let pool = usize::from(self.setup.fleet.pool_of[number]);
-        self.let_in(now_fs, pool);
+        // Who waited outside finds all of those that restart at this instant.
+        let next = self.queue.peek();
+        if next == Key::NEVER || next.at_fs() > now_fs || next.rank() != Rank::Restart {
+            for pool in 0..self.held.len() {
+                self.let_in(now_fs, pool);
+            }
+        }
     }
 
     /// A draining pool shed a request; one of a closed loop has a successor to come.

@@ -118,6 +118,7 @@ pub struct BindingBook {
     /// What each pool says to its scopes.
     spoken: Vec<[i64; LABELS]>,
     site_of: Vec<usize>,
+    zone_of: Vec<Option<usize>>,
     /// One per site, then the fleet.
     scopes: Vec<Scope>,
     cell_start_fs: i128,
@@ -157,6 +158,7 @@ impl BindingBook {
             pools,
             spoken,
             site_of: fleet.pools.iter().map(|p| p.site).collect(),
+            zone_of: fleet.pools.iter().map(|p| p.zone).collect(),
             scopes,
             cell_start_fs: 0,
         }
@@ -216,9 +218,14 @@ impl BindingBook {
             let limit = match label {
                 Label::PowerMeter => power.last_device(self.site_of[pool]),
                 Label::Cooling => power.last_zone(self.site_of[pool]),
+                Label::Operations if power.draining(pool) => self.zone_of[pool],
                 _ => None,
             };
-            let place = Place { pool, limit };
+            // A device or zone is the same place, whichever pool tells of it.
+            let site = self.site_of[pool];
+            let first = self.site_of.iter().position(|&of| of == site).unwrap_or(pool);
+            let shared = limit.is_some() || label == Label::PowerMeter;
+            let place = Place { pool: if shared { first } else { pool }, limit };
             match scope.stretches.last_mut() {
                 // Demand is demand wherever it is low; other labels are told apart by place.
                 Some((_, end, last, at)) if *last == label && (*at == place || label == Label::Demand) => {
@@ -362,8 +369,12 @@ fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
             .zip(place.limit)
             .and_then(|(facility, device)| facility.names.get(device))
             .map_or_else(|| fleet.graph.power_device_of(place.pool).into(), Clone::clone),
-        Label::Cooling | Label::Operations => facility
+        Label::Cooling => facility
             .zip(place.limit.or(pool.zone))
+            .and_then(|(facility, zone)| facility.zones.get(zone))
+            .map_or_else(|| name.into(), |zone| zone.name.clone()),
+        Label::Operations => facility
+            .zip(place.limit)
             .and_then(|(facility, zone)| facility.zones.get(zone))
             .map_or_else(|| name.into(), |zone| zone.name.clone()),
         Label::PowerGpuCap => format!("{name}.gpu_cap"),

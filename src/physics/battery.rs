@@ -136,10 +136,12 @@ impl Battery {
         }
     }
 
-    /// What it may do now, if anything. Without a feed it is all there is, and `None` says that it is empty.
-    pub fn buffer(&self, fed: bool) -> Option<Buffer> {
+    /// What it may do from an instant on, if anything. Without a feed it is all there is, and `None` says that it is
+    /// empty.
+    pub fn buffer(&self, now_fs: i128, fed: bool) -> Option<Buffer> {
+        let charge_j = self.charge_j(now_fs);
         if !fed {
-            return (self.charge_j > 0.0).then(|| Buffer {
+            return (charge_j > 0.0).then(|| Buffer {
                 shave_above_nw: 0,
                 most_discharge_nw: nw(self.params.discharge_w),
                 recharge_below_nw: 0,
@@ -147,7 +149,7 @@ impl Battery {
             });
         }
         let gives = !self.spent && self.params.shave_above_w.is_some();
-        let takes = self.charge_j < self.params.capacity_j;
+        let takes = charge_j < self.params.capacity_j;
         (gives || takes).then(|| Buffer {
             shave_above_nw: self.params.shave_above_w.map_or(i128::MAX, nw),
             most_discharge_nw: if gives { nw(self.params.discharge_w) } else { 0 },
@@ -251,7 +253,7 @@ mod tests {
     fn what_passes_never_falls_as_the_output_rises() {
         let mut battery = Battery::new(params());
         battery.charge_j = 1e9;
-        let buffer = battery.buffer(true).unwrap();
+        let buffer = battery.buffer(0, true).unwrap();
         let mut last = 0;
         for step in 0..2_000 {
             let out = step * 5_000_000_000_000;
@@ -275,16 +277,16 @@ mod tests {
         assert!((battery.charge_j(seconds(1300.0)) - 1.8e9).abs() < 1.0);
         assert!(battery.on_event(seconds(2500.0)));
         assert_eq!(battery.charge_j(seconds(2500.0)), 0.0);
-        assert_eq!(battery.buffer(true).unwrap().most_discharge_nw, 0, "empty");
-        assert!(battery.buffer(false).is_none());
+        assert_eq!(battery.buffer(seconds(2500.0), true).unwrap().most_discharge_nw, 0, "empty");
+        assert!(battery.buffer(seconds(2500.0), false).is_none());
         // 0.5 MW in, 0.4 MW kept: a tenth, 0.36 GJ, after 900 s; the rest after 8,100 s more.
         battery.set(seconds(3000.0), -nw(0.5e6));
         assert_eq!(battery.next_event_fs(), Some(seconds(3900.0)));
         assert!(battery.on_event(seconds(3900.0)));
-        assert!(battery.buffer(true).unwrap().most_discharge_nw > 0);
+        assert!(battery.buffer(seconds(3900.0), true).unwrap().most_discharge_nw > 0);
         assert_eq!(battery.next_event_fs(), Some(seconds(12_000.0)));
         assert!(battery.on_event(seconds(12_000.0)));
         assert_eq!(battery.charge_j(seconds(12_000.0)), 3.6e9);
-        assert_eq!(battery.buffer(true).unwrap().most_charge_nw, 0, "full");
+        assert_eq!(battery.buffer(seconds(12_000.0), true).unwrap().most_charge_nw, 0, "full");
     }
 }

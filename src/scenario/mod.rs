@@ -7,6 +7,7 @@
 mod check;
 mod defaults;
 pub(crate) mod document;
+mod expect;
 mod facility;
 mod failures;
 mod hash;

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::expect::{Binds, Bound, Expectation, MetricRange};
 pub use super::facility::{
     Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
     TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
@@ -53,6 +54,9 @@ pub struct Scenario {
     /// What breaks.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// What the author expects of the run; whether it held is told at its end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
     /// What is written.
     #[serde(default)]
     pub report: Report,

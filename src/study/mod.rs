@@ -4,6 +4,7 @@ pub mod batch;
 pub mod calibrate;
 mod cholesky;
 pub mod compare;
+pub mod expect;
 pub mod explain;
 pub mod metric;
 pub mod paired;

@@ -23,6 +23,7 @@ mod report_command;
 mod scenario;
 mod size;
 mod summit;
+mod supply;
 mod support;
 mod sweep;
 mod trace_cache;

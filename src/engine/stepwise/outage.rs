@@ -68,7 +68,12 @@ impl Stepwise<'_> {
         // Whether all that serve are full may be another answer now.
         self.set_full(now_fs, number, false);
         self.relabel(now_fs, number);
-        self.settle(now_fs, usize::from(self.setup.fleet.pool_of[number]));
+        // After the last of those that restart now.
+        if !self.pending.first().is_some_and(|&(at_fs, rank, _)| at_fs == now_fs && rank == Rank::Restart) {
+            for pool in 0..self.setup.fleet.pools.len() {
+                self.settle(now_fs, pool);
+            }
+        }
     }
 
     /// A sequence whose replica failed goes to another, or is lost.

@@ -128,6 +128,7 @@ impl Check {
             "a time of day, 0 to below 24",
         );
         self.failures(scenario);
+        self.expectations(scenario);
         self.positive("report.interval_s", scenario.report.interval_s, MAX_DURATION_S);
     }
 

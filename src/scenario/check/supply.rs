@@ -1,7 +1,9 @@
 //! What must hold of breakers, batteries, modules and feeds of a power tree, and of what breaks.
 
 use super::super::nearest::suggestion;
-use super::super::types::{Device, FailureTimes, Part, PowerDevice, RandomTimes, Scenario, Site, Ups};
+use super::super::types::{
+    Device, Expectation, FailureTimes, Part, PowerDevice, RandomTimes, Scenario, Site, Ups,
+};
 use super::{Check, MAX_DURATION_S};
 
 /// Most parallel modules of a device.
@@ -130,6 +132,47 @@ impl Check {
                     let path = format!("{path}.when.random");
                     self.positive(&format!("{path}.mtbf_h"), *mtbf_h, 1e9);
                     self.positive(&format!("{path}.mttr_h"), *mttr_h, 1e9);
+                }
+            }
+        }
+    }
+
+    /// What is expected.
+    pub(super) fn expectations(&mut self, scenario: &Scenario) {
+        let sites: Vec<&str> = scenario.fleet.sites.iter().map(|site| site.name.as_str()).collect();
+        for (i, expectation) in scenario.expect.iter().enumerate() {
+            match expectation {
+                Expectation::Binds(binds) => {
+                    let path = format!("expect.{i}.binds");
+                    for (name, share) in [("at_least", binds.at_least), ("at_most", binds.at_most)] {
+                        self.require(
+                            &format!("{path}.{name}"),
+                            share,
+                            (0.0..=1.0).contains(&share),
+                            "a share of the stretch, 0 to 1",
+                        );
+                    }
+                    if let (Some(from_h), Some(until_h)) = (binds.from_h, binds.until_h) {
+                        self.require(
+                            &format!("{path}.until_h"),
+                            until_h,
+                            until_h > from_h,
+                            &format!("after from_h ({from_h})"),
+                        );
+                    }
+                    if let Some(site) = &binds.site
+                        && !sites.contains(&site.as_str())
+                    {
+                        self.refuse(
+                            format!("{path}.site"),
+                            format!("unknown site '{site}'{}", suggestion(site, sites.iter().copied())),
+                        );
+                    }
+                }
+                Expectation::Metric(range) => {
+                    if range.min.is_none() && range.max.is_none() {
+                        self.refuse(format!("expect.{i}.metric"), "needs min, max or both");
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ mod meter;
 mod power;
 
 pub use building::{Building, Held, PLANT_PARTS};
-pub use capping::{CappingPolicy, Member, UniformClockPolicy};
+pub use capping::polca::PolcaTotals;
+pub use capping::{CappingPolicy, Member};
 pub use meter::{Integrals, Meter, Reading};
 pub use power::{Effect, Grant, Hold, PowerControl, Throttles};

@@ -32,10 +32,14 @@ pub enum Label {
     GpuTemperature,
     /// The pool drains: its cooling zone is critical, and nothing is let in.
     Operations,
+    /// A power device whose thresholds cap clocks; counts to power.
+    PowerDevice,
+    /// The emergency brake of a power device; counts to operations.
+    Brake,
 }
 
 /// Number of labels.
-const LABELS: usize = 11;
+const LABELS: usize = 13;
 
 impl Label {
     const ALL: [Self; LABELS] = [
@@ -50,6 +54,8 @@ impl Label {
         Self::Cooling,
         Self::GpuTemperature,
         Self::Operations,
+        Self::PowerDevice,
+        Self::Brake,
     ];
 
     /// The constraint it belongs to.
@@ -59,9 +65,9 @@ impl Label {
             Self::Compute | Self::Host | Self::Link => Constraint::Compute,
             Self::MemoryBandwidth => Constraint::MemoryBandwidth,
             Self::KvCapacity => Constraint::KvCapacity,
-            Self::PowerMeter | Self::PowerGpuCap => Constraint::Power,
+            Self::PowerMeter | Self::PowerGpuCap | Self::PowerDevice => Constraint::Power,
             Self::Cooling | Self::GpuTemperature => Constraint::Cooling,
-            Self::Operations => Constraint::Operations,
+            Self::Operations | Self::Brake => Constraint::Operations,
         }
     }
 }
@@ -214,7 +220,9 @@ impl BindingBook {
                 .max_by_key(|&p| (self.pools[p][label as usize].cell, std::cmp::Reverse(p)))
                 .unwrap_or(scope.pools.start);
             let limit = match label {
-                Label::PowerMeter => power.last_device(self.site_of[pool]),
+                Label::PowerMeter | Label::PowerDevice | Label::Brake => {
+                    power.last_device(self.site_of[pool])
+                }
                 Label::Cooling => power.last_zone(self.site_of[pool]),
                 _ => None,
             };
@@ -358,7 +366,7 @@ fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
     let facility = fleet.sites[pool.site].facility.as_ref();
     match label {
         Label::Demand => "workload".into(),
-        Label::PowerMeter => facility
+        Label::PowerMeter | Label::PowerDevice | Label::Brake => facility
             .zip(place.limit)
             .and_then(|(facility, device)| facility.names.get(device))
             .map_or_else(|| fleet.graph.power_device_of(place.pool).into(), Clone::clone),

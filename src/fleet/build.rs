@@ -60,7 +60,6 @@ impl Fleet {
                 }
             }
             let pools = first_pool..fleet.pools.len();
-            let Policy::UniformClock(policy) = &site.power.policy;
             fleet.sites.push(Site {
                 name: site.name.clone(),
                 pue: site.static_pue.unwrap_or(1.0),
@@ -71,7 +70,8 @@ impl Fleet {
                 pools,
                 replicas: first_replica..fleet.pool_of.len(),
                 cap: cap_levels(scenario, site),
-                policy: policy.clone(),
+                watched: facility.as_ref().and_then(|facility| watched(site, facility)),
+                policy: site.power.policy.clone(),
                 facility,
             });
         }
@@ -125,6 +125,15 @@ impl Pool {
             return Clock::FULL;
         }
         Clock::on_grid(share, &self.power.clock, &self.clocks)
+    }
+}
+
+/// The device whose draw the capping policy follows: the one it names, or the meter.
+fn watched(site: &types::Site, facility: &Facility) -> Option<usize> {
+    let Policy::Polca(polca) = &site.power.policy else { return None };
+    match &polca.device {
+        Some(name) => site.power.tree.iter().position(|device| device.name == *name),
+        None => Some(facility.root),
     }
 }
 
@@ -322,7 +331,6 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
-    let Policy::UniformClock(policy) = &site.power.policy;
     let replicas_per_node = (per_node / gpus) as usize;
     let replicas = pool.nodes as usize * replicas_per_node;
     Ok(Pool {
@@ -334,13 +342,14 @@ fn build_pool(
         gpus_per_replica: gpus,
         step,
         power,
-        clocks: clock_grid(&clock, policy.clock_step),
+        clocks: clock_grid(&clock, site.power.policy.steps().clock_step),
         max_seqs: pool.batching.max_seqs,
         max_step_tok,
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
         sources: sources(gpu, model, node, engine, &pool.step_law, thermal.is_some()),
+        power_priority: pool.power_priority,
         feed,
         zone,
         thermal,

@@ -19,7 +19,7 @@ use std::ops::Range;
 use crate::physics::clock::Clock;
 use crate::physics::draw::PowerLaw;
 use crate::physics::step::StepLaw;
-use crate::scenario::types::UniformClock;
+use crate::scenario::types::{Policy, PowerPriority};
 
 /// Everything that serves.
 #[derive(Debug, Clone)]
@@ -54,7 +54,9 @@ pub struct Site {
     /// Facility cap over time, sorted; empty without a cap. The first entry holds at t = 0.
     pub cap: Vec<CapLevel>,
     /// How the cap is kept.
-    pub policy: UniformClock,
+    pub policy: Policy,
+    /// The device of the facility that the policy watches, if it watches one.
+    pub watched: Option<usize>,
     /// Power tree and cooling; `None`: `pue` stands for them.
     pub facility: Option<Facility>,
 }
@@ -103,6 +105,8 @@ pub struct Pool {
     pub max_queue: u64,
     /// Catalog entries it rests on: (entry, weakest quality, source).
     pub sources: Vec<(String, String, String)>,
+    /// Whose clocks go down first, for the policies that ask.
+    pub power_priority: PowerPriority,
     /// The device of its site's facility that its nodes hang from; `None` without a power tree.
     pub feed: Option<usize>,
     /// The zone of its site's facility that its nodes heat; `None` without cooling.

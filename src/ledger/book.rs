@@ -624,6 +624,7 @@ impl Ledger {
         self.window_demand_tok = self.backlog_tok;
         self.site_at_window = (0..sites)
             .map(|site| {
+                power.open_window(now_fs, site);
                 power.meter(site).open_window(now_fs);
                 power.meter(site).integrals()
             })

@@ -15,6 +15,7 @@ pub use super::facility::{
 pub use super::failures::{
     Failure, FailureTimes, ModulesOf, NodesOf, OnFailure, Outage, Part, RandomTimes, ShareOf,
 };
+pub use super::policy::{ClockSteps, Polca, Policy, PowerPriority, Proportional};
 pub use super::supply::{Battery, Breaker, Generator};
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
@@ -595,45 +596,6 @@ pub struct CapStep {
     pub value: f64,
 }
 
-/// A capping policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Policy {
-    /// One clock for all replicas, split over two adjacent steps in order of number.
-    UniformClock(UniformClock),
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self::UniformClock(UniformClock::default())
-    }
-}
-
-/// `uniform_clock`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UniformClock {
-    /// Distance of clock steps as a share of the full clock; 0: any clock.
-    #[serde(default = "default_clock_step")]
-    pub clock_step: f64,
-    /// Clocks are raised only while the planned power is below this share of the budget.
-    #[serde(default = "default_release_below")]
-    pub release_below: f64,
-    /// Shortest time between a change of clocks and a raise [s].
-    #[serde(default = "default_dwell_s")]
-    pub dwell_s: f64,
-}
-
-impl Default for UniformClock {
-    fn default() -> Self {
-        Self {
-            clock_step: default_clock_step(),
-            release_below: default_release_below(),
-            dwell_s: default_dwell_s(),
-        }
-    }
-}
-
 /// Identical replicas on identical nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -668,6 +630,9 @@ pub struct Pool {
     /// Power limit set on each GPU [W]; default: the GPU's own (TDP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_cap_w: Option<f64>,
+    /// Which pools the policies `priority` and `polca` slow down last: high ones.
+    #[serde(default)]
+    pub power_priority: PowerPriority,
     /// The power device its nodes hang from; needed where the site has a power tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<String>,
@@ -915,15 +880,6 @@ fn default_engine() -> String {
 }
 fn default_max_tok() -> u32 {
     131_072
-}
-fn default_clock_step() -> f64 {
-    0.01
-}
-fn default_release_below() -> f64 {
-    0.98
-}
-fn default_dwell_s() -> f64 {
-    10.0
 }
 fn default_max_seqs() -> u32 {
     256

@@ -350,5 +350,5 @@ fn what_cannot_be_simulated_yet_is_refused() {
         &["must be 1", "stages of layers cannot be simulated yet"],
     );
     refused(&[(pool, "nodes: 1, serving: split,")], "10:73", &["unknown serving 'split'"]);
-    refused(&[("duration_s: 60", "duration_s: 60\nfailures: [{}]")], "2:1", &["failures", "must be empty"]);
+    refused(&[("duration_s: 60", "duration_s: 60\nfailures: [{}]")], "2:12", &["missing field 'of'"]);
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::fleet_case::{
-    Arrivals, Building, Burst, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Pool,
+    Arrivals, Building, Burst, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Policy, Pool,
     Reasoning, Site, What, Zone,
 };
 
@@ -233,14 +233,9 @@ impl FleetCase {
             let _ = writeln!(text, "      static_pue: {}", f64::from(site.pue_pct) / 1e2);
         }
         text.push_str("      power:\n");
-        let policy = &site.policy;
-        let _ = writeln!(
-            text,
-            "        policy: {{ uniform_clock: {{ clock_step: {}, dwell_s: {}, release_below: {} }} }}",
-            f64::from(policy.clock_step_pct) / 1e2,
-            f64::from(policy.dwell_ms) / 1e3,
-            f64::from(policy.release_below_pct) / 1e2
-        );
+        let device = building.map(|(building, _)| building.feed(0));
+        let limited = device.is_some() || (site.cap.is_some() && peak.is_some());
+        let _ = writeln!(text, "        policy: {}", site.policy.yaml(limited, device));
         if let (Some(cap), Some(peak)) = (&site.cap, peak) {
             let cap_mw = mw(peak.facility_w, cap.pct);
             let _ = writeln!(text, "        cap_mw: {cap_mw}");
@@ -272,6 +267,49 @@ impl FleetCase {
                 }
             }
         }
+    }
+}
+
+impl Policy {
+    /// `limited`: the meter has a limit; `device`: one that could be watched instead.
+    fn yaml(&self, limited: bool, device: Option<String>) -> String {
+        let share = |pct: u32| f64::from(pct) / 1e2;
+        let seconds = |ms: u32| f64::from(ms) / 1e3;
+        // What the meter without a limit has no thresholds for, the same without any.
+        let kind = if self.kind == "polca" && !limited { "none" } else { self.kind };
+        let step_pct = match kind {
+            "priority" | "phase_aware" => self.clock_step_pct.max(1),
+            _ => self.clock_step_pct,
+        };
+        let mut fields = format!(
+            "clock_step: {}, dwell_s: {}, release_below: {}",
+            share(step_pct),
+            seconds(self.dwell_ms),
+            share(self.release_below_pct)
+        );
+        match kind {
+            "proportional" => {
+                let _ = write!(fields, ", share_step: {}", share(self.share_step_pct));
+            }
+            "polca" => {
+                let polca = &self.polca;
+                if let (true, Some(device)) = (polca.own_device, device) {
+                    let _ = write!(fields, ", device: {device}");
+                }
+                let _ = write!(
+                    fields,
+                    ", t1: {}, t2: {}, hysteresis: {}, cap_delay_s: {}, brake_delay_s: {}, brake_at: {}",
+                    share(polca.t1_pct),
+                    share((polca.t1_pct + polca.gap_pct).min(polca.brake_at_pct)),
+                    share(polca.hysteresis_pct.min(polca.t1_pct - 1)),
+                    seconds(polca.cap_delay_ms),
+                    seconds(polca.brake_delay_ms),
+                    share(polca.brake_at_pct)
+                );
+            }
+            _ => {}
+        }
+        format!("{{ {kind}: {{ {fields} }} }}")
     }
 }
 
@@ -317,9 +355,9 @@ impl Pool {
         let _ = writeln!(
             text,
             "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
-             parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
+             power_priority: {}\n          parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
              kv_blocks: {kv_blocks}{queue} }}",
-            self.model, self.tensor, self.max_seqs, self.kv_block_tok
+            self.model, self.power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
         let _ = writeln!(text, "          start_up_s: {}", f64::from(self.start_up_ms) / 1e3);
         let us = |ns: u32| f64::from(ns) / 1e3;

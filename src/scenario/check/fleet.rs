@@ -1,16 +1,12 @@
 //! What must hold in sites and pools, but for the building around them.
 
 use super::super::lookup::{self, Kind};
-use super::super::types::{
-    Affine, Batching, CapFraction, Energy, Parallel, Policy, Pool, Scenario, Site, StepLaw,
-};
+use super::super::types::{Affine, Batching, CapFraction, Energy, Parallel, Pool, Scenario, Site, StepLaw};
 use super::{Check, MAX_DURATION_S, MAX_TOK};
 use crate::catalog::Catalog;
 
 /// Most nodes of a pool; each replica costs memory.
 const MAX_NODES: u32 = 1_000_000;
-/// Shortest dwell: below it a run would be events of the capping policy and little else [s].
-const LEAST_DWELL_S: f64 = 0.001;
 /// Shortest step of an own step law [µs]; a step without duration would never let time pass.
 const MIN_STEP_US: f64 = 1e-3;
 /// Longest step of an own step law [µs]: an hour, as of every law.
@@ -75,27 +71,7 @@ impl Check {
         if power.cap_mw.is_none() && power.cap_fraction != CapFraction::default() {
             self.refuse(&fraction_path, "is a share of cap_mw, which is missing; add power.cap_mw");
         }
-        let Policy::UniformClock(clock) = &power.policy;
-        let policy_path = format!("{path}.power.policy.uniform_clock");
-        self.require(
-            &format!("{policy_path}.clock_step"),
-            clock.clock_step,
-            (0.0..=0.5).contains(&clock.clock_step),
-            "between 0 (any clock) and 0.5 of the full clock",
-        );
-        self.require(
-            &format!("{policy_path}.release_below"),
-            clock.release_below,
-            clock.release_below > 0.0 && clock.release_below <= 1.0,
-            "above 0 and at most 1",
-        );
-        // Ceilings are looked at once a dwell: without one, again and again at the same instant.
-        self.require(
-            &format!("{policy_path}.dwell_s"),
-            clock.dwell_s,
-            (LEAST_DWELL_S..=MAX_DURATION_S).contains(&clock.dwell_s),
-            &format!("at least {LEAST_DWELL_S} and at most {MAX_DURATION_S}"),
-        );
+        self.policy(&format!("{path}.power"), power);
         if site.pools.is_empty() {
             self.refuse(format!("{path}.pools"), "is empty; a site needs at least one pool");
         }

@@ -213,14 +213,19 @@ fn meter(site: &Site) -> String {
 
 /// The share by which watts are moved: at least two P-states of every pool.
 fn watts_share(resolved: &Resolved, site: &Site, share: f64) -> f64 {
-    let Policy::UniformClock(policy) = &site.power.policy;
+    let policy = &site.power.policy;
+    // A share of watts that a replica is cut to moves in steps of its own.
+    let share = match policy {
+        Policy::Proportional(policy) => share.max(P_STATES * policy.share_step),
+        _ => share,
+    };
     let exponents = site.pools.iter().filter_map(|pool| {
         let gpu = resolved.catalog.gpu(&pool.gpu)?;
         let node = resolved.catalog.node(pool.node.as_deref().unwrap_or(&gpu.node))?;
         Some(node.clock_exponent(gpu))
     });
     // d ln P = exponent · d ln f near the full clock, and less of it as some watts do not follow the clock.
-    exponents.fold(share, |most, exponent| most.max(P_STATES * policy.clock_step * exponent))
+    exponents.fold(share, |most, exponent| most.max(P_STATES * policy.steps().clock_step * exponent))
 }
 
 /// The share of a site's overhead whose loss frees about `watts` of the facility's power.

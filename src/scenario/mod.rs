@@ -13,6 +13,7 @@ mod inputs;
 mod lookup;
 mod nearest;
 mod overrides;
+mod plant;
 pub(crate) mod quality;
 mod schema;
 mod source;

@@ -8,8 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::facility::{
-    Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
-    TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
+    Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, TemperatureColumn,
+    TemperatureCourse, Ups, UpsMode, Weather, Zone, ZoneMode,
+};
+pub use super::plant::{
+    Adiabatic, AirCooledChiller, DryCooler, Plant, Pumps, Rejector, RejectorDryCooler, RejectorTower,
+    TowerWithChiller, WarmWater,
 };
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;

@@ -2,6 +2,7 @@
 
 mod facility;
 mod fleet;
+mod plant;
 mod workload;
 
 use std::fmt::Display;

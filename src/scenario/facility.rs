@@ -120,6 +120,24 @@ pub struct Weather {
     /// Added to both, at all times [K]: the same year, two degrees warmer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub offset_k: f64,
+    /// Heat waves and cold snaps: hours that are warmer or colder than the courses say. They come once; where they
+    /// overlap, they add up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spells: Vec<Spell>,
+}
+
+/// A heat wave or a cold snap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spell {
+    /// Its first hour, counted from the midnight before t = 0 [h].
+    pub from_h: u32,
+    /// The hour at whose beginning it is over, counted likewise [h].
+    pub to_h: u32,
+    /// Added to the wet bulb [K].
+    pub wet_bulb_k: f64,
+    /// Added to the dry bulb [K].
+    pub dry_bulb_k: f64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::facility::{
-    Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, TemperatureColumn,
+    Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureColumn,
     TemperatureCourse, Ups, UpsMode, Weather, Zone, ZoneMode,
 };
 pub use super::plant::{

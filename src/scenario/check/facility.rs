@@ -10,6 +10,8 @@ use super::Check;
 pub(super) const MAX_MW: f64 = 1e6;
 /// Warmer or colder than written [K]: more is another climate.
 const OFFSET_K: (f64, f64) = (-30.0, 30.0);
+/// Last hour of a spell [h], more than a century.
+const MAX_HOUR: u64 = 1_000_000;
 /// Coldest and warmest outdoor air of a scenario [°C]: beyond what was ever measured on Earth.
 pub(super) const OUTDOORS_C: (f64, f64) = (-90.0, 60.0);
 /// Coldest and warmest supply, water and threshold temperature [°C].
@@ -270,6 +272,19 @@ impl Check {
 
     fn weather(&mut self, path: &str, weather: &Weather) {
         self.between(&format!("{path}.offset_k"), weather.offset_k, OFFSET_K, "K");
+        for (i, spell) in weather.spells.iter().enumerate() {
+            let path = format!("{path}.spells.{i}");
+            self.count(&format!("{path}.to_h"), spell.to_h.into(), MAX_HOUR);
+            self.require(
+                &format!("{path}.from_h"),
+                spell.from_h,
+                spell.from_h < spell.to_h,
+                &format!("below to_h ({})", spell.to_h),
+            );
+            for (name, added_k) in [("wet_bulb_k", spell.wet_bulb_k), ("dry_bulb_k", spell.dry_bulb_k)] {
+                self.between(&format!("{path}.{name}"), added_k, OFFSET_K, "K");
+            }
+        }
         for (name, course) in [("wet_bulb_c", &weather.wet_bulb_c), ("dry_bulb_c", &weather.dry_bulb_c)] {
             let path = format!("{path}.{name}");
             match course {

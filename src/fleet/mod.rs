@@ -3,6 +3,7 @@
 mod build;
 mod facility;
 mod graph;
+mod plant;
 pub mod steady;
 mod supply;
 mod weather;

@@ -15,6 +15,7 @@ mod inputs;
 mod lookup;
 mod nearest;
 mod overrides;
+mod plant;
 mod policy;
 pub(crate) mod quality;
 mod schema;

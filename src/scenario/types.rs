@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 pub use super::expect::{Binds, Bound, Expectation, MetricRange};
 pub use super::facility::{
-    Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
-    TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
+    Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureColumn,
+    TemperatureCourse, Ups, UpsMode, Weather, Zone, ZoneMode,
 };
 pub use super::failures::{
     Failure, FailureTimes, ModulesOf, NodesOf, OnFailure, Outage, Part, RandomTimes, ShareOf,
+};
+pub use super::plant::{
+    Adiabatic, AirCooledChiller, DryCooler, Plant, Pumps, Rejector, RejectorDryCooler, RejectorTower,
+    TowerWithChiller, WarmWater,
 };
 pub use super::policy::{ClockSteps, Polca, Policy, PowerPriority, Proportional};
 pub use super::supply::{Battery, Breaker, Generator};

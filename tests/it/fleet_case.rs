@@ -9,6 +9,8 @@ use proptest::sample::select;
 
 /// Most replicas of a fleet.
 pub const MOST_REPLICAS: u32 = 50;
+/// Plants that `fleet_yaml` knows to write.
+const PLANTS: usize = 6;
 
 /// A fleet, what arrives at it, and for how long.
 #[derive(Debug, Clone)]
@@ -218,7 +220,8 @@ pub struct Zone {
     pub set_c: u32,
     /// Capacity in percent of what the site draws without a building.
     pub capacity_pct: u32,
-    pub tower: bool,
+    /// Which of the plants of `fleet_yaml`.
+    pub plant: usize,
     pub chiller_pct: u32,
     pub buffer: Option<Buffer>,
 }
@@ -590,11 +593,11 @@ fn zone() -> impl Strategy<Value = Zone> {
     let buffer = (2_u32..400, 1_u32..15, any::<bool>(), 5_u32..=100).prop_map(
         |(ms_per_k, step_dk, edgy, hysteresis_pct)| Buffer { ms_per_k, step_dk, edgy, hysteresis_pct },
     );
-    (set_c, 20_u32..130, any::<bool>(), select(vec![0_u32, 40]), option::weighted(0.75, buffer)).prop_map(
-        |(set_c, capacity_pct, tower, chiller_pct, buffer)| Zone {
+    (set_c, 20_u32..130, 0..PLANTS, select(vec![0_u32, 40]), option::weighted(0.75, buffer)).prop_map(
+        |(set_c, capacity_pct, plant, chiller_pct, buffer)| Zone {
             set_c,
             capacity_pct,
-            tower,
+            plant,
             chiller_pct,
             buffer,
         },

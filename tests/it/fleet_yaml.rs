@@ -502,17 +502,30 @@ impl Zone {
         let capacity = mw(peak.it_w, self.capacity_pct);
         let (set_c, design_c) = (f64::from(self.set_c), self.design_c());
         let sizes = format!("capacity_mw: {capacity}, fan_share: 0.02, pump_share: 0.015");
-        let plant = if self.tower {
+        let tower = |more: &str| {
             format!(
                 "tower_with_chiller: {{ {sizes}, chiller_share: {}, design_wet_bulb_c: {design_c}, \
                  free_cooling_below_wet_bulb_c: {}, approach_k: 4, chilled_water_c: {}, chiller_derate_per_k: 0.012, \
-                 carnot_share: 0.55, cycles_of_concentration: 5 }}",
+                 carnot_share: 0.55, cycles_of_concentration: 5{more} }}",
                 f64::from(self.chiller_pct) / 1e2,
                 design_c - 5.0,
                 set_c - 3.0
             )
-        } else {
-            format!("dry_cooler: {{ {sizes}, design_dry_bulb_c: {design_c} }}")
+        };
+        let pads = format!("adiabatic: {{ above_dry_bulb_c: {} }}", design_c - 2.0);
+        let warm = format!("warm_water: {{ capacity_mw: {capacity}, cdu_approach_k: 5");
+        let plant = match self.plant {
+            0 => tower(""),
+            1 => tower(", return_rise_k: 6, pumps: constant"),
+            2 => format!(
+                "air_cooled_chiller: {{ {sizes}, design_dry_bulb_c: {design_c}, free_cooling_below_dry_bulb_c: {}, \
+                 chilled_water_c: {} }}",
+                design_c - 10.0,
+                set_c - 3.0
+            ),
+            3 => format!("dry_cooler: {{ {sizes}, design_dry_bulb_c: {design_c} }}"),
+            4 => format!("{warm}, rejector: {{ dry_cooler: {{ approach_k: 10, {pads} }} }} }}"),
+            _ => format!("{warm}, rejector: {{ tower: {{ approach_k: 10 }} }} }}"),
         };
         let _ = writeln!(
             text,

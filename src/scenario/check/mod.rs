@@ -2,6 +2,7 @@
 
 mod facility;
 mod fleet;
+mod plant;
 mod policy;
 mod supply;
 mod workload;

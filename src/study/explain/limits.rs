@@ -8,7 +8,9 @@ use crate::fleet::memory_plan;
 use crate::ledger::outcome::Constraint;
 use crate::physics::loss::LossShares;
 use crate::scenario::Resolved;
-use crate::scenario::types::{Arrivals, Device, Loss, Plant, Policy, PowerDevice, Site, StepLaw};
+use crate::scenario::types::{
+    Arrivals, Device, Loss, Plant, Policy, PowerDevice, Pumps, Rejector, Site, StepLaw,
+};
 
 /// Clock steps that a move of watts is worth at least: less could be lost between two P-states.
 const P_STATES: f64 = 2.0;
@@ -166,10 +168,7 @@ pub fn all(resolved: &Resolved, share: f64) -> Vec<Limit> {
             add(LimitKind::DeviceRating, place, rated_mw * watts, Some(watts), "MW", Target::Device(s, d));
         }
         for (z, zone) in site.cooling.iter().flat_map(|cooling| &cooling.zones).enumerate() {
-            let capacity_mw = match &zone.plant {
-                Plant::TowerWithChiller(tower) => tower.capacity_mw,
-                Plant::DryCooler(cooler) => cooler.capacity_mw,
-            } * zone.capacity_scale;
+            let capacity_mw = zone.plant.capacity_mw() * zone.capacity_scale;
             let place = format!("{}.{}", site.name, zone.name);
             add(LimitKind::ZoneCapacity, place, capacity_mw * watts, Some(watts), "MW", Target::Zone(s, z));
         }
@@ -302,18 +301,44 @@ fn more_rating(device: &mut PowerDevice, more: f64) {
 }
 
 /// Capacity without any other change: at the same heat, fans and pumps turn slower by the same share, and draw as the
-/// cube of their speed, so their size must grow as its square for the same watts.
+/// cube of their speed, so their size must grow as its square for the same watts. What always turns at full speed keeps
+/// its size.
 fn more_capacity(plant: &mut Plant, more: f64) {
+    let pumped = |share: &mut f64, pumps| match pumps {
+        Pumps::Variable => *share *= more * more,
+        Pumps::Constant => *share /= more,
+    };
     match plant {
         Plant::TowerWithChiller(tower) => {
             tower.capacity_mw *= more;
             tower.fan_share *= more * more;
-            tower.pump_share *= more * more;
+            pumped(&mut tower.pump_share, tower.pumps);
+            if tower.pumps == Pumps::Constant {
+                // The same flow: the same rise at the same heat.
+                tower.return_rise_k *= more;
+            }
+        }
+        Plant::AirCooledChiller(chiller) => {
+            chiller.capacity_mw *= more;
+            match chiller.free_cooling_below_dry_bulb_c {
+                Some(_) => chiller.fan_share *= more * more,
+                None => chiller.fan_share /= more,
+            }
+            pumped(&mut chiller.pump_share, chiller.pumps);
         }
         Plant::DryCooler(cooler) => {
             cooler.capacity_mw *= more;
             cooler.fan_share *= more * more;
-            cooler.pump_share *= more * more;
+            pumped(&mut cooler.pump_share, cooler.pumps);
+        }
+        Plant::WarmWater(warm) => {
+            warm.capacity_mw *= more;
+            match &mut warm.rejector {
+                Rejector::DryCooler(cooler) => cooler.fan_share *= more * more,
+                Rejector::Tower(tower) => tower.fan_share *= more * more,
+            }
+            pumped(&mut warm.pump_share, warm.pumps);
+            warm.cdu_pump_share /= more;
         }
     }
 }
@@ -335,9 +360,22 @@ fn less_overhead(site: &mut Site, left: f64) {
                 // A compressor draws heat over COP, and its COP follows the Carnot share.
                 tower.carnot_share /= left;
             }
+            Plant::AirCooledChiller(chiller) => {
+                chiller.fan_share *= left;
+                chiller.pump_share *= left;
+                chiller.carnot_share /= left;
+            }
             Plant::DryCooler(cooler) => {
                 cooler.fan_share *= left;
                 cooler.pump_share *= left;
+            }
+            Plant::WarmWater(warm) => {
+                match &mut warm.rejector {
+                    Rejector::DryCooler(cooler) => cooler.fan_share *= left,
+                    Rejector::Tower(tower) => tower.fan_share *= left,
+                }
+                warm.pump_share *= left;
+                warm.cdu_pump_share *= left;
             }
         }
     }

@@ -17,6 +17,7 @@ mod heat;
 mod hot_day;
 mod label;
 mod ledger;
+mod policies;
 mod random_fleets;
 mod reasoning;
 mod report_command;

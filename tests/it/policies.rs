@@ -1,6 +1,6 @@
 //! Capping policies in whole runs: who is slowed down, when, and who is not.
 
-use wattmill::ledger::outcome::{Outcome, PoolSummary};
+use wattmill::ledger::outcome::{Constraint, Outcome, PoolSummary};
 use wattmill::scenario::{self, LoadOptions};
 
 use crate::engines::equal;
@@ -98,6 +98,9 @@ fn without_a_policy_the_cap_is_passed_and_told() {
     close("above the cap", power.overshoot_s, 800.0, 1e-9);
     close("joules above it", power.overshoot_j, 2_000.0 * 800.0, 1e-9);
     assert_eq!(none.summary.binding.share.power, 0.0);
+    // What is not kept is no stave.
+    let stave = |outcome: &Outcome| outcome.summary.tpf.predicted_tok_per_s.expect("staves");
+    assert_eq!(stave(&none), stave(&free));
 }
 
 /// Constant draws, and a cap that moves: every cap, release and brake by hand. In kW: 10 at full clock, 9.616 with low
@@ -169,6 +172,18 @@ fn polca_follows_its_timeline() {
     }
     let timeline = &outcome.summary.binding.timeline;
     assert!(timeline.iter().any(|stretch| stretch.place == "s.meter"), "{timeline:?}");
+}
+
+/// Half of the draw, and the brake does not do: it stays on, and the site is in the hands of operations.
+#[test]
+fn a_brake_that_does_not_do_stays_on() {
+    let power = "{ cap_mw: 0.004, policy: polca }";
+    let (outcome, _) = equal("braked", &load(&two_pools(power, "normal"), &["duration_s=300"]));
+    let capping = outcome.summary.per_site[0].capping.expect("polca");
+    assert_eq!((capping.brakes, capping.braked_s), (1, 295.0), "{capping:?}");
+    let last = outcome.summary.binding.timeline.last().expect("a label");
+    assert_eq!((last.constraint, last.place.as_str()), (Constraint::Operations, "s.meter"));
+    assert!(outcome.summary.power_w.overshoot_s < 5.1, "{:?}", outcome.summary.power_w);
 }
 
 /// A device in the tree is watched in place of the meter: only its own load counts.

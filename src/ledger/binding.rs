@@ -347,9 +347,7 @@ fn leading(gpus: &[i64; LABELS]) -> Label {
     }
     let others = by.iter().copied().filter(|(_, constraint)| *constraint != Constraint::Operations);
     let (most, constraint) = others.fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
-    if most == 0 {
-        return if gpus[Label::Operations as usize] > 0 { Label::Operations } else { Label::Demand };
-    }
+    let constraint = if most == 0 { Constraint::Operations } else { constraint };
     Label::ALL[1..]
         .iter()
         .copied()

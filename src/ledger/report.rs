@@ -488,7 +488,8 @@ impl Ledger {
                         cooling_stave = cooling_stave.zip(by_cooling).map(|(sum, rate)| sum + rate);
                     }
                     None => {
-                        let budget_w = (!site.cap.is_empty()).then(|| watts(|m| m.budget_j));
+                        let limited = !site.cap.is_empty() && site.policy.caps_power();
+                        let budget_w = limited.then(|| watts(|m| m.budget_j));
                         stave += power_staves.rate(fleet, &self.staves, s, budget_w);
                         cooling_stave = None;
                     }
@@ -663,7 +664,7 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
             (overlap > 0).then(|| Budget {
                 seconds: seconds(overlap),
                 facility_w: Some(level.facility_w),
-                it_w: Some(level.it_nw as f64 * 1e-9),
+                it_w: site.policy.caps_power().then_some(level.it_nw as f64 * 1e-9),
             })
         })
         .collect()

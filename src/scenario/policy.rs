@@ -58,6 +58,12 @@ impl Policy {
         }
     }
 
+    /// Whether cap and ratings ever hold clocks down.
+    #[must_use]
+    pub fn caps_power(&self) -> bool {
+        !matches!(self, Self::None(_))
+    }
+
     /// Whether power is planned within cap and ratings.
     #[must_use]
     pub fn plans_power(&self) -> bool {

@@ -19,6 +19,7 @@ mod hot_day;
 mod label;
 mod ledger;
 mod plants;
+mod policies;
 mod random_fleets;
 mod reasoning;
 mod report_command;

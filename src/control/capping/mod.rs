@@ -108,3 +108,6 @@ pub(super) fn watts(member: &Member, ceiling: &Clock) -> i64 {
     let clock = if member.local.share < ceiling.share { &member.local } else { ceiling };
     if member.working { member.draw.it_nw(clock) } else { member.planned_nw }
 }
+
+#[cfg(test)]
+mod tests;

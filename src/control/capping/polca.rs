@@ -131,8 +131,8 @@ impl Polca {
         };
         self.above_t1 = level(law.t1, at(law.t1 - law.hysteresis), self.above_t1.on);
         self.above_t2 = level(law.t2, at(law.t2 - law.hysteresis), self.above_t2.on);
-        self.over_t2 = level(law.t2, at(law.t2) + 1, self.over_t2.on);
-        self.over_brake = level(law.brake_at, at(law.brake_at) + 1, self.over_brake.on);
+        self.over_t2 = level(law.t2, at(law.t2).saturating_add(1), self.over_t2.on);
+        self.over_brake = level(law.brake_at, at(law.brake_at).saturating_add(1), self.over_brake.on);
         self.look(now_fs);
     }
 

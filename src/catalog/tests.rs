@@ -49,7 +49,7 @@ fn decode_step_s(p: &RooflineParams, n: f64, context: f64) -> f64 {
     linear.compute_s
         + linear.memory_s
         + (ctx * attention.memory_s_per_ctx_tok).max(ctx * attention.compute_s_per_ctx_tok)
-        + p.window_tok.map_or(0.0, |window| {
+        + p.attention.window_tok.map_or(0.0, |window| {
             n * context.min(f64::from(window))
                 * attention.memory_s_per_window_tok.max(attention.compute_s_per_window_tok)
         })
@@ -448,7 +448,7 @@ fn the_step_law_tabulates_the_roofline() {
             pairs: 70_000.0,
             ..FluidShape::default()
         };
-        if p.window_tok.is_some() {
+        if p.attention.window_tok.is_some() {
             (shape.window_tok, shape.window_pairs) = (37.0 * 128.0, 50_000.0);
         }
         let (step, fluid) = (p.step(&shape), law.fluid(&shape, &Clock::FULL));

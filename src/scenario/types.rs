@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::attention::{Attention, Grouped, SlidingWindow, SparseTopK};
 pub use super::facility::{
     Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
     TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
@@ -444,7 +445,8 @@ pub struct Model {
     /// Precision of the KV cache.
     #[serde(default = "bf16")]
     pub kv_cache: Precision,
-    /// Attention; the model's own is the only one that can be simulated yet.
+    /// Attention: the model's own, or what it would be with another. It acts on FLOP, bytes and memory; see each
+    /// variant for what it says of quality.
     #[serde(default)]
     pub attention: Attention,
     /// Speculative decoding; cannot be simulated yet.
@@ -454,15 +456,6 @@ pub struct Model {
     /// `difficulty` ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality_tier: Option<String>,
-}
-
-/// Attention of a model variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Attention {
-    /// The model's own.
-    #[default]
-    Native,
 }
 
 /// Speculative decoding.
@@ -687,7 +680,7 @@ pub struct Parallel {
     #[serde(default = "one_u32")]
     pub tensor: u32,
     /// Groups of `tensor` GPUs in a replica, each attending to its own part of the sequences; experts are shared by
-    /// all.
+    /// all. A replica may take several whole nodes, if its model has experts and its node a network in the catalog.
     #[serde(default = "one_u32")]
     pub attention_data: u32,
     /// GPUs of the replica over which whole experts are spread; 1: each expert is split over all of them.

@@ -132,6 +132,7 @@ impl Check {
             && replica >= 1
             && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu, pool.node.as_deref())
             && gpus % replica != 0
+            && (attention_data == 1 || replica % gpus != 0)
         {
             let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
             let fitting = fitting.join(", ");
@@ -139,7 +140,7 @@ impl Check {
                 self.refuse(
                     format!("{path}.parallel.attention_data"),
                     format!(
-                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node: {fitting}"
+                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node ({fitting}), or fill several nodes: a multiple of {gpus}"
                     ),
                 );
             } else {

@@ -118,10 +118,7 @@ impl Model {
                     ));
                 }
                 if kv_heads == 0 || !self.heads.is_multiple_of(kv_heads) {
-                    return Err(format!(
-                        "{kv_heads}; must divide the {} heads of {}",
-                        self.heads, self.name
-                    ));
+                    return Err(format!("{kv_heads}; must divide the {} heads of {}", self.heads, self.name));
                 }
                 model.kv_heads = kv_heads;
             }
@@ -171,7 +168,9 @@ impl Model {
     /// Numbers one layer caches per token.
     fn kv_per_layer(&self) -> f64 {
         match &self.mla {
-            Some(mla) if mla.expanded => f64::from(self.heads) * f64::from(mla.qk_nope + mla.qk_rope + mla.v_head),
+            Some(mla) if mla.expanded => {
+                f64::from(self.heads) * f64::from(mla.qk_nope + mla.qk_rope + mla.v_head)
+            }
             Some(mla) => f64::from(mla.kv_lora_rank + mla.qk_rope),
             None => 2.0 * f64::from(self.kv_heads) * f64::from(self.head_dim),
         }

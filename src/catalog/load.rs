@@ -9,10 +9,10 @@ use serde_yaml::Spanned;
 use thiserror::Error;
 
 use super::alias::Aliases;
+use super::attention::Sparse;
 use super::entry::{Engine, Gpu, Node, Sourced};
 use super::fit::Fit;
 use super::model::Model;
-use super::attention::Sparse;
 use super::quality::{Answering, QualityTier};
 use super::retention::Retention;
 use super::sheet::Kind;

@@ -180,17 +180,19 @@ impl Model {
     pub fn attention_params_per_layer(&self) -> f64 {
         let (h, n) = (f64::from(self.hidden), f64::from(self.heads));
         let indexer = self.indexer_params_per_layer();
-        indexer + match &self.mla {
-            Some(mla) => {
-                let (q, kv) = (f64::from(mla.q_lora_rank), f64::from(mla.kv_lora_rank));
-                let (nope, rope, v) = (f64::from(mla.qk_nope), f64::from(mla.qk_rope), f64::from(mla.v_head));
-                h * q + q * n * (nope + rope) + h * (kv + rope) + kv * n * (nope + v) + n * v * h
+        indexer
+            + match &self.mla {
+                Some(mla) => {
+                    let (q, kv) = (f64::from(mla.q_lora_rank), f64::from(mla.kv_lora_rank));
+                    let (nope, rope, v) =
+                        (f64::from(mla.qk_nope), f64::from(mla.qk_rope), f64::from(mla.v_head));
+                    h * q + q * n * (nope + rope) + h * (kv + rope) + kv * n * (nope + v) + n * v * h
+                }
+                None => {
+                    let d = f64::from(self.head_dim);
+                    2.0 * h * n * d + 2.0 * h * f64::from(self.kv_heads) * d
+                }
             }
-            None => {
-                let d = f64::from(self.head_dim);
-                2.0 * h * n * d + 2.0 * h * f64::from(self.kv_heads) * d
-            }
-        }
     }
 
     /// Layers with routed experts.

@@ -236,7 +236,9 @@ fn spans_nodes(gpu: &Gpu, model: &Model, split: Split) -> Result<(), String> {
         ));
     }
     if !gpus.is_multiple_of(linked) {
-        return Err(format!("a replica over {gpus} GPUs does not fill whole nodes; use a multiple of {linked}"));
+        return Err(format!(
+            "a replica over {gpus} GPUs does not fill whole nodes; use a multiple of {linked}"
+        ));
     }
     Ok(())
 }

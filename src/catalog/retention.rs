@@ -152,8 +152,10 @@ impl QualityTier {
             for number in [a0, a1] {
                 number.value *= kept.value;
                 number.quality = number.quality.max(kept.quality);
-                number.source =
-                    format!("{}; times {} for {}: {}", number.source, kept.value, retention.name, kept.source);
+                number.source = format!(
+                    "{}; times {} for {}: {}",
+                    number.source, kept.value, retention.name, kept.source
+                );
             }
         }
         tier

@@ -65,7 +65,7 @@ fn the_embedded_catalog_is_complete() {
         assert!(catalog.gpu(name).is_some(), "{name}");
     }
     assert_eq!(catalog.gpus().len(), EVERY_GPU.len());
-    assert_eq!(catalog.models().len(), 19);
+    assert_eq!(catalog.models().len(), 20);
     assert!(catalog.engine("vllm-0.11").is_some() && catalog.engine("vllm-0.19").is_some());
     let ideal = catalog.node("ideal_linear").unwrap();
     let gpu = catalog.gpu("B200-SXM-180GB").unwrap();

@@ -223,7 +223,10 @@ fn build_pool(
     if gpus > per_node && !pool.nodes.is_multiple_of(nodes_each) {
         return Err(problem(
             "nodes",
-            format!("is {}; a replica of {gpus} GPUs takes {nodes_each} nodes: use a multiple of {nodes_each}", pool.nodes),
+            format!(
+                "is {}; a replica of {gpus} GPUs takes {nodes_each} nodes: use a multiple of {nodes_each}",
+                pool.nodes
+            ),
         ));
     }
     if gpus == 0 || gpus <= per_node && !per_node.is_multiple_of(gpus) {
@@ -233,10 +236,11 @@ fn build_pool(
             format!("{gpus} does not divide the {per_node} GPUs of a node; use a divisor"),
         ));
     }
-    let params = catalog::replica_in(Some(node), gpu, &model, split, weights, kv, engine).map_err(|message| {
-        let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
-        problem(field, message)
-    })?;
+    let params =
+        catalog::replica_in(Some(node), gpu, &model, split, weights, kv, engine).map_err(|message| {
+            let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
+            problem(field, message)
+        })?;
     let memory = memory_plan(gpu, &params, &pool.batching);
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.

@@ -135,7 +135,9 @@ impl Attention {
                 let Some(known) = catalog.models().iter().find_map(|model| model.sparse.as_ref()) else {
                     return Err(Refused {
                         field: "",
-                        message: "needs a model with sparse attention in the catalog, for what its kernels reach".into(),
+                        message:
+                            "needs a model with sparse attention in the catalog, for what its kernels reach"
+                                .into(),
                     });
                 };
                 let sparse = Sparse { top_k_tok: tokens, index_heads, index_head_dim, ..known.clone() };

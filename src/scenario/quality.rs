@@ -84,9 +84,11 @@ pub(crate) fn tiers_of_class<'a>(
             let alike = several.iter().all(|(_, tier)| tier.name == several[0].1.name);
             let names: Vec<String> = several
                 .iter()
-                .map(|(model, tier)| {
-                    if alike { format!("{} as kept by {model}", tier.name) } else { tier.name.clone() }
-                })
+                .map(
+                    |(model, tier)| {
+                        if alike { format!("{} as kept by {model}", tier.name) } else { tier.name.clone() }
+                    },
+                )
                 .collect();
             Err(format!(
                 "pools of several quality tiers ({}) are open to this class, so how long a request thinks would \

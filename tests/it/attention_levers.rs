@@ -76,10 +76,7 @@ fn latents_keep_71_times_less() {
     let latent = model("DeepSeek-V3");
     let whole = latent.with_attention(Lever::Uncompressed).expect("it has latents");
     let bf16 = Precision::Bf16;
-    assert_eq!(
-        (whole.kv_bytes_per_tok(bf16), latent.kv_bytes_per_tok(bf16)),
-        (4_997_120.0, 70_272.0)
-    );
+    assert_eq!((whole.kv_bytes_per_tok(bf16), latent.kv_bytes_per_tok(bf16)), (4_997_120.0, 70_272.0));
     // The same checkpoint: as many parameters, and not absorbed 2·128·(192 + 128) instead of 2·128·(576 + 512) FLOP.
     assert_eq!(whole.total_params(), latent.total_params());
     assert_eq!((whole.decode_flop_per_layer(), latent.decode_flop_per_layer()), (81_920.0, 278_528.0));
@@ -88,10 +85,7 @@ fn latents_keep_71_times_less() {
         let (b, b_tok) = replica_of("H200-SXM-141GB", &latent, split, bf16);
         assert_eq!(a.weight_bytes_per_gpu, b.weight_bytes_per_gpu);
         // Tensor parallelism splits the heads' cache, but repeats the latents.
-        assert_eq!(
-            a.kv_bytes_per_tok_per_gpu / b.kv_bytes_per_tok_per_gpu,
-            4_997_120.0 / 70_272.0 / parts
-        );
+        assert_eq!(a.kv_bytes_per_tok_per_gpu / b.kv_bytes_per_tok_per_gpu, 4_997_120.0 / 70_272.0 / parts);
         // Whole blocks of 16 tokens.
         close("tokens that fit", b_tok / a_tok, 4_997_120.0 / 70_272.0 / parts, 32.0 / a_tok);
     }
@@ -122,10 +116,14 @@ fn a_larger_cache_costs_batch_tokens_and_joules() {
     assert!(whole.throughput.output_tok_per_s < 0.5 * latent.throughput.output_tok_per_s);
     let joules = |s: &Summary| s.j_per_output_token.facility.expect("tokens");
     assert!(joules(&whole) > 1.5 * joules(&latent), "{} {}", joules(&whole), joules(&latent));
-    // The batch that fits is what is short: with it the arithmetic alone would still be far from its limit.
-    let of = |s: &Summary| serde_json::to_value(&s.binding.share).expect("shares")["kv_capacity"].as_f64();
-    assert!(of(&whole) > Some(0.9), "{:?} {:?}", of(&whole), of(&latent));
-    let stave = |s: &Summary| serde_json::to_value(&s.staves_tok_per_s).expect("staves")["kv_capacity"].as_f64();
+    // Few sequences share the weights that stream past them: bandwidth binds where arithmetic did.
+    let share = |s: &Summary, of: &str| serde_json::to_value(&s.binding.share).expect("shares")[of].as_f64();
+    assert!(share(&latent, "compute") > share(&latent, "memory_bandwidth"));
+    assert!(
+        share(&whole, "memory_bandwidth") > Some(0.5) && share(&whole, "compute") < share(&latent, "compute")
+    );
+    let stave =
+        |s: &Summary| serde_json::to_value(&s.staves_tok_per_s).expect("staves")["kv_capacity"].as_f64();
     assert!(stave(&whole) < stave(&latent), "{:?} {:?}", stave(&whole), stave(&latent));
 }
 
@@ -159,7 +157,12 @@ fn windows_leave_one_layer_in_so_many() {
         assert!(room_tok > 0.0 && room_tok.is_finite());
         let (full, _) = replica_of("H100-SXM-80GB", &llama, Split::tensor(1), bf16);
         let share = (global * K128 + (32.0 - global) * 1024.0) / (32.0 * K128);
-        close("decode attention at 128 k", attention_s(&params, K128) / attention_s(&full, K128), share, 1e-12);
+        close(
+            "decode attention at 128 k",
+            attention_s(&params, K128) / attention_s(&full, K128),
+            share,
+            1e-12,
+        );
     }
 }
 
@@ -185,7 +188,12 @@ fn sparse_attention_by_hand() {
     let pair_s = 61.0 * (16_384.0 / (1.979e15 * 0.41) + 8.0 / (4.8e12 * 0.75));
     let gathered_s = 2048.0 * 61.0 * 278_528.0 / (9.89e14 * 0.647);
     let dense_s = 61.0 * 81_920.0 / (9.89e14 * 0.7);
-    close("a prompt's token at 128 k", prefill_s(&p, K128).0, K128 * pair_s + gathered_s + 683.0 * dense_s, 1e-3);
+    close(
+        "a prompt's token at 128 k",
+        prefill_s(&p, K128).0,
+        K128 * pair_s + gathered_s + 683.0 * dense_s,
+        1e-3,
+    );
     close("and at 2 k", prefill_s(&p, 2048.0).0, 2048.0 * (pair_s + dense_s) + 683.0 * dense_s, 1e-9);
 
     // The indexer is whole on each GPU of a tensor-parallel group: parameters, keys and work.
@@ -204,8 +212,8 @@ fn sparse_attention_by_hand() {
 #[test]
 fn sparse_attention_pays_at_128_k() {
     for (gpu, split) in [("H200-SXM-141GB", ONE_NODE), ("H100-SXM-80GB", WIDE)] {
-        let [dense, sparse] =
-            ["DeepSeek-V3", "DeepSeek-V3.2"].map(|name| replica_of(gpu, &model(name), split, Precision::Bf16).0);
+        let [dense, sparse] = ["DeepSeek-V3", "DeepSeek-V3.2"]
+            .map(|name| replica_of(gpu, &model(name), split, Precision::Bf16).0);
         let faster = attention_s(&dense, K128) / attention_s(&sparse, K128);
         let prompts = prefill_s(&dense, K128).0 / prefill_s(&sparse, K128).0;
         println!("{gpu}: decode attention {faster:.2}, prefill attention {prompts:.2}");
@@ -220,7 +228,12 @@ fn sparse_attention_pays_at_128_k() {
         .map(|name| replica_of("H200-SXM-141GB", &model(name), ONE_NODE, Precision::Bf16).0)
         .map(|params| prefill_s(&params, K128))
         .map(|(attention, linear)| attention + linear);
-    println!("prefill, a token at 128 k: {:.0} against {:.0} us, {:.2}", dense * 1e6, sparse * 1e6, dense / sparse);
+    println!(
+        "prefill, a token at 128 k: {:.0} against {:.0} us, {:.2}",
+        dense * 1e6,
+        sparse * 1e6,
+        dense / sparse
+    );
     assert!((2.2..=5.0).contains(&(dense / sparse)), "{}", dense / sparse);
 }
 
@@ -228,8 +241,8 @@ fn sparse_attention_pays_at_128_k() {
 #[test]
 fn short_contexts_are_at_parity() {
     for (gpu, split) in [("H200-SXM-141GB", ONE_NODE), ("H100-SXM-80GB", WIDE)] {
-        let [(dense, dense_tok), (sparse, sparse_tok)] =
-            ["DeepSeek-V3", "DeepSeek-V3.2"].map(|name| replica_of(gpu, &model(name), split, Precision::Bf16));
+        let [(dense, dense_tok), (sparse, sparse_tok)] = ["DeepSeek-V3", "DeepSeek-V3.2"]
+            .map(|name| replica_of(gpu, &model(name), split, Precision::Bf16));
         for context in [256.0, 1024.0, 2048.0, 4096.0] {
             let n = 64.0 * dense.gpus();
             let step = step_s(&sparse, n, context) / step_s(&dense, n, context);
@@ -256,7 +269,13 @@ fn the_gain_of_a_step_grows_with_the_pool() {
         let [dense, sparse] = ["DeepSeek-V3", "DeepSeek-V3.2"]
             .map(|name| replica_of(gpu, &model(name), split, Precision::Fp8))
             .map(|(params, room_tok)| full_batch_s(&params, room_tok, K128));
-        println!("{gpu}, {} GPUs, full of 128 k: {:.2} against {:.2} ms, {:.2}", split.gpus(), dense * 1e3, sparse * 1e3, dense / sparse);
+        println!(
+            "{gpu}, {} GPUs, full of 128 k: {:.2} against {:.2} ms, {:.2}",
+            split.gpus(),
+            dense * 1e3,
+            sparse * 1e3,
+            dense / sparse
+        );
         dense / sparse
     };
     let one = gain("H200-SXM-141GB", ONE_NODE);
@@ -270,7 +289,12 @@ fn the_gain_of_a_step_grows_with_the_pool() {
         assert!(n * context < room_tok);
         let step = step_s(&params, n, context);
         let rest = step / 128.0 - attention_s(&params, context);
-        println!("{name}: step {:.1} ms, {:.3} ms a token beside {:.3} of its own at 128 k", step * 1e3, rest * 1e3, attention_s(&params, K128) * 1e3);
+        println!(
+            "{name}: step {:.1} ms, {:.3} ms a token beside {:.3} of its own at 128 k",
+            step * 1e3,
+            rest * 1e3,
+            attention_s(&params, K128) * 1e3
+        );
         rest + attention_s(&params, K128)
     });
     println!("one of 128 k among many of 5 k: {:.2}", dense / sparse);
@@ -291,8 +315,12 @@ fn all_to_alls_between_nodes() {
     }
     // A decode pool as published; experts over 18 nodes, and the memory that leaves.
     let (p, room_tok) = replica_of("H100-SXM-80GB", &v3, WIDE, Precision::Fp8);
-    close("experts on a GPU", p.weight_bytes_per_gpu - v3.expert_bytes(v3.native()) / 144.0, 
-        v3.weight_bytes(v3.native()) - v3.expert_bytes(v3.native()), 1e-12);
+    close(
+        "experts on a GPU",
+        p.weight_bytes_per_gpu - v3.expert_bytes(v3.native()) / 144.0,
+        v3.weight_bytes(v3.native()) - v3.expert_bytes(v3.native()),
+        1e-12,
+    );
     assert!(room_tok > 144.0 * 128.0 * 4989.0);
 }
 
@@ -362,17 +390,22 @@ models:
 fleet:
   sites:
     - pools:
-        - { model: m, gpu: H200-SXM-141GB, nodes: 1, parallel: { tensor: 8 }, batching: { max_seqs: 12, max_step_tok: 48, kv_blocks: 90 } }
+        - { model: m, gpu: H200-SXM-141GB, nodes: 1, parallel: { PARALLEL }, batching: { max_seqs: 12, max_step_tok: 48, kv_blocks: 90 } }
 ";
-    for (name, attention, windows) in [
-        ("DeepSeek-V3", "{ sparse_top_k: { tokens: 20 } }", Some((28, 74))),
-        ("DeepSeek-V3", "uncompressed", None),
-        ("DeepSeek-V3", "{ sliding_window: { tokens: 30, every: 4 } }", Some((30, 30))),
-        ("Llama-3.1-8B", "{ sparse_top_k: { tokens: 17 } }", Some((17, 18))),
-        ("Llama-3.1-8B", "{ sliding_window: { tokens: 25 } }", Some((25, 25))),
-        ("Llama-3.1-8B", "{ grouped: { kv_heads: 32 } }", None),
+    let (tensor, data) = ("tensor: 8", "attention_data: 8, expert: 8");
+    for (name, parallel, attention, windows) in [
+        // To gather 20 latents costs arithmetic what 28 cost in a row; where the heads are split, reading them takes
+        // longer, and that costs the same.
+        ("DeepSeek-V3", data, "{ sparse_top_k: { tokens: 20 } }", Some((28, 74))),
+        ("DeepSeek-V3", tensor, "{ sparse_top_k: { tokens: 20 } }", Some((20, 74))),
+        ("DeepSeek-V3", tensor, "uncompressed", None),
+        ("DeepSeek-V3", tensor, "{ sliding_window: { tokens: 30, every: 4 } }", Some((30, 30))),
+        ("Llama-3.1-8B", tensor, "{ sparse_top_k: { tokens: 17 } }", Some((17, 18))),
+        ("Llama-3.1-8B", tensor, "{ sliding_window: { tokens: 25 } }", Some((25, 25))),
+        ("Llama-3.1-8B", tensor, "{ grouped: { kv_heads: 32 } }", None),
     ] {
-        let resolved = load(&text.replace("MODEL", name).replace("ATTENTION", attention), &[]);
+        let text = text.replace("MODEL", name).replace("ATTENTION", attention).replace("PARALLEL", parallel);
+        let resolved = load(&text, &[]);
         let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).expect("a fleet");
         assert_eq!(fleet.pools[0].step.windows(), windows, "{name}, {attention}");
         let (segments, _) = equal(name, &resolved);
@@ -402,7 +435,10 @@ fn what_cannot_be_is_refused() {
         assert!(message.contains(words), "{message}");
     };
     let with = |model: &str, attention: &str| {
-        POOL.replace("catalog: DeepSeek-V3.2, kv_cache: fp8", &format!("catalog: {model}, attention: {attention}"))
+        POOL.replace(
+            "catalog: DeepSeek-V3.2, kv_cache: fp8",
+            &format!("catalog: {model}, attention: {attention}"),
+        )
     };
     refused(&with("Qwen3-8B", "uncompressed"), "Qwen3-8B has no latent attention");
     refused(&with("DeepSeek-V3.2", "uncompressed"), "gathers latents");
@@ -412,7 +448,10 @@ fn what_cannot_be_is_refused() {
     refused(&with("gpt-oss-20b", "sparse_top_k"), "sliding windows of its own");
     refused(&with("DeepSeek-V3.2", "sparse_top_k"), "sparse attention of its own");
     refused(&with("Qwen3-8B", "{ sliding_window: { tokens: 0 } }"), "tokens: is 0; at least 1");
-    refused(&with("Qwen3-8B", "{ sliding_window: { tokens: 64, every: 1 } }"), "every: is 1; one layer in 2 to 36");
+    refused(
+        &with("Qwen3-8B", "{ sliding_window: { tokens: 64, every: 1 } }"),
+        "every: is 1; one layer in 2 to 36",
+    );
     refused(&with("Qwen3-8B", "{ sparse_top_k: { tokens: 64, indexer: 3 } }"), "unknown field 'indexer'");
     refused(&POOL.replace("nodes: 8", "nodes: 6"), "takes 4 nodes");
     refused(&POOL.replace("attention_data: 32", "attention_data: 36"), "a multiple of 8");
@@ -424,15 +463,14 @@ fn what_cannot_be_is_refused() {
 #[test]
 fn precision_acts_on_bytes_rates_and_joules() {
     let catalog = catalog();
-    let (gpu, engine) = (catalog.gpu("B200-SXM-180GB").expect("a GPU"), catalog.engine("vllm-0.11").expect("an engine"));
+    let (gpu, engine) =
+        (catalog.gpu("B200-SXM-180GB").expect("a GPU"), catalog.engine("vllm-0.11").expect("an engine"));
     let llama = model("Llama-3.1-70B");
     let of = |weights, kv| replica(gpu, &llama, Split::tensor(1), Some(weights), kv, engine).expect("fits");
     let bf16 = of(Precision::Bf16, Precision::Bf16);
-    for (format, bytes, faster) in [
-        (Precision::Fp8, 1.0, true),
-        (Precision::Nvfp4, 0.5625, true),
-        (Precision::Int4, 0.515_625, false),
-    ] {
+    for (format, bytes, faster) in
+        [(Precision::Fp8, 1.0, true), (Precision::Nvfp4, 0.5625, true), (Precision::Int4, 0.515_625, false)]
+    {
         let p = of(format, Precision::Bf16);
         let body = llama.body_params();
         assert_eq!(bf16.weight_bytes_per_gpu - p.weight_bytes_per_gpu, body * (2.0 - bytes));
@@ -475,7 +513,8 @@ fn levers_keep_a_share_of_the_quality() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let path = dir.path().join("a.yaml");
         std::fs::write(&path, text).expect("scenario");
-        let error = scenario::load(&path, &LoadOptions::new(catalog())).expect_err("out of reach").to_string();
+        let error =
+            scenario::load(&path, &LoadOptions::new(catalog())).expect_err("out of reach").to_string();
         let (_, after) = error.split_once("in at most ").unwrap_or_else(|| panic!("{error}"));
         after.split(' ').next().expect("a word").parse().expect("a number")
     };

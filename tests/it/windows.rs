@@ -14,7 +14,8 @@ use crate::support::load_file;
 /// in others.
 fn windowed(windows: &[(&str, u32)], choices: &[(&str, u32)]) -> Arc<Catalog> {
     let embedded = Catalog::embedded().expect("the embedded catalog is good");
-    let sparse = embedded.model("DeepSeek-V3.2").and_then(|model| model.sparse.clone()).expect("it is sparse");
+    let sparse =
+        embedded.model("DeepSeek-V3.2").and_then(|model| model.sparse.clone()).expect("it is sparse");
     let chosen = choices.iter().map(|&(name, top_k_tok)| {
         let model = embedded.model(name).expect("a model");
         model.with_attention(Lever::Sparse(Sparse { top_k_tok, ..sparse.clone() })).expect("a lever")

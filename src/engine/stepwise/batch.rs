@@ -98,7 +98,8 @@ impl Batch {
         begun.shape.n = decoding().count() as u32;
         begun.shape.kv_tok = decoding().map(|s| i64::from(s.cached)).sum();
         let off = u32::from(fault == Some(PlantedFault::WindowOffByOne));
-        let (seen, seen_by_prompts) = pool.step.windows().map_or((0, 0), |(w, prompts)| (w + off, prompts + off));
+        let (seen, seen_by_prompts) =
+            pool.step.windows().map_or((0, 0), |(w, prompts)| (w + off, prompts + off));
         begun.shape.window_tok = decoding().map(|s| i64::from(s.cached.min(seen))).sum();
         let mut budget = pool.max_step_tok - begun.shape.n;
         for sequence in self.running.iter_mut().filter(|s| !s.decoding) {

@@ -198,6 +198,7 @@ pub fn replica_in(
         one_shot_s_per_byte: (tensor - 1.0) * link_s_per_byte,
         link_latency_s: gpu.comm.latency_us.value * 1e-6,
         all_reduce_s_per_byte: 2.0 * (tensor - 1.0) / tensor * link_s_per_byte,
+        two_batch_overlap: false,
         all_to_alls: 2.0 * model.moe_layers(),
         // There in 8 bit and back in 16, to as many other GPUs as a token has experts.
         all_to_all_bytes_per_tok: 1.5 * f64::from(model.hidden) * experts_per_tok.min(all) * (all - 1.0)

@@ -236,11 +236,17 @@ fn build_pool(
             format!("{gpus} does not divide the {per_node} GPUs of a node; use a divisor"),
         ));
     }
-    let params =
+    let mut params =
         catalog::replica_in(Some(node), gpu, &model, split, weights, kv, engine).map_err(|message| {
             let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
             problem(field, message)
         })?;
+    params.two_batch_overlap = pool.parallel.two_batch_overlap;
+    if params.two_batch_overlap && model.moe.is_none() {
+        let message =
+            format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
+        return Err(problem("parallel.two_batch_overlap", message));
+    }
     let memory = memory_plan(gpu, &params, &pool.batching);
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.

@@ -104,6 +104,8 @@ pub struct RooflineParams {
     pub link_latency_s: f64,
     /// Its time per byte of message [s/byte].
     pub all_reduce_s_per_byte: f64,
+    /// Whether a step may be split in two halves, of which one computes while the other communicates.
+    pub two_batch_overlap: bool,
     /// All-to-alls per step: tokens to the GPUs of their experts, and back.
     pub all_to_alls: f64,
     /// Bytes that leave one GPU in an all-to-all, per token of its group [byte].
@@ -370,6 +372,31 @@ impl RooflineParams {
         time_s
     }
 
+    /// Linear layers and links of a step. If it may be split in two halves, and that is faster: twice those of half the
+    /// tokens, and of the links what does not fit beside the linear layers; attention hides nothing here, as it hangs on
+    /// contexts.
+    pub fn linear_and_links(&self, tokens: f64, sampled: f64) -> (LinearTerm, f64) {
+        let (whole, links_s) = (self.linear(tokens, sampled), self.comm_s(tokens));
+        if !self.two_batch_overlap {
+            return (whole, links_s);
+        }
+        let half = self.linear(0.5 * tokens, 0.5 * sampled);
+        let both = LinearTerm {
+            compute_s: 2.0 * half.compute_s,
+            memory_s: 2.0 * half.memory_s,
+            flop: 2.0 * half.flop,
+            bytes: 2.0 * half.bytes,
+            peak_flop_s: 2.0 * half.peak_flop_s,
+        };
+        let busy_s = both.compute_s + both.memory_s;
+        let seen_s = (2.0 * self.comm_s(0.5 * tokens) - busy_s).max(0.0);
+        if busy_s + seen_s < whole.compute_s + whole.memory_s + links_s {
+            (both, seen_s)
+        } else {
+            (whole, links_s)
+        }
+    }
+
     /// A step of real numbers at full clock, prefill's overhead, gaps and host included: what
     /// [`super::step::StepLaw`] tabulates, for fits, which try thousands of parameters.
     pub fn step(&self, shape: &FluidShape) -> RooflineStep {
@@ -379,7 +406,7 @@ impl RooflineParams {
     /// The same where arithmetic takes `slow_compute` times as long and memory traffic `slow_memory` times.
     pub fn slow_step(&self, shape: &FluidShape, slow_compute: f64, slow_memory: f64) -> RooflineStep {
         let FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs } = *shape;
-        let linear = self.linear(n + p, n + chunks);
+        let (linear, links_s) = self.linear_and_links(n + p, n + chunks);
         let decode = self.decode_attention();
         let prefill = self.prefill_attention();
         let slower = |compute_s: f64, memory_s: f64| (compute_s * slow_compute).max(memory_s * slow_memory);
@@ -397,7 +424,7 @@ impl RooflineParams {
             step_s: (linear.compute_s + prompts_s) * slow_compute
                 + linear.memory_s * slow_memory
                 + attention_s
-                + self.comm_s(n + p)
+                + links_s
                 + self.host_step_s
                 + (n + chunks) * self.host_seq_s,
             peak_s: linear.peak_flop_s + all_s + windows_s,

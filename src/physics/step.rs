@@ -284,11 +284,11 @@ impl StepLaw {
                     return LinearCost::default();
                 }
                 // The head's weights stream once a step; its arithmetic is charged per sampled token.
-                let term = params.linear(f64::from(tokens), 1.0);
+                let (term, links_s) = params.linear_and_links(f64::from(tokens), 1.0);
                 LinearCost {
                     compute_fs: round_fs(term.compute_s - sampled_compute_s),
                     memory_fs: round_fs(term.memory_s),
-                    link_fs: round_fs(params.comm_s(f64::from(tokens))),
+                    link_fs: round_fs(links_s),
                     flop: term.flop - sampled.flop,
                     peak_s: term.peak_flop_s - sampled.peak_s,
                     bytes: term.bytes - sampled.bytes,

@@ -686,6 +686,10 @@ pub struct Parallel {
     /// GPUs of the replica over which whole experts are spread; 1: each expert is split over all of them.
     #[serde(default = "one_u32")]
     pub expert: u32,
+    /// Whether a step may be split in two halves, of which one computes while the all-to-alls of the other are under
+    /// way. Each half streams the weights; a step is split only where that is faster.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub two_batch_overlap: bool,
     /// Stages over which the layers are spread; more than 1 cannot be simulated yet.
     #[serde(default = "one_u32")]
     pub pipeline: u32,
@@ -693,13 +697,13 @@ pub struct Parallel {
 
 impl Default for Parallel {
     fn default() -> Self {
-        Self { tensor: 1, attention_data: 1, expert: 1, pipeline: 1 }
+        Self { tensor: 1, attention_data: 1, expert: 1, two_batch_overlap: false, pipeline: 1 }
     }
 }
 
 impl From<&Parallel> for crate::catalog::Split {
     fn from(parallel: &Parallel) -> Self {
-        let Parallel { tensor, attention_data, expert, pipeline: _ } = *parallel;
+        let Parallel { tensor, attention_data, expert, two_batch_overlap: _, pipeline: _ } = *parallel;
         Self { tensor, attention_data, expert }
     }
 }
@@ -873,6 +877,9 @@ pub(super) fn one() -> f64 {
 }
 pub(super) fn one_u32() -> u32 {
     1
+}
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 fn bf16() -> Precision {
     Precision::Bf16

@@ -123,7 +123,13 @@ impl Check {
             pool.parallel.pipeline == 1,
             "1: stages of layers cannot be simulated yet",
         );
-        let Parallel { tensor, attention_data, expert, pipeline: _ } = pool.parallel;
+        let Parallel { tensor, attention_data, expert, two_batch_overlap, pipeline: _ } = pool.parallel;
+        if two_batch_overlap && attention_data == 1 {
+            self.refuse(
+                format!("{path}.parallel.two_batch_overlap"),
+                "hides all-to-alls, and there are none without attention_data; leave it out",
+            );
+        }
         for (name, gpus) in [("tensor", tensor), ("attention_data", attention_data), ("expert", expert)] {
             self.require(&format!("{path}.parallel.{name}"), gpus, gpus >= 1, "at least 1");
         }

@@ -2,6 +2,7 @@
 
 use super::facility::{self, Facility};
 use super::{CapLevel, Fleet, FleetGraph, GpuThermal, Pool, Site};
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::catalog::{self, Catalog, Gpu, Node, Quality};
@@ -162,15 +163,18 @@ fn cap_levels(scenario: &Scenario, site: &types::Site) -> Vec<CapLevel> {
     }
 }
 
-/// A model name of the scenario resolved to the catalog's entry and its levers.
+/// A model name of the scenario resolved to the catalog's entry, with the attention asked for, and its formats.
 pub(crate) fn model_of<'a>(
     scenario: &Scenario,
     catalog: &'a Catalog,
     name: &str,
-) -> Option<(&'a catalog::Model, Option<Precision>, Precision)> {
+) -> Option<(Cow<'a, catalog::Model>, Option<Precision>, Precision)> {
     match scenario.models.iter().find(|model| model.name == name) {
-        Some(model) => Some((catalog.model(&model.catalog)?, model.weights, model.kv_cache)),
-        None => Some((catalog.model(name)?, None, Precision::Bf16)),
+        Some(model) => {
+            let served = model.attention.of(catalog.model(&model.catalog)?, catalog).ok()?;
+            Some((served, model.weights, model.kv_cache))
+        }
+        None => Some((Cow::Borrowed(catalog.model(name)?), None, Precision::Bf16)),
     }
 }
 
@@ -224,23 +228,40 @@ fn build_pool(
     let split = catalog::Split::from(&pool.parallel);
     let gpus = split.gpus();
     let per_node = node.gpus.value;
-    if gpus == 0 || !per_node.is_multiple_of(gpus) {
+    let nodes_each = gpus / per_node.max(1);
+    if gpus > per_node && !pool.nodes.is_multiple_of(nodes_each) {
+        return Err(problem(
+            "nodes",
+            format!(
+                "is {}; a replica of {gpus} GPUs takes {nodes_each} nodes: use a multiple of {nodes_each}",
+                pool.nodes
+            ),
+        ));
+    }
+    if gpus == 0 || gpus <= per_node && !per_node.is_multiple_of(gpus) {
         let field = if split.attention_data > 1 { "parallel" } else { "parallel.tensor" };
         return Err(problem(
             field,
             format!("{gpus} does not divide the {per_node} GPUs of a node; use a divisor"),
         ));
     }
-    let params = catalog::replica(gpu, model, split, weights, kv, engine).map_err(|message| {
-        let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
-        problem(field, message)
-    })?;
+    let mut params =
+        catalog::replica_in(Some(node), gpu, &model, split, weights, kv, engine).map_err(|message| {
+            let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
+            problem(field, message)
+        })?;
+    params.two_batch_overlap = pool.parallel.two_batch_overlap;
+    if params.two_batch_overlap && model.moe.is_none() {
+        let message =
+            format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
+        return Err(problem("parallel.two_batch_overlap", message));
+    }
     let memory = memory_plan(gpu, &params, &pool.batching);
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
     let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
     if memory.kv_blocks == 0 && !own_memory {
-        return Err(problem("parallel.tensor", too_large(gpu, model, gpus, per_node, &memory)));
+        return Err(problem("parallel.tensor", too_large(gpu, &model, gpus, per_node, &memory)));
     }
     if kv_blocks > memory.kv_blocks && !own_memory {
         return Err(problem(
@@ -331,8 +352,7 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
-    let replicas_per_node = (per_node / gpus) as usize;
-    let replicas = pool.nodes as usize * replicas_per_node;
+    let replicas = (u64::from(pool.nodes) * u64::from(per_node) / u64::from(gpus)) as usize;
     Ok(Pool {
         name: pool.name.clone(),
         site: site_number,
@@ -348,12 +368,13 @@ fn build_pool(
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
-        sources: sources(gpu, model, node, engine, &pool.step_law, thermal.is_some()),
+        sources: sources(gpu, &model, node, engine, &pool.step_law, thermal.is_some(), gpus > per_node),
         power_priority: pool.power_priority,
         feed,
         zone,
         thermal,
-        replicas_per_node,
+        nodes: pool.nodes as usize,
+        gpus_per_node: per_node,
         start_up_fs: fs_from_s(pool.start_up_s),
     })
 }
@@ -393,6 +414,17 @@ fn too_large(gpu: &Gpu, model: &catalog::Model, gpus: u32, per_node: u32, memory
     )
 }
 
+/// A model's geometry is as good as its source, what kernels reach on sparse attention as the weakest of its numbers.
+fn model_quality(model: &catalog::Model) -> (Quality, String) {
+    match &model.sparse {
+        Some(sparse) => {
+            let (quality, why) = catalog::weakest(sparse);
+            if quality > model.quality { (quality, why) } else { (model.quality, model.source.clone()) }
+        }
+        None => (model.quality, model.source.clone()),
+    }
+}
+
 /// Catalog entries with the weakest quality among their numbers.
 fn sources(
     gpu: &Gpu,
@@ -401,17 +433,21 @@ fn sources(
     engine: &catalog::Engine,
     law: &types::StepLaw,
     cooled: bool,
+    networked: bool,
 ) -> Vec<(String, String, String)> {
     // What a run without cooling does not use is no weakness of it.
     let (mut gpu, mut node) = (gpu.clone(), node.clone());
     if !cooled {
         (gpu.throttle_c, node.r_th_k_per_w) = (None, None);
     }
+    if !networked {
+        node.network = None;
+    }
     let note = |kind: &str, name: &str, (quality, why): (Quality, String)| {
         (format!("{kind} {name}"), quality.word().to_string(), why)
     };
     let mut list = vec![
-        note("model", &model.name, (model.quality, model.source.clone())),
+        note("model", &model.name, model_quality(model)),
         note("gpu", &gpu.name, catalog::weakest(&gpu)),
         note("node", &node.name, catalog::weakest(&node)),
     ];

@@ -114,8 +114,10 @@ pub struct Pool {
     pub zone: Option<usize>,
     /// How hot its GPUs get; present where there is a zone.
     pub thermal: Option<GpuThermal>,
-    /// Replicas on a node.
-    pub replicas_per_node: usize,
+    /// Its nodes, and the GPUs of each; GPUs of a replica are neighbours.
+    pub nodes: usize,
+    /// See `nodes`.
+    pub gpus_per_node: u32,
     /// From power, or a repair, until a replica serves again [fs].
     pub start_up_fs: i128,
 }

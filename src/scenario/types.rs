@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::attention::{Attention, Grouped, SlidingWindow, SparseTopK};
 pub use super::expect::{Binds, Bound, Expectation, MetricRange};
 pub use super::facility::{
     Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureColumn,
@@ -455,7 +456,8 @@ pub struct Model {
     /// Precision of the KV cache.
     #[serde(default = "bf16")]
     pub kv_cache: Precision,
-    /// Attention; the model's own is the only one that can be simulated yet.
+    /// Attention: the model's own, or what it would be with another. It acts on FLOP, bytes and memory; see each
+    /// variant for what it says of quality.
     #[serde(default)]
     pub attention: Attention,
     /// Speculative decoding; cannot be simulated yet.
@@ -465,15 +467,6 @@ pub struct Model {
     /// `difficulty` ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality_tier: Option<String>,
-}
-
-/// Attention of a model variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Attention {
-    /// The model's own.
-    #[default]
-    Native,
 }
 
 /// Speculative decoding.
@@ -665,12 +658,16 @@ pub struct Parallel {
     #[serde(default = "one_u32")]
     pub tensor: u32,
     /// Groups of `tensor` GPUs in a replica, each attending to its own part of the sequences; experts are shared by
-    /// all.
+    /// all. A replica may take several whole nodes, if its model has experts and its node a network in the catalog.
     #[serde(default = "one_u32")]
     pub attention_data: u32,
     /// GPUs of the replica over which whole experts are spread; 1: each expert is split over all of them.
     #[serde(default = "one_u32")]
     pub expert: u32,
+    /// Whether a step may be split in two halves, of which one computes while the all-to-alls of the other are under
+    /// way. Each half streams the weights; a step is split only where that is faster.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub two_batch_overlap: bool,
     /// Stages over which the layers are spread; more than 1 cannot be simulated yet.
     #[serde(default = "one_u32")]
     pub pipeline: u32,
@@ -678,13 +675,13 @@ pub struct Parallel {
 
 impl Default for Parallel {
     fn default() -> Self {
-        Self { tensor: 1, attention_data: 1, expert: 1, pipeline: 1 }
+        Self { tensor: 1, attention_data: 1, expert: 1, two_batch_overlap: false, pipeline: 1 }
     }
 }
 
 impl From<&Parallel> for crate::catalog::Split {
     fn from(parallel: &Parallel) -> Self {
-        let Parallel { tensor, attention_data, expert, pipeline: _ } = *parallel;
+        let Parallel { tensor, attention_data, expert, two_batch_overlap: _, pipeline: _ } = *parallel;
         Self { tensor, attention_data, expert }
     }
 }
@@ -861,6 +858,9 @@ pub(super) fn one_u32() -> u32 {
 }
 fn default_start_up_s() -> f64 {
     300.0
+}
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 fn bf16() -> Precision {
     Precision::Bf16

@@ -99,7 +99,13 @@ impl Check {
             pool.parallel.pipeline == 1,
             "1: stages of layers cannot be simulated yet",
         );
-        let Parallel { tensor, attention_data, expert, pipeline: _ } = pool.parallel;
+        let Parallel { tensor, attention_data, expert, two_batch_overlap, pipeline: _ } = pool.parallel;
+        if two_batch_overlap && attention_data == 1 {
+            self.refuse(
+                format!("{path}.parallel.two_batch_overlap"),
+                "hides all-to-alls, and there are none without attention_data; leave it out",
+            );
+        }
         for (name, gpus) in [("tensor", tensor), ("attention_data", attention_data), ("expert", expert)] {
             self.require(&format!("{path}.parallel.{name}"), gpus, gpus >= 1, "at least 1");
         }
@@ -108,6 +114,7 @@ impl Check {
             && replica >= 1
             && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu, pool.node.as_deref())
             && gpus % replica != 0
+            && (attention_data == 1 || replica % gpus != 0)
         {
             let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
             let fitting = fitting.join(", ");
@@ -115,7 +122,7 @@ impl Check {
                 self.refuse(
                     format!("{path}.parallel.attention_data"),
                     format!(
-                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node: {fitting}"
+                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node ({fitting}), or fill several nodes: a multiple of {gpus}"
                     ),
                 );
             } else {

@@ -9,7 +9,7 @@ use crate::ledger::outcome::Constraint;
 use crate::physics::loss::LossShares;
 use crate::scenario::Resolved;
 use crate::scenario::types::{
-    Arrivals, Device, Loss, Plant, Policy, PowerDevice, Pumps, Rejector, Site, StepLaw,
+    Arrivals, Device, Loss, Plant, Policy, Pool, PowerDevice, Pumps, Rejector, Site, StepLaw,
 };
 
 /// Clock steps that a move of watts is worth at least: less could be lost between two P-states.
@@ -181,7 +181,8 @@ pub fn all(resolved: &Resolved, share: f64) -> Vec<Limit> {
         for (p, pool) in site.pools.iter().enumerate() {
             let place = format!("{}.{}", site.name, pool.name);
             let target = Target::Pool(s, p);
-            let nodes = (f64::from(pool.nodes) * share).round().max(1.0);
+            let each = nodes_of_replica(resolved, pool);
+            let nodes = (f64::from(pool.nodes) * share / each).round().max(1.0) * each;
             let unit = if nodes > 1.0 { "nodes" } else { "node" };
             let of_nodes = (pool.nodes > 0).then(|| nodes / f64::from(pool.nodes));
             add(LimitKind::Replicas, place.clone(), nodes, of_nodes, unit, target);
@@ -388,6 +389,13 @@ fn losses(device: &PowerDevice) -> LossShares {
     }
 }
 
+/// Nodes that a replica takes, at least 1.
+fn nodes_of_replica(resolved: &Resolved, pool: &Pool) -> f64 {
+    let node = pool.node.as_deref().or_else(|| Some(resolved.catalog.gpu(&pool.gpu)?.node.as_str()));
+    let of_node = node.and_then(|name| resolved.catalog.node(name)).map_or(1, |node| node.gpus.value.max(1));
+    f64::from((catalog::Split::from(&pool.parallel).gpus() / of_node).max(1))
+}
+
 /// A pool on other hardware: an entry of the catalog of its own.
 fn pool_moved(
     mut moved: Resolved,
@@ -494,7 +502,8 @@ fn kv_gb(resolved: &Resolved, (s, p): (usize, usize)) -> Option<f64> {
     let engine = resolved.catalog.engine(&pool.engine)?;
     let (model, weights, kv) = crate::fleet::model_of(scenario, &resolved.catalog, &pool.model)?;
     let split = catalog::Split::from(&pool.parallel);
-    let params = catalog::replica(gpu, model, split, weights, kv, engine).ok()?;
+    let node = resolved.catalog.node(pool.node.as_deref().unwrap_or(&gpu.node));
+    let params = catalog::replica_in(node, gpu, &model, split, weights, kv, engine).ok()?;
     let memory = memory_plan(gpu, &params, &pool.batching);
     Some((memory.usable_gb - memory.weights_gb).max(0.0) / pool.batching.hbm_fraction)
 }

@@ -195,7 +195,7 @@ fn service(out: &mut String, summary: &Summary) {
     let r = &summary.requests;
     let _ = writeln!(
         out,
-        "<p>{} requests arrived: {} completed, {} shed ({} out of patience, {} by a full queue, {} too long, {} overheated), {} in flight.</p>",
+        "<p>{} requests arrived: {} completed, {} shed ({} out of patience, {} by a full queue, {} too long, {} overheated, {} lost with their replica, {} with no replica up), {} in flight; {} retried.</p>",
         count(r.arrived),
         count(r.completed),
         count(r.shed),
@@ -203,7 +203,10 @@ fn service(out: &mut String, summary: &Summary) {
         count(r.shed_by.queue_full),
         count(r.shed_by.too_long),
         count(r.shed_by.overheated),
-        count(r.in_flight)
+        count(r.shed_by.lost),
+        count(r.shed_by.unavailable),
+        count(r.in_flight),
+        count(r.retried)
     );
     let Some(quality) = &summary.quality else { return };
     let rows: Vec<Vec<String>> = quality

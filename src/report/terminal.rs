@@ -230,16 +230,21 @@ fn service(page: &mut Page, summary: &Summary) {
         ("queue full", r.shed_by.queue_full),
         ("too long", r.shed_by.too_long),
         ("overheated", r.shed_by.overheated),
+        ("lost with their replica", r.shed_by.lost),
+        ("no replica up", r.shed_by.unavailable),
     ];
     let causes: Vec<String> =
         shed.iter().filter(|c| c.1 > 0).map(|c| format!("{} {}", count(c.1), c.0)).collect();
     let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
-    let parts = [
+    let mut parts = vec![
         format!("{} arrived", count(r.arrived)),
         format!("{} completed", count(r.completed)),
         format!("{} shed{causes}", count(r.shed)),
         format!("{} in flight", count(r.in_flight)),
     ];
+    if r.retried > 0 {
+        parts.push(format!("{} retried elsewhere", count(r.retried)));
+    }
     page.parts("Requests  ", &parts);
 }
 

@@ -25,6 +25,7 @@ mod random_fleets;
 mod reasoning;
 mod report_command;
 mod scenario;
+mod scenarios;
 mod size;
 mod summit;
 mod supply;

@@ -3,6 +3,7 @@
 mod build;
 mod facility;
 mod graph;
+mod signals;
 pub mod steady;
 mod supply;
 mod weather;
@@ -12,6 +13,7 @@ pub(crate) use build::model_of;
 pub(crate) use facility::kind as device_kind;
 pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
+pub use signals::Grid;
 pub use supply::{Modules, Supply};
 
 use std::ops::Range;
@@ -55,6 +57,8 @@ pub struct Site {
     pub cap: Vec<CapLevel>,
     /// How the cap is kept.
     pub policy: UniformClock,
+    /// Prices and carbon.
+    pub grid: Grid,
     /// Power tree and cooling; `None`: `pue` stands for them.
     pub facility: Option<Facility>,
 }

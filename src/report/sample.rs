@@ -172,7 +172,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             met_slo: 116_000,
             met_quality: None,
             useful: 116_000,
-            shed_by: ShedBy { patience: 900, queue_full: 100, too_long: 0, overheated: 0 },
+            shed_by: ShedBy { patience: 900, queue_full: 100, too_long: 0, overheated: 0, ..ShedBy::default() },
+            retried: 0,
         },
         tokens: Tokens {
             prompt: 60_000_000,

@@ -17,6 +17,7 @@ mod nearest;
 mod overrides;
 pub(crate) mod quality;
 mod schema;
+mod signals;
 mod source;
 mod supply;
 pub(crate) mod typed;
@@ -26,6 +27,7 @@ pub(crate) mod yaml;
 
 pub(crate) use hash::{TRACE_CACHE_MAGIC, of_files as hash_of_files};
 pub(crate) use inputs::relative_to;
+pub(crate) use check::TOUCH_H;
 pub use nearest::suggestion;
 pub use schema::{NumberKind, json_schema};
 pub use source::Source;

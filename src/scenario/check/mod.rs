@@ -2,8 +2,11 @@
 
 mod facility;
 mod fleet;
+mod signals;
 mod supply;
 mod workload;
+
+pub(crate) use signals::TOUCH_H;
 
 use std::fmt::Display;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::bill::Bill;
 use super::building::{Building, Held, OTHER_PARTS};
 use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
 use super::meter::{Meter, Reading};
@@ -121,9 +122,13 @@ impl Domain {
             meter.change(0, &Reading::default(), &state.reading);
         }
         let facility = site.facility.as_ref();
-        let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
-        if let Some(building) = &building {
+        let mut building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
+        if let Some(building) = &mut building {
             meter.surround(building.tree().len() + OTHER_PARTS);
+            building.price_water(site.grid.water_usd_per_m3.clone());
+        }
+        if let Some(bill) = Bill::new(&site.grid) {
+            meter.charge(bill);
         }
         let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
         Self {

@@ -73,3 +73,44 @@ impl Bill {
         (of(&self.price).map(|usd| usd / J_PER_MWH), of(&self.carbon).map(|kg| kg / J_G_PER_KWH_KG))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::meter::{Meter, Reading};
+    use super::*;
+    use crate::physics::course::{Course, FS_PER_H, Signal};
+
+    /// 3 kW at the wall, with 1 kW around the nodes in a building, over five hours from half past the first on.
+    #[test]
+    fn one_step_over_many_hours_is_many_steps() {
+        let course = |values: &[f64]| Signal::new(Course::Hourly(values.to_vec()), 0.5).ok();
+        let grid = Grid {
+            price_usd_per_mwh: course(&[40.0, -10.0, 40.0, 80.0, 0.0, 20.0]),
+            carbon_g_per_kwh: course(&[100.0, 100.0, 300.0]),
+            water_usd_per_m3: None,
+        };
+        let (usd_hours, g_hours) =
+            (20.0 - 10.0 + 40.0 + 80.0 + 0.0 + 10.0, 50.0 + 100.0 + 300.0 + 100.0 + 100.0 + 150.0);
+        for (building, kw) in [(false, 3.0), (true, 4.0)] {
+            let read = |steps: i128| {
+                let mut meter = Meter::new(None);
+                meter.charge(Bill::new(&grid).expect("a price"));
+                meter.change(
+                    0,
+                    &Reading::default(),
+                    &Reading { it_nw: 3_000_000_000_000, ..Reading::default() },
+                );
+                if building {
+                    meter.surround(4);
+                    meter.set_utility(0, 9_000_000_000_000, 4_000_000_000_000, None);
+                }
+                (1..=steps).for_each(|step| meter.advance(5 * FS_PER_H * step / steps));
+                meter.charged()
+            };
+            let (usd, kg) = read(1);
+            assert_eq!((usd, kg), read(300));
+            assert!((usd.unwrap_or(0.0) - kw * usd_hours / 1e3).abs() < 1e-12, "{usd:?}");
+            assert!((kg.unwrap_or(0.0) - kw * g_hours / 1e3).abs() < 1e-12, "{kg:?}");
+        }
+    }
+}

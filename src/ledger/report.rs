@@ -58,7 +58,8 @@ impl Ledger {
             })
             .collect();
         let of_all = SiteAccounts::of_all(&accounts);
-        let (usd_per_million, carbon_g_per_million) = of_all.per_million(tokens_f64(self.window_useful_tokens));
+        let (usd_per_million, carbon_g_per_million) =
+            of_all.per_million(tokens_f64(self.window_useful_tokens));
         let power_w = fleet_power(&sites, window_s);
         let useful = per_s(tokens_f64(self.window_useful_tokens));
         let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };

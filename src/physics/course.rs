@@ -197,7 +197,10 @@ mod tests {
             changes.push((at as f64 / FS_PER_H as f64 + 0.25, signal.at(at - 1), signal.at(at)));
             now = at;
         }
-        assert_eq!(changes, [(1.0, 1.0, 2.0), (3.0, 2.0, 4.0), (4.0, 4.0, 1.0), (5.0, 1.0, 2.0), (7.0, 2.0, 4.0)]);
+        assert_eq!(
+            changes,
+            [(1.0, 1.0, 2.0), (3.0, 2.0, 4.0), (4.0, 4.0, 1.0), (5.0, 1.0, 2.0), (7.0, 2.0, 4.0)]
+        );
         let still = Signal::new(Course::Hourly(vec![3.0; 24]), 0.0).unwrap();
         assert_eq!(still.next_change_fs(5), None);
         assert!(Signal::new(Course::Constant(f64::NAN), 0.0).is_err());

@@ -25,9 +25,9 @@ pub mod types;
 mod variant;
 pub(crate) mod yaml;
 
+pub(crate) use check::TOUCH_H;
 pub(crate) use hash::{TRACE_CACHE_MAGIC, of_files as hash_of_files};
 pub(crate) use inputs::relative_to;
-pub(crate) use check::TOUCH_H;
 pub use nearest::suggestion;
 pub use schema::{NumberKind, json_schema};
 pub use source::Source;

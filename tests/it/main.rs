@@ -21,6 +21,7 @@ mod random_fleets;
 mod reasoning;
 mod report_command;
 mod scenario;
+mod signals;
 mod size;
 mod summit;
 mod supply;

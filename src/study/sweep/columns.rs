@@ -128,8 +128,11 @@ const BEFORE_BUILDING: &[Leaf] = &[
 ];
 
 /// After `energy_j.by.loss_<site>.<device>`.
-const PLANTS: &[Leaf] =
-    &[("energy_j.by.fans", Float, "J"), ("energy_j.by.pumps", Float, "J"), ("energy_j.by.chiller", Float, "J")];
+const PLANTS: &[Leaf] = &[
+    ("energy_j.by.fans", Float, "J"),
+    ("energy_j.by.pumps", Float, "J"),
+    ("energy_j.by.chiller", Float, "J"),
+];
 
 /// After the plants, where there is a battery.
 const BATTERIES: &[Leaf] = &[("energy_j.by.batteries", Float, "J")];

@@ -1,9 +1,12 @@
 //! The building around a site's replicas: its power tree as loaded now, its cooling zones, and the IT power both
 //! allow.
 
+mod water;
+
 use super::failures::Broken;
 use super::feeds::Feeds;
 use crate::fleet::{Facility, Fleet};
+use crate::physics::course::Weighted;
 use crate::physics::tree::{ItShare, Limit, Mechanical, Plan, Tree};
 use crate::physics::weather::{Air, Weather};
 use crate::physics::zone::{Stage, Zone, ZoneChange, ZoneTotals};
@@ -81,6 +84,9 @@ pub struct Building {
     unlimited_w: Vec<f64>,
     /// Cap and ratings hold nobody back: the policy does not plan for them.
     unlimited_power: bool,
+    /// Water by its price, and when that changes next [fs]; the end of time without.
+    water: Option<Box<Weighted<f64>>>,
+    water_next_fs: i128,
 }
 
 /// IT power of a site that nothing limits [nW]: more than any, and far from where sums of it end.
@@ -130,6 +136,8 @@ impl Building {
             uncapped_nw: vec![0; zones.len()],
             zones,
             unlimited_power,
+            water: None,
+            water_next_fs: i128::MAX,
         };
         building.feed_plants();
         Some(building)
@@ -143,6 +151,7 @@ impl Building {
 
     /// Something breaks, or is repaired.
     pub fn failure(&mut self, now_fs: i128, what: &Broken, breaks: bool) -> ZoneChange {
+        self.pay_water(now_fs);
         let sign = if breaks { 1.0 } else { -1.0 };
         match (what, &mut self.feeds) {
             (Broken::Device(device), Some(feeds)) => feeds.fail(now_fs, *device, breaks, &mut self.tree),
@@ -208,6 +217,7 @@ impl Building {
         change_nw: i128,
         loss: impl FnMut(usize, i128),
     ) -> ZoneChange {
+        self.pay_water(now_fs);
         let (feed, zone) = self.pools[pool];
         self.slack_nw -= change_nw.max(0);
         self.tree.add_load_nw(feed, change_nw, loss);
@@ -234,12 +244,14 @@ impl Building {
 
     #[cold]
     fn tell_uncapped(&mut self, now_fs: i128, zone: usize) -> ZoneChange {
+        self.pay_water(now_fs);
         let uncapped_nw = self.uncapped_nw[zone] + self.zone_loss_nw(zone);
         self.zones[zone].set_uncapped_nw(now_fs, uncapped_nw)
     }
 
     /// Weather changes and zone thresholds up to now.
     pub fn on_event(&mut self, now_fs: i128) -> ZoneChange {
+        self.pay_water(now_fs);
         let mut change = ZoneChange::default();
         if let (Some(weather), Some(at_fs)) = (&self.weather, self.weather_next_fs)
             && at_fs <= now_fs
@@ -472,9 +484,14 @@ impl Building {
         self.tree.largest_it(f64::MAX, &plan).map(|largest| (largest.balance.it_w, largest.limit))
     }
 
-    /// Power at the utility meter [nW].
+    /// Power at the utility meter, and of generators [nW].
     pub fn meter_nw(&self) -> i128 {
         self.tree.meter_nw()
+    }
+
+    /// What the grid gives of it [nW].
+    pub fn grid_nw(&self) -> i128 {
+        self.tree.in_nw(self.tree.root())
     }
 
     /// Fans, pumps and compressors of all plants, and what batteries take [nW].

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::bill::Bill;
 use super::building::{Building, Held, OTHER_PARTS};
 use super::capping::polca::Polca;
 use super::capping::{self, CappingPolicy, Member, watts};
@@ -131,10 +132,14 @@ impl Domain {
         }
         let facility = site.facility.as_ref();
         let plans_power = site.policy.plans_power();
-        let building =
+        let mut building =
             facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone(), !plans_power));
-        if let Some(building) = &building {
+        if let Some(building) = &mut building {
             meter.surround(building.tree().len() + OTHER_PARTS);
+            building.price_water(site.grid.water_usd_per_m3.clone());
+        }
+        if let Some(bill) = Bill::new(&site.grid) {
+            meter.charge(bill);
         }
         let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
         let polca = match &site.policy {

@@ -1,5 +1,6 @@
 //! The meter of a site: running sums of watts, integrated exactly between changes.
 
+use super::bill::Bill;
 use crate::physics::energy::{Energy, short};
 use crate::physics::histogram::Histogram;
 
@@ -53,6 +54,9 @@ struct Around {
     meter_nw: i128,
     max_nw: i128,
     cap_nw: Option<i128>,
+    /// What the grid gives of it: watts, and energy, integrated whenever IT is.
+    grid_nw: i128,
+    grid: Energy,
 }
 
 /// Energies since the start, by component.
@@ -88,13 +92,22 @@ pub struct Meter {
     spread: Histogram,
     max_nw: i128,
     around: Option<Box<Around>>,
+    /// Price and carbon, and when one of them changes next [fs]; the end of time without.
+    bill: Option<Box<Bill>>,
+    turn_fs: i128,
 }
 
 impl Meter {
     /// A meter at t = 0 with this budget.
     pub fn new(budget_nw: Option<i128>) -> Self {
         let budget = Tally { watts_nw: budget_nw.unwrap_or(0), ..Tally::default() };
-        Self { budget, budget_nw, ..Self::default() }
+        Self { budget, budget_nw, turn_fs: i128::MAX, ..Self::default() }
+    }
+
+    /// What the meter reads has a price or carbon; at t = 0.
+    pub(super) fn charge(&mut self, bill: Bill) {
+        self.turn_fs = bill.next_fs();
+        self.bill = Some(Box::new(bill));
     }
 
     /// There is a building around the nodes: `parts` losses, fans, pumps and compressors, all 0 so far.
@@ -110,12 +123,14 @@ impl Meter {
         }
     }
 
-    /// Power at the utility meter from now on, and its cap; nothing without a building.
+    /// Power at the utility meter from now on, generators included, what the grid gives of it, and the cap; nothing
+    /// without a building.
     #[inline]
-    pub fn set_utility(&mut self, now_fs: i128, meter_nw: i128, cap_nw: Option<i128>) {
+    pub fn set_utility(&mut self, now_fs: i128, meter_nw: i128, grid_nw: i128, cap_nw: Option<i128>) {
         self.step_to(now_fs);
         if let Some(around) = &mut self.around {
             around.meter_nw = meter_nw;
+            around.grid_nw = grid_nw;
             around.cap_nw = cap_nw;
         }
     }
@@ -124,6 +139,16 @@ impl Meter {
     /// and compressors of all plants; none without a building.
     pub fn around(&self) -> Option<Vec<Energy>> {
         self.around.as_ref().map(|around| around.parts.iter().map(|part| part.energy).collect())
+    }
+
+    /// Drawn from the grid up to the last [`Meter::advance`]: without a building, what the nodes draw at the wall.
+    pub fn grid(&self) -> Energy {
+        self.around.as_ref().map_or(self.it.energy, |around| around.grid)
+    }
+
+    /// ($, kg) of [`Meter::grid`], where it has a price or carbon.
+    pub fn charged(&self) -> (Option<f64>, Option<f64>) {
+        self.bill.as_ref().map_or((None, None), |bill| bill.read(self.grid()))
     }
 
     /// (99th percentile, maximum) of the power at the utility meter over the window [W]; none without a building.
@@ -149,6 +174,9 @@ impl Meter {
         let duration_fs = now_fs - self.it.since_fs;
         if duration_fs <= 0 {
             return;
+        }
+        if now_fs >= self.turn_fs {
+            self.turn(now_fs);
         }
         self.it.since_fs = now_fs;
         let it_nw = self.it.watts_nw;
@@ -180,9 +208,26 @@ impl Meter {
         u64::try_from(duration_fs / i128::from(FS_PER_NS)).unwrap_or(u64::MAX)
     }
 
+    /// Price and carbon change on the way to an instant, while watts do not.
+    #[cold]
+    fn turn(&mut self, now_fs: i128) {
+        let (grid, grid_nw) = match &self.around {
+            Some(around) => (around.grid, around.grid_nw),
+            None => (self.it.energy, self.it.watts_nw),
+        };
+        let Some(bill) = &mut self.bill else { return };
+        while self.turn_fs <= now_fs {
+            let mut energy = grid;
+            energy.add(grid_nw, self.turn_fs - self.it.since_fs);
+            bill.turn(energy);
+            self.turn_fs = bill.next_fs();
+        }
+    }
+
     fn step_around(&mut self, nanoseconds: u64, duration_fs: i128) {
         let Some(around) = &mut self.around else { return };
         let meter_nw = around.meter_nw;
+        around.grid.add(around.grid_nw, duration_fs);
         around.spread.record_n(whole_watts(meter_nw), nanoseconds);
         around.max_nw = around.max_nw.max(meter_nw);
         if let Some(cap_nw) = around.cap_nw

@@ -1,5 +1,6 @@
 //! Power control: who may run at which clock, so that no site exceeds its cap.
 
+mod bill;
 mod building;
 mod capping;
 mod domain;
@@ -8,6 +9,7 @@ mod feeds;
 mod meter;
 mod power;
 
+pub use bill::Accounts;
 pub use building::{Building, Held, OTHER_PARTS};
 pub use capping::polca::PolcaTotals;
 pub use capping::{CappingPolicy, Member};

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bill::Accounts;
 use super::building::{Building, Held, OTHER_PARTS};
 use super::capping::polca::PolcaTotals;
 use super::capping::watts;
@@ -540,6 +541,24 @@ impl PowerControl {
         &mut self.domains[site].meter
     }
 
+    /// Money, carbon and water of a site up to now.
+    pub fn accounts(&mut self, now_fs: i128, site: usize) -> Accounts {
+        let Domain { meter, building, pue, .. } = &mut self.domains[site];
+        meter.advance(now_fs);
+        let (usd, carbon_kg) = meter.charged();
+        // A building's meter reads what the grid gives; a static PUE stands for all around the nodes.
+        let factor = if building.is_some() { 1.0 } else { *pue };
+        let (usd, carbon_kg) = (usd.map(|usd| usd * factor), carbon_kg.map(|kg| kg * factor));
+        let cooling = building.as_ref().filter(|building| !building.zones().is_empty());
+        let water_usd = building.as_ref().and_then(|building| building.water_usd(now_fs));
+        Accounts {
+            usd: if water_usd.is_none() { usd } else { Some(usd.unwrap_or(0.0) + water_usd.unwrap_or(0.0)) },
+            carbon_kg,
+            water_kg: cooling.map(|building| building.water_kg(now_fs)),
+            grid_j: meter.grid().as_j() * factor,
+        }
+    }
+
     /// IT budget of a site now [nW].
     pub fn budget_nw(&self, site: usize) -> Option<i128> {
         self.domains[site].budget_nw
@@ -625,7 +644,7 @@ impl PowerControl {
             meter.set_part(now_fs, building.tree().len() + OTHER_PARTS - 1, -building.discharge_nw());
         }
         if change == ZoneChange::default() {
-            meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
+            meter.set_utility(now_fs, building.meter_nw(), building.grid_nw(), *cap_nw);
             if building.feeds().is_some() {
                 self.schedule_building(site);
             }
@@ -671,7 +690,7 @@ impl PowerControl {
         for (number, watts_nw) in building.other_parts_nw().into_iter().enumerate() {
             domain.meter.set_part(now_fs, tree.len() + number, watts_nw);
         }
-        domain.meter.set_utility(now_fs, building.meter_nw(), domain.cap_nw);
+        domain.meter.set_utility(now_fs, building.meter_nw(), building.grid_nw(), domain.cap_nw);
     }
 
     /// Act on what changed in the zones.

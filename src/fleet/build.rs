@@ -1,7 +1,8 @@
 //! From scenario and catalog to fleet: laws in integers, KV blocks from memory, caps in watts.
 
 use super::facility::{self, Facility};
-use super::{CapLevel, Fleet, FleetGraph, GpuThermal, Pool, Site};
+use super::signals::{self, Grid};
+use super::{Fleet, FleetGraph, GpuThermal, Pool, Site};
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -11,12 +12,9 @@ use crate::physics::draw::{Draw, PowerLaw, PowerSource};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
 use crate::physics::step::{LONGEST_STEP_S, StepLaw};
-use crate::scenario::types::{self, CapFraction, Energy, Policy, Precision, Scenario};
+use crate::scenario::types::{self, Energy, Policy, Precision, Scenario};
 use crate::scenario::{Problem, quality};
 use crate::workload::MOST_TOK;
-
-/// Seconds in an hour.
-const S_PER_H: f64 = 3600.0;
 
 impl Fleet {
     /// Build the fleet of a scenario whose input paths are relative to `base_dir`.
@@ -42,6 +40,14 @@ impl Fleet {
                     None
                 }
             };
+            let grid = Grid::build(&site.grid, &path, base_dir, scenario.start_at_h).unwrap_or_else(|more| {
+                problems.extend(more);
+                Grid::default()
+            });
+            let cap = signals::cap_levels(scenario, site, &path, base_dir).unwrap_or_else(|problem| {
+                problems.push(problem);
+                Vec::new()
+            });
             match &facility {
                 Some(facility) => fleet.graph.add_tree(&facility.names, &facility.parents(), facility.root),
                 None => fleet.graph.add_meter(format!("{}.meter", site.name)),
@@ -70,9 +76,10 @@ impl Fleet {
                     .sum(),
                 pools,
                 replicas: first_replica..fleet.pool_of.len(),
-                cap: cap_levels(scenario, site),
+                cap,
                 watched: facility.as_ref().and_then(|facility| watched(site, facility)),
                 policy: site.power.policy.clone(),
+                grid,
                 facility,
             });
         }
@@ -135,31 +142,6 @@ fn watched(site: &types::Site, facility: &Facility) -> Option<usize> {
     match &polca.device {
         Some(name) => site.power.tree.iter().position(|device| device.name == *name),
         None => Some(facility.root),
-    }
-}
-
-/// Caps over time from the start of the run: the level at t = 0 first.
-fn cap_levels(scenario: &Scenario, site: &types::Site) -> Vec<CapLevel> {
-    let Some(cap_mw) = site.power.cap_mw else { return Vec::new() };
-    let pue = site.static_pue.unwrap_or(1.0);
-    let level = |from_fs: i128, fraction: f64| {
-        let facility_w = cap_mw * 1e6 * fraction;
-        CapLevel { from_fs, facility_w, it_nw: (facility_w / pue * 1e9).floor() as i128 }
-    };
-    match &site.power.cap_fraction {
-        CapFraction::Constant(fraction) => vec![level(0, *fraction)],
-        CapFraction::Steps(steps) => {
-            let mut levels = vec![level(0, 1.0)];
-            for step in steps {
-                let at_s = (step.at_h - scenario.start_at_h) * S_PER_H;
-                if at_s <= 0.0 {
-                    levels[0] = level(0, step.value);
-                } else {
-                    levels.push(level(fs_from_s(at_s), step.value));
-                }
-            }
-            levels
-        }
     }
 }
 

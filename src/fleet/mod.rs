@@ -4,6 +4,7 @@ mod build;
 mod facility;
 mod graph;
 mod plant;
+mod signals;
 pub mod steady;
 mod supply;
 mod weather;
@@ -13,6 +14,7 @@ pub(crate) use build::model_of;
 pub(crate) use facility::kind as device_kind;
 pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
+pub use signals::Grid;
 pub use supply::{Modules, Supply};
 
 use std::ops::Range;
@@ -58,6 +60,8 @@ pub struct Site {
     pub policy: Policy,
     /// The device of the facility that the policy watches, if it watches one.
     pub watched: Option<usize>,
+    /// Prices and carbon.
+    pub grid: Grid,
     /// Power tree and cooling; `None`: `pue` stands for them.
     pub facility: Option<Facility>,
 }

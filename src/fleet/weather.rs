@@ -9,13 +9,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::input::{InputError, Table, shorten};
+use super::signals::{self, MOST_HOURS};
+use crate::input::shorten;
 use crate::physics::weather::{Course, Spell, Weather, WeatherError};
 use crate::scenario::Problem;
 use crate::scenario::types::{self, TemperatureCourse};
 
-/// Most hours of a file: eleven years.
-const MOST_HOURS: usize = 100_000;
 /// Largest EPW [bytes]; a year takes 1.6 MB.
 const MOST_BYTES: u64 = 64 << 20;
 /// Lines before the hours of an EPW.
@@ -54,7 +53,7 @@ pub(super) fn read(
         dry_bulb_k: spell.dry_bulb_k,
     };
     let spells = weather.spells.iter().map(spell).collect();
-    let usual = Weather::new(wet.warmer_by(offset_k), dry.warmer_by(offset_k), start_at_h);
+    let usual = Weather::new(wet.raised_by(offset_k), dry.raised_by(offset_k), start_at_h);
     usual.and_then(|usual| usual.with_spells(spells)).map_err(|error| match error {
         WeatherError::WetAboveDry { .. } => Problem {
             path: format!("{path}.wet_bulb_c"),
@@ -69,40 +68,13 @@ pub(super) fn read(
 fn course(written: &TemperatureCourse, bulb: Bulb, path: &str, base_dir: &Path) -> Result<Course, Problem> {
     match written {
         TemperatureCourse::Constant(value) => Ok(Course::Constant(*value)),
-        TemperatureCourse::Daily(daily) => {
-            Ok(Course::Daily { min_c: daily.min, max_c: daily.max, max_at_h: daily.max_at_h })
+        TemperatureCourse::Daily(daily) => Ok(signals::daily(daily)),
+        TemperatureCourse::Csv(table) => {
+            let outdoors = |value| (COLDEST_C..=WARMEST_C).contains(&value);
+            signals::hourly(table, &format!("{path}.csv"), base_dir, outdoors, &must_be()).map(Course::Hourly)
         }
-        TemperatureCourse::Csv(table) => csv(table, &format!("{path}.csv"), base_dir).map(Course::Hourly),
         TemperatureCourse::Epw(file) => epw(file, bulb, &format!("{path}.epw"), base_dir).map(Course::Hourly),
     }
-}
-
-fn csv(table: &types::TemperatureColumn, path: &str, base_dir: &Path) -> Result<Vec<f64>, Problem> {
-    let field = format!("{path}.path");
-    let file = base_dir.join(&table.path);
-    let hours = || {
-        let mut rows = Table::open(&file, &field)?;
-        let column = rows.require(&table.column)?;
-        let mut hours = Vec::new();
-        while rows.advance()? {
-            if hours.len() == MOST_HOURS {
-                return Err(rows.bad_line(format!("a weather has at most {MOST_HOURS} hours")));
-            }
-            match rows.text(column).trim().parse::<f64>() {
-                Ok(value) if (COLDEST_C..=WARMEST_C).contains(&value) => hours.push(value),
-                _ => return Err(rows.bad_value(column, &must_be())),
-            }
-        }
-        if hours.is_empty() {
-            return Err(rows.bad_file("has a header but no rows".into()));
-        }
-        Ok(hours)
-    };
-    hours().map_err(|error: InputError| {
-        // The field is the problem's path already.
-        let message = InputError { field: String::new(), ..error }.to_string();
-        Problem { path: field.clone(), message }
-    })
 }
 
 pub(super) fn must_be() -> String {

@@ -5,7 +5,7 @@ use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, Shares, ShedBy};
 use super::quality::{Promise, QualityBook};
 use super::staves::{Mix, PoolStaves, site_at_power};
-use crate::control::{Building, OTHER_PARTS, PowerControl};
+use crate::control::{Accounts, Building, OTHER_PARTS, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
 use crate::physics::energy::{Energy, short};
@@ -258,6 +258,8 @@ pub struct Ledger {
     pub(super) site_at_window: Vec<crate::control::Integrals>,
     /// What the meters had summed up of the buildings when the window opened.
     pub(super) around_at_window: Vec<Option<Vec<Energy>>>,
+    /// Money, carbon and water when the window opened.
+    pub(super) accounts_at_window: Vec<Accounts>,
 }
 
 impl Ledger {
@@ -325,6 +327,7 @@ impl Ledger {
             next_cell_fs: CELL_FS,
             site_at_window: Vec::new(),
             around_at_window: Vec::new(),
+            accounts_at_window: Vec::new(),
         }
     }
 
@@ -630,6 +633,7 @@ impl Ledger {
             })
             .collect();
         self.around_at_window = (0..sites).map(|site| power.meter(site).around()).collect();
+        self.accounts_at_window = (0..sites).map(|site| power.accounts(now_fs, site)).collect();
     }
 
     /// Next instant at which [`Self::tick`] is due [fs].

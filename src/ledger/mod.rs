@@ -1,5 +1,6 @@
 //! Accounts, staves, binding constraint, latency and energy statistics. It only adds.
 
+mod accounts;
 pub mod binding;
 pub mod book;
 pub mod latency;

@@ -54,6 +54,11 @@ pub struct Summary {
     pub quality: Option<Quality>,
     pub power_w: PowerSummary,
     pub pue: MeanMinMax,
+    #[serde(flatten)]
+    pub accounts: Accounts,
+    /// Money and carbon of the measured window over its useful tokens; null without tokens, price or carbon.
+    pub cost_usd_per_million_useful_tok: Option<f64>,
+    pub carbon_g_per_million_useful_tok: Option<f64>,
     pub staves_tok_per_s: Staves,
     pub binding: Binding,
     pub tpf: Tpf,
@@ -356,6 +361,44 @@ pub struct MeanMinMax {
     pub max: f64,
 }
 
+/// What a site, or all of them, used up: water, carbon and money of the whole run, ratios of the measured window. Null
+/// where the scenario does not say enough: of the fleet, as soon as one site does not.
+///
+/// PUE, WUE and CUE after The Green Grid (white papers 49, 35 and 32); partial PUE after its white paper 49; ITUE and TUE
+/// after Patterson et al., "TUE, a New Energy-Efficiency Metric Applied at ORNL's Jaguar" (ISC 2013).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct Accounts {
+    /// Make-up water of the cooling plants: evaporated and bled; null without cooling.
+    pub water_l: Option<f64>,
+    /// CO2-equivalent of what was drawn from the grid; null without `grid.carbon_g_per_kwh`.
+    pub carbon_kg: Option<f64>,
+    /// Electricity drawn from the grid and water, of those that have a price; null if neither has.
+    pub cost_usd: Option<f64>,
+    #[serde(default)]
+    pub ppue: PartialPue,
+    /// IT energy over that of the GPUs, which are what computes: fans, conversion and host are its overhead; null without
+    /// GPU energy.
+    pub itue: Option<f64>,
+    /// ITUE · PUE: facility energy over that of the GPUs.
+    pub tue: Option<f64>,
+    /// Water over IT energy.
+    pub wue_l_per_kwh: Option<f64>,
+    /// Carbon over IT energy.
+    pub cue_kg_per_kwh: Option<f64>,
+}
+
+/// 1 + energy of a subsystem over IT energy; null without a power tree, of cooling without zones. What batteries took
+/// belongs to neither.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct PartialPue {
+    /// Losses of the power tree.
+    pub power_chain: Option<f64>,
+    /// Fans, pumps and chillers of the plants.
+    pub cooling: Option<f64>,
+}
+
 /// Output rates that each limit alone would allow [tok/s]; null: unlimited or unknown.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "names and units are the JSON keys")]
@@ -497,6 +540,8 @@ pub struct SiteSummary {
     pub gpus: u64,
     /// Facility over IT energy in the window.
     pub pue: f64,
+    #[serde(flatten)]
+    pub accounts: Accounts,
     pub energy_j: Energy,
     pub power_w: PowerSummary,
     pub binding: Binding,

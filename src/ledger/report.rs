@@ -1,5 +1,6 @@
 //! From closed books to the outcome: summary, time series, Token Production Function.
 
+use super::accounts::SiteAccounts;
 use super::book::{CLOCK_BITS, Ledger, Mark, SiteMark, seconds, tokens_f64};
 use super::outcome::{
     Counters, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, MeanP99Max, Outcome, PerBoundary,
@@ -47,6 +48,18 @@ impl Ledger {
             (0..fleet.sites.len()).map(|s| self.site_totals(fleet, power, s, window_s, end_fs)).collect();
         let total = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.energy));
         let window = sites.iter().fold(Energy::zero(), |sum, site| sum.plus(&site.window));
+        let accounts: Vec<SiteAccounts> = sites
+            .iter()
+            .enumerate()
+            .map(|(s, site)| {
+                let opened = self.accounts_at_window.get(s).copied().unwrap_or_default();
+                let total = power.accounts(end_fs, s);
+                SiteAccounts::new(&fleet.sites[s], total, &opened, &site.window)
+            })
+            .collect();
+        let of_all = SiteAccounts::of_all(&accounts);
+        let (usd_per_million, carbon_g_per_million) =
+            of_all.per_million(tokens_f64(self.window_useful_tokens));
         let power_w = fleet_power(&sites, window_s);
         let useful = per_s(tokens_f64(self.window_useful_tokens));
         let pue_mean = if window.it > 0.0 { window.facility / window.it } else { 1.0 };
@@ -65,6 +78,15 @@ impl Ledger {
         let capped =
             sites.iter().zip(&fleet.sites).filter_map(|(totals, site)| Some((totals.capping?, site)));
         frame.notes.extend(capped.map(|(capping, site)| capping_note(&capping, site)));
+        for ((site, totals), accounts) in fleet.sites.iter().zip(&sites).zip(&accounts) {
+            if let Some(joules) = accounts.unbilled_j(&totals.energy) {
+                frame.notes.push(format!(
+                    "generators of {} gave {:.1} kWh, which cost and carbon do not count: both are of the grid",
+                    site.name,
+                    joules / 3.6e6
+                ));
+            }
+        }
         frame.engine.segments = self.segments;
         frame.engine.iterations_represented = self.iterations;
 
@@ -109,6 +131,9 @@ impl Ledger {
             energy_j: total,
             power_w,
             pue: MeanMinMax { mean: pue_mean, min: pue_of(f64::min), max: pue_of(f64::max) },
+            accounts: of_all.report(&window),
+            cost_usd_per_million_useful_tok: usd_per_million,
+            carbon_g_per_million_useful_tok: carbon_g_per_million,
             staves_tok_per_s: staves,
             binding: self.binding.report(fleet, None),
             tpf,
@@ -124,6 +149,7 @@ impl Ledger {
                         it if it > 0.0 => totals.window.facility / it,
                         _ => fleet.sites[s].pue,
                     },
+                    accounts: accounts[s].report(&totals.window),
                     energy_j: totals.energy,
                     power_w: totals.power,
                     binding: self.binding.report(fleet, Some(s)),
@@ -655,9 +681,13 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
     if site.cap.is_empty() {
         return vec![Budget { seconds: seconds(until_fs - from_fs), facility_w: None, it_w: None }];
     }
-    let ends = site.cap.iter().skip(1).map(|level| level.from_fs).chain([i128::MAX]);
-    site.cap
+    // A year has thousands of levels, an interval hardly one.
+    let first = site.cap.partition_point(|level| level.from_fs <= from_fs).saturating_sub(1);
+    let levels = &site.cap[first..];
+    let ends = levels.iter().skip(1).map(|level| level.from_fs).chain([i128::MAX]);
+    levels
         .iter()
+        .take_while(|level| level.from_fs < until_fs)
         .zip(ends)
         .filter_map(|(level, end_fs)| {
             let overlap = end_fs.min(until_fs) - level.from_fs.max(from_fs);

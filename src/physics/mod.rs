@@ -7,6 +7,7 @@ pub mod battery;
 pub mod breaker;
 pub mod bucket;
 pub mod clock;
+pub mod course;
 pub mod draw;
 pub mod energy;
 pub mod histogram;

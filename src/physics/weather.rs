@@ -1,12 +1,9 @@
 //! Outdoor air: wet and dry bulb, constant within each local hour.
 
-use std::f64::consts::PI;
-
-use super::FS_PER_S;
+use super::course::{self, FS_PER_H};
 use super::parameter::{BadParameter, finite, require};
 
-/// Femtoseconds in an hour.
-const FS_PER_H: i128 = 3600 * FS_PER_S;
+pub use super::course::Course;
 
 /// Air at an instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,80 +12,6 @@ pub struct Air {
     pub wet_bulb_c: f64,
     /// Dry-bulb temperature: what a dry cooler works against [°C].
     pub dry_bulb_c: f64,
-}
-
-/// The course of one temperature.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Course {
-    /// Always the same [°C].
-    Constant(f64),
-    /// A cosine over the day; an hour has the mean of its cosine.
-    Daily {
-        /// Lowest value of the cosine, 12 h from the highest [°C].
-        min_c: f64,
-        /// Highest value of the cosine [°C].
-        max_c: f64,
-        /// Local time of day of the highest value [h].
-        max_at_h: f64,
-    },
-    /// One value an hour, the first for the hour from local midnight of the first day on; after the last
-    /// the table starts again [°C].
-    Hourly(Vec<f64>),
-}
-
-impl Course {
-    /// Temperature of local hour `hour`, counted from midnight of the first day [°C].
-    pub fn at_hour(&self, hour: i64) -> f64 {
-        match self {
-            Self::Constant(value) => *value,
-            Self::Daily { min_c, max_c, max_at_h } => {
-                let turn = 2.0 * PI / 24.0;
-                let from = hour.rem_euclid(24) as f64 - max_at_h;
-                // Mean of cos over [from, from + 1] h; kept within [min, max] against rounding.
-                let cosine = ((turn * (from + 1.0)).sin() - (turn * from).sin()) / turn;
-                (0.5 * (max_c + min_c) + 0.5 * (max_c - min_c) * cosine).clamp(*min_c, *max_c)
-            }
-            Self::Hourly(values) => {
-                values.get(hour.rem_euclid(values.len().max(1) as i64) as usize).copied().unwrap_or(0.0)
-            }
-        }
-    }
-
-    /// Hours after which the course repeats.
-    pub fn period_h(&self) -> usize {
-        match self {
-            Self::Constant(_) => 1,
-            Self::Daily { .. } => 24,
-            Self::Hourly(values) => values.len(),
-        }
-    }
-
-    /// The same course, `offset_k` warmer at all times.
-    #[must_use]
-    pub fn warmer_by(self, offset_k: f64) -> Self {
-        match self {
-            Self::Constant(value) => Self::Constant(value + offset_k),
-            Self::Daily { min_c, max_c, max_at_h } => {
-                Self::Daily { min_c: min_c + offset_k, max_c: max_c + offset_k, max_at_h }
-            }
-            Self::Hourly(values) => Self::Hourly(values.into_iter().map(|value| value + offset_k).collect()),
-        }
-    }
-
-    fn check(&self) -> Result<(), BadParameter> {
-        match self {
-            Self::Constant(value) => finite("temperature", *value),
-            Self::Daily { min_c, max_c, max_at_h } => {
-                finite("min", *min_c)?;
-                require(max_c >= min_c, "max", "at least min", *max_c)?;
-                require((0.0..=24.0).contains(max_at_h), "max_at_h", "a time of day, 0 to 24", *max_at_h)
-            }
-            Self::Hourly(values) => {
-                require(!values.is_empty(), "hourly values", "at least one", 0.0)?;
-                values.iter().try_for_each(|value| finite("hourly value", *value))
-            }
-        }
-    }
 }
 
 /// What can be wrong with a weather.
@@ -144,15 +67,14 @@ impl Weather {
     pub fn new(wet_bulb: Course, dry_bulb: Course, start_h: f64) -> Result<Self, WeatherError> {
         wet_bulb.check()?;
         dry_bulb.check()?;
-        require((0.0..=1e6).contains(&start_h), "start_h", "0 to 1,000,000", start_h)?;
+        let start_fs = course::start_fs(start_h)?;
         let (wet_h, dry_h) = (wet_bulb.period_h(), dry_bulb.period_h());
         if let (Course::Hourly(_), Course::Hourly(_)) = (&wet_bulb, &dry_bulb)
             && wet_h != dry_h
         {
             return Err(WeatherError::Lengths { wet_h, dry_h });
         }
-        let weather =
-            Self { wet_bulb, dry_bulb, spells: Vec::new(), start_fs: super::fs_from_s(start_h * 3600.0) };
+        let weather = Self { wet_bulb, dry_bulb, spells: Vec::new(), start_fs };
         // Of the two periods one divides 24 or equals the other: 24 times the longer is a common multiple.
         weather.check_hours(0..24 * wet_h.max(dry_h) as i64)?;
         Ok(weather)
@@ -189,7 +111,7 @@ impl Weather {
 
     /// Air at instant `now_fs` [fs].
     pub fn at(&self, now_fs: i128) -> Air {
-        self.at_hour((now_fs + self.start_fs).div_euclid(FS_PER_H) as i64)
+        self.at_hour(course::hour_at(now_fs, self.start_fs))
     }
 
     fn at_hour(&self, hour: i64) -> Air {
@@ -205,7 +127,7 @@ impl Weather {
     /// The first full local hour after `now_fs` at which the air changes [fs]; `None` if it never does.
     pub fn next_change_fs(&self, now_fs: i128) -> Option<i128> {
         let air = self.at(now_fs);
-        let hour = (now_fs + self.start_fs).div_euclid(FS_PER_H);
+        let hour = i128::from(course::hour_at(now_fs, self.start_fs));
         // A change that the courses do not make is the end or the beginning of a spell.
         let period = self.wet_bulb.period_h().max(self.dry_bulb.period_h()) as i128;
         let spells_h = self.spells.iter().map(|spell| i128::from(spell.to_h) - hour).max().unwrap_or(0);
@@ -217,11 +139,13 @@ impl Weather {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     fn dallas() -> Weather {
-        let wet = Course::Daily { min_c: 20.7, max_c: 27.6, max_at_h: 16.0 };
-        let dry = Course::Daily { min_c: 20.8, max_c: 32.5, max_at_h: 16.0 };
+        let wet = Course::Daily { min: 20.7, max: 27.6, max_at_h: 16.0 };
+        let dry = Course::Daily { min: 20.8, max: 32.5, max_at_h: 16.0 };
         Weather::new(wet, dry, 0.0).unwrap()
     }
 
@@ -263,8 +187,8 @@ mod tests {
 
     #[test]
     fn impossible_air_is_refused() {
-        let wet = Course::Daily { min_c: 10.0, max_c: 20.0, max_at_h: 16.0 };
-        let dry = Course::Daily { min_c: 10.0, max_c: 20.0, max_at_h: 15.0 };
+        let wet = Course::Daily { min: 10.0, max: 20.0, max_at_h: 16.0 };
+        let dry = Course::Daily { min: 10.0, max: 20.0, max_at_h: 15.0 };
         let error = Weather::new(wet.clone(), dry.clone(), 0.0).unwrap_err();
         assert!(matches!(error, WeatherError::WetAboveDry { hour: 0, .. }), "{error}");
         assert!(Weather::new(wet.clone(), Course::Hourly(vec![]), 0.0).is_err());

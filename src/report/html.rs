@@ -51,6 +51,7 @@ pub(super) fn page(outcome: &Outcome, resolved_yaml: &str, figures: &[Figure]) -
         let _ = writeln!(out, "<figure aria-label=\"{}\">\n{svg}</figure>", escape(title));
     }
     energy(&mut out, summary);
+    accounts(&mut out, summary);
     service(&mut out, summary);
     binding(&mut out, summary);
     uncertainty(&mut out, outcome);
@@ -175,6 +176,37 @@ fn energy(out: &mut String, summary: &Summary) {
         significant(summary.pue.min, 3),
         significant(summary.pue.max, 3)
     );
+}
+
+/// Ratios of efficiency, and money, carbon and water, as far as the scenario knows them.
+fn accounts(out: &mut String, summary: &Summary) {
+    out.push_str("<h2>Accounts</h2>\n");
+    let a = &summary.accounts;
+    let window = [
+        ("PUE", Some(summary.pue.mean), "facility over IT energy"),
+        ("partial PUE, power chain", a.ppue.power_chain, "1 + losses over IT energy"),
+        ("partial PUE, cooling", a.ppue.cooling, "1 + fans, pumps and chillers over IT energy"),
+        ("ITUE", a.itue, "IT over GPU energy"),
+        ("TUE", a.tue, "ITUE · PUE"),
+        ("WUE [l/kWh]", a.wue_l_per_kwh, "water over IT energy"),
+        ("CUE [kg/kWh]", a.cue_kg_per_kwh, "carbon over IT energy"),
+        ("$ per million useful tokens", summary.cost_usd_per_million_useful_tok, "electricity and water"),
+        ("g CO2 per million useful tokens", summary.carbon_g_per_million_useful_tok, "of the grid"),
+    ];
+    let whole = [
+        ("cost, whole run [$]", a.cost_usd, "electricity and water, of those with a price"),
+        ("carbon, whole run [kg CO2]", a.carbon_kg, "of the grid"),
+        ("water, whole run [l]", a.water_l, "evaporated and bled by cooling"),
+    ];
+    let rows: Vec<Vec<String>> = window
+        .into_iter()
+        .chain(whole)
+        .filter(|row| row.1.is_some())
+        .map(|(name, value, what)| {
+            vec![name.into(), value.map_or(String::new(), |v| significant(v, 4)), what.into()]
+        })
+        .collect();
+    table(out, true, &["account", "value", "what it is"], &rows);
 }
 
 fn service(out: &mut String, summary: &Summary) {

@@ -172,14 +172,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             met_slo: 116_000,
             met_quality: None,
             useful: 116_000,
-            shed_by: ShedBy {
-                patience: 900,
-                queue_full: 100,
-                too_long: 0,
-                overheated: 0,
-                lost: 0,
-                unavailable: 0,
-            },
+            shed_by: ShedBy { patience: 900, queue_full: 100, too_long: 0, overheated: 0, ..ShedBy::default() },
             retried: 0,
         },
         tokens: Tokens {
@@ -207,6 +200,9 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
         j_per_useful_token: per(output * 0.97),
         j_per_accepted_answer: PerBoundary::default(),
         quality: None,
+        accounts: Accounts { itue: Some(1.3), tue: Some(1.625), ..Accounts::default() },
+        cost_usd_per_million_useful_tok: None,
+        carbon_g_per_million_useful_tok: None,
         staves_tok_per_s: staves,
         tpf: Tpf {
             k_eff_flop_per_s: Some(3.1e16),
@@ -224,6 +220,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             name: "dallas".to_string(),
             gpus: 512,
             pue: 1.25,
+            accounts: Accounts { itue: Some(1.3), tue: Some(1.625), ..Accounts::default() },
             energy_j: energy.clone(),
             power_w: power_w.clone(),
             binding: binding.clone(),

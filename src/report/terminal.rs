@@ -210,6 +210,7 @@ fn service(page: &mut Page, summary: &Summary) {
         parts.push(format!("above the cap for {} ({joules})", short_time(power.overshoot_s)));
     }
     page.parts("Power     ", &parts);
+    accounts(page, summary);
 
     let latency = |name: &str, q: &Quantiles| match (q.p50, q.p99) {
         (Some(p50), Some(p99)) => format!("{name} p50 {}, p99 {}", short_time(p50), short_time(p99)),
@@ -246,6 +247,30 @@ fn service(page: &mut Page, summary: &Summary) {
         parts.push(format!("{} retried elsewhere", count(r.retried)));
     }
     page.parts("Requests  ", &parts);
+}
+
+/// Money, carbon and water, as far as the scenario knows them.
+fn accounts(page: &mut Page, summary: &Summary) {
+    let accounts = &summary.accounts;
+    let per = |value: Option<f64>, unit: &str| {
+        value.map_or(String::new(), |value| format!(" ({} {unit})", significant(value, 3)))
+    };
+    let mut parts = Vec::new();
+    if let Some(usd) = accounts.cost_usd {
+        let each = per(summary.cost_usd_per_million_useful_tok, "$ per million useful tokens");
+        parts.push(format!("{} ${each}", significant(usd, 4)));
+    }
+    if let Some(kg) = accounts.carbon_kg {
+        let each = per(summary.carbon_g_per_million_useful_tok, "g per million useful tokens");
+        parts.push(format!("{} kg CO2{each}", significant(kg, 4)));
+    }
+    if let Some(litres) = accounts.water_l {
+        let each = per(accounts.wue_l_per_kwh, "l/kWh IT");
+        parts.push(format!("{} l water{each}", significant(litres, 4)));
+    }
+    if !parts.is_empty() {
+        page.parts("Accounts  ", &parts);
+    }
 }
 
 fn quality(page: &mut Page, summary: &Summary) {

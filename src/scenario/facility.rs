@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plant::Plant;
+use super::signals::{Column, Daily};
 use super::supply::{Battery, Breaker, Generator};
 
 /// A device of a site's power tree.
@@ -173,35 +174,13 @@ pub enum TemperatureCourse {
     /// Always the same [°C].
     Constant(f64),
     /// A cosine over the day; an hour has the mean of its cosine.
-    Daily(DailyTemperature),
+    Daily(Daily),
     /// One row an hour, the first for the hour from the midnight before t = 0 on; after the last row the
     /// table starts again.
-    Csv(TemperatureColumn),
+    Csv(Column),
     /// An EnergyPlus weather file: dry bulb from column 7, wet bulb computed from it and the relative
     /// humidity in column 9.
     Epw(EpwFile),
-}
-
-/// `daily`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DailyTemperature {
-    /// Lowest value, 12 h from the highest [°C].
-    pub min: f64,
-    /// Highest value [°C].
-    pub max: f64,
-    /// Local time of day of the highest value [h].
-    pub max_at_h: f64,
-}
-
-/// `csv`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TemperatureColumn {
-    /// A CSV with a header, relative to the scenario file.
-    pub path: String,
-    /// The column with the temperature [°C].
-    pub column: String,
 }
 
 /// `epw`.

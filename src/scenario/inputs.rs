@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::types::{Arrivals, Length, Scenario, TemperatureCourse};
+use super::types::{Arrivals, CapFraction, Length, Scenario, SignalCourse, TemperatureCourse};
 
 /// Every input path of a scenario with the path of its field, in a fixed order.
 pub(crate) fn paths_mut(scenario: &mut Scenario) -> Vec<(String, &mut String)> {
@@ -32,6 +32,14 @@ pub(crate) fn paths_mut(scenario: &mut Scenario) -> Vec<(String, &mut String)> {
         }
     }
     for (i, site) in scenario.fleet.sites.iter_mut().enumerate() {
+        if let CapFraction::Csv(table) = &mut site.power.cap_fraction {
+            found.push((format!("fleet.sites.{i}.power.cap_fraction.csv.path"), &mut table.path));
+        }
+        for (name, course) in site.grid.courses_mut() {
+            if let Some(SignalCourse::Csv(table)) = course {
+                found.push((format!("fleet.sites.{i}.grid.{name}.csv.path"), &mut table.path));
+            }
+        }
         let Some(weather) = &mut site.weather else { continue };
         let courses = [("wet_bulb_c", &mut weather.wet_bulb_c), ("dry_bulb_c", &mut weather.dry_bulb_c)];
         for (name, course) in courses {

@@ -20,6 +20,7 @@ mod plant;
 mod policy;
 pub(crate) mod quality;
 mod schema;
+mod signals;
 mod source;
 mod supply;
 pub(crate) mod typed;
@@ -27,6 +28,7 @@ pub mod types;
 mod variant;
 pub(crate) mod yaml;
 
+pub(crate) use check::TOUCH_H;
 pub(crate) use hash::{TRACE_CACHE_MAGIC, of_files as hash_of_files};
 pub(crate) use inputs::relative_to;
 pub use nearest::suggestion;

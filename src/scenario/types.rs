@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use super::attention::{Attention, Grouped, SlidingWindow, SparseTopK};
 pub use super::expect::{Binds, Bound, Expectation, MetricRange};
 pub use super::facility::{
-    Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureColumn,
-    TemperatureCourse, Ups, UpsMode, Weather, Zone, ZoneMode,
+    Cooling, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureCourse, Ups, UpsMode,
+    Weather, Zone, ZoneMode,
 };
 pub use super::failures::{
     Failure, FailureTimes, ModulesOf, NodesOf, OnFailure, Outage, Part, RandomTimes, ShareOf,
@@ -21,6 +21,7 @@ pub use super::plant::{
     TowerWithChiller, WarmWater,
 };
 pub use super::policy::{ClockSteps, Polca, Policy, PowerPriority, Proportional};
+pub use super::signals::{CapWindow, Column, Daily, Grid, SignalCourse};
 pub use super::supply::{Battery, Breaker, Generator};
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
@@ -545,6 +546,9 @@ pub struct Site {
     /// Cooling zones and their plants; needs a power tree, from which the plants hang.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling: Option<Cooling>,
+    /// Prices of electricity and water, and the grid's carbon; default: unknown, as are the accounts of them.
+    #[serde(default, skip_serializing_if = "Grid::is_unknown")]
+    pub grid: Grid,
     /// Pools of identical replicas.
     pub pools: Vec<Pool>,
 }
@@ -575,6 +579,11 @@ pub enum CapFraction {
     Constant(f64),
     /// Steps; before the first, 1.
     Steps(Vec<CapStep>),
+    /// Demand response: the value within a window, 1 outside; in order of time, without overlap.
+    Windows(Vec<CapWindow>),
+    /// One row an hour, the first for the hour from the midnight before t = 0 on; after the last row the table starts
+    /// again. What comes after `duration_s` (`at_end: drain`) keeps to the table until it ends, then to its last row.
+    Csv(Column),
 }
 
 impl Default for CapFraction {

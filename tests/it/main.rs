@@ -26,6 +26,7 @@ mod reasoning;
 mod report_command;
 mod scenario;
 mod scenarios;
+mod signals;
 mod size;
 mod summit;
 mod supply;

@@ -58,9 +58,8 @@ fn two_hours_with_a_fifth_less_power() {
 
 /// Median of a class's times from arrival to last token [fs].
 fn median_fs(outcome: &Outcome, class: u16) -> i128 {
-    let rows = outcome.requests.iter().filter(|row| row.class == class);
-    let mut times: Vec<i128> =
-        rows.filter_map(|row| Some(row.finish_fs? - row.arrival_fs)).collect();
+    let rows = outcome.requests.iter().flatten().filter(|row| row.class == class);
+    let mut times: Vec<i128> = rows.filter_map(|row| Some(row.finish_fs? - row.arrival_fs)).collect();
     times.sort_unstable();
     times[times.len() / 2]
 }

@@ -301,27 +301,9 @@ impl Check {
                     self.between(&format!("{path}.constant"), *value, OUTDOORS_C, "°C");
                 }
                 TemperatureCourse::Daily(daily) => {
-                    let path = format!("{path}.daily");
-                    self.between(&format!("{path}.min"), daily.min, OUTDOORS_C, "°C");
-                    self.between(&format!("{path}.max"), daily.max, OUTDOORS_C, "°C");
-                    self.require(
-                        &format!("{path}.max"),
-                        daily.max,
-                        daily.max >= daily.min,
-                        &format!("at least min ({})", daily.min),
-                    );
-                    self.require(
-                        &format!("{path}.max_at_h"),
-                        daily.max_at_h,
-                        (0.0..=24.0).contains(&daily.max_at_h),
-                        "a time of day, 0 to 24",
-                    );
+                    self.daily(&format!("{path}.daily"), daily, OUTDOORS_C, "°C");
                 }
-                TemperatureCourse::Csv(table) => {
-                    if table.column.is_empty() {
-                        self.refuse(format!("{path}.csv.column"), "must name a column of the CSV");
-                    }
-                }
+                TemperatureCourse::Csv(table) => self.column(&format!("{path}.csv"), table),
                 TemperatureCourse::Epw(file) => {
                     self.count(&format!("{path}.epw.from_day"), file.from_day.into(), u32::MAX.into());
                 }

@@ -2,7 +2,7 @@
 
 use super::super::lookup::{self, Kind};
 use super::super::types::{Affine, Batching, CapFraction, Energy, Parallel, Pool, Scenario, Site, StepLaw};
-use super::{Check, MAX_DURATION_S, MAX_TOK};
+use super::{Check, MAX_TOK};
 use crate::catalog::Catalog;
 
 /// Most nodes of a pool; each replica costs memory.
@@ -24,7 +24,8 @@ impl Check {
         );
         for (i, site) in sites.iter().enumerate() {
             let path = format!("fleet.sites.{i}");
-            self.site(&path, site);
+            self.site(&path, site, scenario);
+            self.grid(&path, site);
             self.facility(&path, site);
             for (k, pool) in site.pools.iter().enumerate() {
                 self.pool(&format!("{path}.pools.{k}"), pool, scenario, catalog);
@@ -32,7 +33,7 @@ impl Check {
         }
     }
 
-    fn site(&mut self, path: &str, site: &Site) {
+    fn site(&mut self, path: &str, site: &Site, scenario: &Scenario) {
         self.name(&format!("{path}.name"), &site.name);
         if let Some(static_pue) = site.static_pue {
             self.require(
@@ -47,27 +48,7 @@ impl Check {
             self.positive(&format!("{path}.power.cap_mw"), cap_mw, 1e6);
         }
         let fraction_path = format!("{path}.power.cap_fraction");
-        match &power.cap_fraction {
-            CapFraction::Constant(value) => self.positive(&format!("{fraction_path}.constant"), *value, 10.0),
-            CapFraction::Steps(steps) => {
-                let path = format!("{fraction_path}.steps");
-                if steps.is_empty() {
-                    self.refuse(&path, "is empty; leave cap_fraction out for a constant cap");
-                }
-                for (i, step) in steps.iter().enumerate() {
-                    self.not_negative(&format!("{path}.{i}.at_h"), step.at_h, MAX_DURATION_S / 3600.0);
-                    self.positive(&format!("{path}.{i}.value"), step.value, 10.0);
-                    if let Some(before) = i.checked_sub(1).and_then(|k| steps.get(k)) {
-                        self.require(
-                            &format!("{path}.{i}.at_h"),
-                            step.at_h,
-                            step.at_h > before.at_h,
-                            &format!("later than the step before ({})", before.at_h),
-                        );
-                    }
-                }
-            }
-        }
+        self.cap_fraction(&fraction_path, &power.cap_fraction, scenario);
         if power.cap_mw.is_none() && power.cap_fraction != CapFraction::default() {
             self.refuse(&fraction_path, "is a share of cap_mw, which is missing; add power.cap_mw");
         }

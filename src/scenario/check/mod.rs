@@ -4,8 +4,11 @@ mod facility;
 mod fleet;
 mod plant;
 mod policy;
+mod signals;
 mod supply;
 mod workload;
+
+pub(crate) use signals::TOUCH_H;
 
 use std::fmt::Display;
 use std::path::Path;

@@ -128,10 +128,17 @@ const BEFORE_BUILDING: &[Leaf] = &[
 ];
 
 /// After `energy_j.by.loss_<site>.<device>`.
-const AFTER_LOSSES: &[Leaf] = &[
+const PLANTS: &[Leaf] = &[
     ("energy_j.by.fans", Float, "J"),
     ("energy_j.by.pumps", Float, "J"),
     ("energy_j.by.chiller", Float, "J"),
+];
+
+/// After the plants, where there is a battery.
+const BATTERIES: &[Leaf] = &[("energy_j.by.batteries", Float, "J")];
+
+/// After `energy_j.by`.
+const AFTER_BUILDING: &[Leaf] = &[
     ("j_per_output_token.gpu", Float, "J/tok"),
     ("j_per_output_token.it", Float, "J/tok"),
     ("j_per_output_token.facility", Float, "J/tok"),
@@ -185,6 +192,17 @@ const AFTER_QUALITY: &[Leaf] = &[
     ("pue.mean", Float, "W/W"),
     ("pue.min", Float, "W/W"),
     ("pue.max", Float, "W/W"),
+    ("water_l", Float, "l"),
+    ("carbon_kg", Float, "kg"),
+    ("cost_usd", Float, "$"),
+    ("ppue.power_chain", Float, "W/W"),
+    ("ppue.cooling", Float, "W/W"),
+    ("itue", Float, "W/W"),
+    ("tue", Float, "W/W"),
+    ("wue_l_per_kwh", Float, "l/kWh"),
+    ("cue_kg_per_kwh", Float, "kg/kWh"),
+    ("cost_usd_per_million_useful_tok", Float, "$/Mtok"),
+    ("carbon_g_per_million_useful_tok", Float, "g/Mtok"),
     ("staves_tok_per_s.demand", Float, "tok/s"),
     ("staves_tok_per_s.compute", Float, "tok/s"),
     ("staves_tok_per_s.memory_bandwidth", Float, "tok/s"),
@@ -238,7 +256,11 @@ pub(super) fn all(scenario: &Scenario) -> Vec<Column> {
             put(&["energy_j", "by", &loss], &[("", Float, "J")]);
         }
     }
-    put(&[], AFTER_LOSSES);
+    put(&[], PLANTS);
+    if scenario.fleet.sites.iter().flat_map(|site| &site.power.tree).any(|device| device.battery.is_some()) {
+        put(&[], BATTERIES);
+    }
+    put(&[], AFTER_BUILDING);
     let mut classes: Vec<&str> = scenario
         .workload
         .classes

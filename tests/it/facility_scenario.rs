@@ -239,7 +239,7 @@ fn broken_weather() {
     let spell = "from_h: 7, to_h: 7, wet_bulb_k: 1, dry_bulb_k: 3";
     refused(&[(dry, &spells(spell))], "21:28", &["spells.0.from_h", "below to_h (7), is 7"]);
     let spell = "from_h: 6, to_h: 7, wet_bulb_k: 1, dry_bulb_k: 33";
-    refused(&[(dry, &spells(spell))], "21:65", &["spells.0.dry_bulb_k", "-30 to 30 K, is 33"]);
+    refused(&[(dry, &spells(spell))], "21:67", &["spells.0.dry_bulb_k", "-30 to 30 K, is 33"]);
     let spell = "from_h: 6, to_h: 7, wet_bulb_k: 17, dry_bulb_k: 0";
     refused(&[(dry, &spells(spell))], "19:9", &["wet bulb", "above dry bulb 30.00 °C in hour 6"]);
     refused(&[("constant: 30", "constant: 303")], "20:33", &[weather, "-90 to 60 °C, is 303"]);

@@ -23,8 +23,8 @@ fn bound(site: &SiteSummary) -> Vec<(f64, f64)> {
     cooling.map(|stretch| (stretch.start_s, stretch.end_s)).collect()
 }
 
-/// Plants that lean on the outdoors bind in the afternoons of the wave and at no other time; a chiller, and pads in dry
-/// air, carry it, and what they draw more stays below what the wave takes off their COP or adds to their fans.
+/// Plants that lean on the outdoors bind in the afternoons of the wave and at no other time. A chiller, and pads in dry
+/// air, carry it; all draw more.
 #[test]
 fn the_wave_binds_where_the_outdoors_cool() {
     let week = sites(&[]);

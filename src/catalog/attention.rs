@@ -76,7 +76,7 @@ pub enum Lever {
         every: Option<u32>,
     },
     /// Attention to the best tokens.
-    Sparse(Sparse),
+    Sparse(Box<Sparse>),
 }
 
 impl Model {
@@ -126,7 +126,7 @@ impl Model {
                 let global = every.map_or(0, |every| self.layers / every.max(1));
                 model.sliding = Some(Sliding { window_tok, layers: self.layers - global });
             }
-            Lever::Sparse(sparse) => model.sparse = Some(sparse),
+            Lever::Sparse(sparse) => model.sparse = Some(*sparse),
         }
         Ok(model)
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::alias::Aliases;
+use super::attention::Sparse;
 use super::entry::Quality;
 use super::fit::{Coefficient, FittedOn};
 use super::model::{Model, Precision};
@@ -267,6 +268,11 @@ impl Catalog {
         let mut sheet = self.sheet(Kind::Models, &model.name, model);
         sheet.quality = model.quality;
         sheet.weakest = format!("all: {}", model.source);
+        if let Some((quality, why)) = model.sparse.as_ref().map(weakest)
+            && quality > model.quality
+        {
+            (sheet.quality, sheet.weakest) = (quality, why);
+        }
         let mut put = |name: &str, value: f64, unit| sheet.derived.push(Derived::new(name, value, unit));
         put("parameters", model.total_params() * 1e-9, "1e9");
         put("parameters a token passes", model.active_params() * 1e-9, "1e9");
@@ -289,7 +295,9 @@ impl Catalog {
         // Two per parameter; the embedding is looked up, the head is not.
         let flop = 2.0 * (model.active_body_params() + model.head_params());
         put("FLOP per decoded token, without attention", flop * 1e-9, "GFLOP");
-        let attention = model.global_layers() * model.decode_flop_per_layer();
+        // Beyond what sparse attention chooses, its indexer alone goes on.
+        let per_layer = model.sparse.as_ref().map_or(model.decode_flop_per_layer(), Sparse::index_flop);
+        let attention = model.global_layers() * per_layer;
         put("FLOP per decoded token and token of context, beyond windows", attention * 1e-6, "MFLOP");
         if let Some(tier) = self.default_quality_tier(model) {
             sheet.words.push(("default quality tier".into(), tier.name.clone()));

@@ -141,7 +141,7 @@ impl Attention {
                     });
                 };
                 let sparse = Sparse { top_k_tok: tokens, index_heads, index_head_dim, ..known.clone() };
-                (Lever::Sparse(sparse), "")
+                (Lever::Sparse(Box::new(sparse)), "")
             }
         };
         let refused = |message: String| Refused { field, message: format!("is {message}") };

@@ -117,13 +117,13 @@ fn a_larger_cache_costs_batch_tokens_and_joules() {
     let joules = |s: &Summary| s.j_per_output_token.facility.expect("tokens");
     assert!(joules(&whole) > 1.5 * joules(&latent), "{} {}", joules(&whole), joules(&latent));
     // Few sequences share the weights that stream past them: bandwidth binds where arithmetic did.
-    let share = |s: &Summary, of: &str| serde_json::to_value(&s.binding.share).expect("shares")[of].as_f64();
+    let share = |s: &Summary, of: &str| serde_json::to_value(s.binding.share).expect("shares")[of].as_f64();
     assert!(share(&latent, "compute") > share(&latent, "memory_bandwidth"));
     assert!(
         share(&whole, "memory_bandwidth") > Some(0.5) && share(&whole, "compute") < share(&latent, "compute")
     );
     let stave =
-        |s: &Summary| serde_json::to_value(&s.staves_tok_per_s).expect("staves")["kv_capacity"].as_f64();
+        |s: &Summary| serde_json::to_value(s.staves_tok_per_s).expect("staves")["kv_capacity"].as_f64();
     assert!(stave(&whole) < stave(&latent), "{:?} {:?}", stave(&whole), stave(&latent));
 }
 

@@ -18,7 +18,9 @@ fn windowed(windows: &[(&str, u32)], choices: &[(&str, u32)]) -> Arc<Catalog> {
         embedded.model("DeepSeek-V3.2").and_then(|model| model.sparse.clone()).expect("it is sparse");
     let chosen = choices.iter().map(|&(name, top_k_tok)| {
         let model = embedded.model(name).expect("a model");
-        model.with_attention(Lever::Sparse(Sparse { top_k_tok, ..sparse.clone() })).expect("a lever")
+        model
+            .with_attention(Lever::Sparse(Box::new(Sparse { top_k_tok, ..sparse.clone() })))
+            .expect("a lever")
     });
     let models: Vec<_> = windows
         .iter()

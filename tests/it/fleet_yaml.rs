@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::fleet_case::{
-    Arrivals, Building, Burst, Class, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Policy, Pool,
+    Arrivals, Building, Burst, Capping, Class, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Policy, Pool,
     Reasoning, Site, Zone,
 };
 
@@ -170,9 +170,10 @@ impl FleetCase {
             let _ = writeln!(text, "      static_pue: {}", f64::from(site.pue_pct) / 1e2);
         }
         text.push_str("      power:\n");
+        let capping = &self.cappings[number];
         let device = building.map(|(building, _)| building.feed(0));
         let limited = device.is_some() || (site.cap.is_some() && peak.is_some());
-        let _ = writeln!(text, "        policy: {}", site.policy.yaml(limited, device));
+        let _ = writeln!(text, "        policy: {}", site.policy.yaml(capping, limited, device));
         if let (Some(cap), Some(peak)) = (&site.cap, peak) {
             let cap_mw = mw(peak.facility_w, cap.pct);
             let _ = writeln!(text, "        cap_mw: {cap_mw}");
@@ -196,7 +197,7 @@ impl FleetCase {
         text.push_str("      pools:\n");
         let most = MOST_REPLICAS / self.pools().count() as u32;
         for (place, pool) in site.pools.iter().enumerate() {
-            pool.yaml(text, place, most, self.run.ticking);
+            pool.yaml(text, place, most, self.run.ticking, capping.power_priorities[place]);
             if let Some((building, _)) = building {
                 let _ = writeln!(text, "          feed: {}", building.feed(place));
                 if !building.zones.is_empty() {
@@ -209,11 +210,11 @@ impl FleetCase {
 
 impl Policy {
     /// `limited`: the meter has a limit; `device`: one that could be watched instead.
-    fn yaml(&self, limited: bool, device: Option<String>) -> String {
+    fn yaml(&self, capping: &Capping, limited: bool, device: Option<String>) -> String {
         let share = |pct: u32| f64::from(pct) / 1e2;
         let seconds = |ms: u32| f64::from(ms) / 1e3;
         // What the meter without a limit has no thresholds for, the same without any.
-        let kind = if self.kind == "polca" && !limited { "none" } else { self.kind };
+        let kind = if capping.kind == "polca" && !limited { "none" } else { capping.kind };
         let step_pct = match kind {
             "priority" | "phase_aware" => self.clock_step_pct.max(1),
             _ => self.clock_step_pct,
@@ -226,10 +227,10 @@ impl Policy {
         );
         match kind {
             "proportional" => {
-                let _ = write!(fields, ", share_step: {}", share(self.share_step_pct));
+                let _ = write!(fields, ", share_step: {}", share(capping.share_step_pct));
             }
             "polca" => {
-                let polca = &self.polca;
+                let polca = &capping.polca;
                 if let (true, Some(device)) = (polca.own_device, device) {
                     let _ = write!(fields, ", device: {device}");
                 }
@@ -280,7 +281,7 @@ impl Reasoning {
 }
 
 impl Pool {
-    fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool) {
+    fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool, power_priority: &str) {
         let per_node = 8 / self.tensor;
         let nodes = (self.replicas.min(most) / per_node).max(1);
         let max_step_tok = self.max_step_tok.max(self.max_seqs);
@@ -291,7 +292,7 @@ impl Pool {
             "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
              power_priority: {}\n          parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
              kv_blocks: {kv_blocks}{queue} }}",
-            self.model, self.power_priority, self.tensor, self.max_seqs, self.kv_block_tok
+            self.model, power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
         let us = |ns: u32| f64::from(ns) / 1e3;
         let law = match &self.law {

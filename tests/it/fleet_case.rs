@@ -18,6 +18,9 @@ pub struct FleetCase {
     pub run: Run,
     pub classes: Vec<Class>,
     pub sites: Vec<Site>,
+    /// By site; drawn after them, so that fleets are what they were before there were several policies.
+    pub cappings: Vec<Capping>,
+    /// Drawn last.
     pub failures: Vec<Failing>,
 }
 
@@ -123,7 +126,6 @@ pub struct Site {
 #[derive(Debug, Clone)]
 pub struct Pool {
     pub model: &'static str,
-    pub power_priority: &'static str,
     pub replicas: u32,
     pub tensor: u32,
     pub law: Law,
@@ -164,12 +166,19 @@ pub struct Cap {
 
 #[derive(Debug, Clone)]
 pub struct Policy {
-    pub kind: &'static str,
     pub clock_step_pct: u32,
     pub dwell_ms: u32,
     pub release_below_pct: u32,
+}
+
+/// Which policy keeps the cap, and what only some of them ask.
+#[derive(Debug, Clone)]
+pub struct Capping {
+    pub kind: &'static str,
     pub share_step_pct: u32,
     pub polca: Polca,
+    /// By pool of the site.
+    pub power_priorities: Vec<&'static str>,
 }
 
 /// Thresholds in percent of what the device may carry, delays so short that caps come and go within a case.
@@ -249,12 +258,18 @@ impl FleetCase {
             all.push(less);
         };
         for i in (0..self.sites.len()).filter(|_| self.sites.len() > 1) {
-            with(&|less| _ = less.sites.remove(i));
+            with(&|less| {
+                less.sites.remove(i);
+                less.cappings.remove(i);
+            });
         }
         for (i, site) in self.sites.iter().enumerate() {
             for k in 0..site.pools.len() {
                 if site.pools.len() > 1 {
-                    with(&|less| _ = less.sites[i].pools.remove(k));
+                    with(&|less| {
+                        less.sites[i].pools.remove(k);
+                        less.cappings[i].power_priorities.remove(k);
+                    });
                 }
                 if site.pools[k].tensor < 8 {
                     with(&|less| less.sites[i].pools[k].tensor = 8);
@@ -293,13 +308,11 @@ impl FleetCase {
 
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
-    (
-        run(),
-        vec(class(), 1..=3),
-        prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)],
-        prop_oneof![1 => vec(failing(), 0), 1 => vec(failing(), 1..=4)],
+    let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
+    let failures = prop_oneof![1 => vec(failing(), 0), 1 => vec(failing(), 1..=4)];
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), failures).prop_map(
+        |(run, classes, sites, cappings, failures)| FleetCase { run, classes, sites, cappings, failures },
     )
-        .prop_map(|(run, classes, sites, failures)| FleetCase { run, classes, sites, failures })
 }
 
 fn failing() -> impl Strategy<Value = Failing> {
@@ -434,19 +447,13 @@ fn site() -> impl Strategy<Value = Site> {
 fn pool() -> impl Strategy<Value = Pool> {
     // Windows of attention only show in a roofline of a model that has them.
     let models = select(vec!["Llama-3.1-8B", "Llama-3.1-8B", "Qwen3-8B", "gpt-oss-20b"]);
-    let priorities = select(vec!["normal", "low", "high"]);
     let energies = select(vec![
         "{ per_state: { idle_w: 500, base_w: 1500, per_seq_w: 100 } }",
         "{ per_state: { idle_w: 1600, base_w: 4000, per_seq_w: 60 } }",
         "{ per_token: { it_j_per_tok: 0.5 } }",
     ]);
     (
-        (
-            models,
-            priorities,
-            prop_oneof![14 => 1_u32..=3, 1 => 4_u32..=MOST_REPLICAS],
-            select(vec![8_u32, 4, 2, 1]),
-        ),
+        (models, prop_oneof![14 => 1_u32..=3, 1 => 4_u32..=MOST_REPLICAS], select(vec![8_u32, 4, 2, 1])),
         (law(), select(vec![10_u32, 5]), energies, any::<bool>()),
         (
             select(vec![1_u32, 2, 4, 8, 32]),
@@ -459,13 +466,12 @@ fn pool() -> impl Strategy<Value = Pool> {
     )
         .prop_map(
             |(
-                (model, power_priority, replicas, tensor),
+                (model, replicas, tensor),
                 (law, tick_ms, energy, ideal_node),
                 (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue, start_up_ms),
             )| Pool {
                 start_up_ms,
                 model,
-                power_priority,
                 replicas,
                 tensor,
                 law,
@@ -495,6 +501,16 @@ fn cap() -> impl Strategy<Value = Cap> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
+    (select(vec![5_u32, 1, 0]), select(vec![20_u32, 300, 10_000, 5]), select(vec![98_u32, 90, 100])).prop_map(
+        |(clock_step_pct, dwell_ms, release_below_pct)| Policy {
+            clock_step_pct,
+            dwell_ms,
+            release_below_pct,
+        },
+    )
+}
+
+fn capping() -> impl Strategy<Value = Capping> {
     let kinds = prop_oneof![
         4 => Just("uniform_clock"),
         2 => Just("priority"),
@@ -503,19 +519,15 @@ fn policy() -> impl Strategy<Value = Policy> {
         1 => Just("none"),
         3 => Just("polca"),
     ];
-    (
-        (
-            kinds,
-            select(vec![5_u32, 1, 0]),
-            select(vec![20_u32, 300, 10_000, 5]),
-            select(vec![98_u32, 90, 100]),
-        ),
-        select(vec![1_u32, 5, 30]),
-        polca(),
+    let priorities = vec(select(vec!["normal", "low", "high"]), 2);
+    (kinds, select(vec![1_u32, 5, 30]), polca(), priorities).prop_map(
+        |(kind, share_step_pct, polca, power_priorities)| Capping {
+            kind,
+            share_step_pct,
+            polca,
+            power_priorities,
+        },
     )
-        .prop_map(|((kind, clock_step_pct, dwell_ms, release_below_pct), share_step_pct, polca)| {
-            Policy { kind, clock_step_pct, dwell_ms, release_below_pct, share_step_pct, polca }
-        })
 }
 
 fn polca() -> impl Strategy<Value = Polca> {

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::fleet_case::{
-    Arrivals, Building, Burst, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Policy, Pool,
-    Reasoning, Site, What, Zone,
+    Arrivals, Building, Burst, Capping, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS,
+    Policy, Pool, Reasoning, Site, What, Zone,
 };
 
 /// Local time of day at which the weather may turn: it changes with the hour only [h].
@@ -233,9 +233,10 @@ impl FleetCase {
             let _ = writeln!(text, "      static_pue: {}", f64::from(site.pue_pct) / 1e2);
         }
         text.push_str("      power:\n");
+        let capping = &self.cappings[number];
         let device = building.map(|(building, _)| building.feed(0));
         let limited = device.is_some() || (site.cap.is_some() && peak.is_some());
-        let _ = writeln!(text, "        policy: {}", site.policy.yaml(limited, device));
+        let _ = writeln!(text, "        policy: {}", site.policy.yaml(capping, limited, device));
         if let (Some(cap), Some(peak)) = (&site.cap, peak) {
             let cap_mw = mw(peak.facility_w, cap.pct);
             let _ = writeln!(text, "        cap_mw: {cap_mw}");
@@ -259,7 +260,7 @@ impl FleetCase {
         text.push_str("      pools:\n");
         let most = MOST_REPLICAS / self.pools().count() as u32;
         for (place, pool) in site.pools.iter().enumerate() {
-            pool.yaml(text, place, most, self.run.ticking);
+            pool.yaml(text, place, most, self.run.ticking, capping.power_priorities[place]);
             if let Some((building, _)) = building {
                 let _ = writeln!(text, "          feed: {}", building.feed(place));
                 if !building.zones.is_empty() {
@@ -272,11 +273,11 @@ impl FleetCase {
 
 impl Policy {
     /// `limited`: the meter has a limit; `device`: one that could be watched instead.
-    fn yaml(&self, limited: bool, device: Option<String>) -> String {
+    fn yaml(&self, capping: &Capping, limited: bool, device: Option<String>) -> String {
         let share = |pct: u32| f64::from(pct) / 1e2;
         let seconds = |ms: u32| f64::from(ms) / 1e3;
         // What the meter without a limit has no thresholds for, the same without any.
-        let kind = if self.kind == "polca" && !limited { "none" } else { self.kind };
+        let kind = if capping.kind == "polca" && !limited { "none" } else { capping.kind };
         let step_pct = match kind {
             "priority" | "phase_aware" => self.clock_step_pct.max(1),
             _ => self.clock_step_pct,
@@ -289,10 +290,10 @@ impl Policy {
         );
         match kind {
             "proportional" => {
-                let _ = write!(fields, ", share_step: {}", share(self.share_step_pct));
+                let _ = write!(fields, ", share_step: {}", share(capping.share_step_pct));
             }
             "polca" => {
-                let polca = &self.polca;
+                let polca = &capping.polca;
                 if let (true, Some(device)) = (polca.own_device, device) {
                     let _ = write!(fields, ", device: {device}");
                 }
@@ -347,7 +348,7 @@ impl Pool {
         (self.replicas.min(most) / (8 / self.tensor)).max(1)
     }
 
-    fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool) {
+    fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool, power_priority: &str) {
         let nodes = self.nodes(most);
         let max_step_tok = self.max_step_tok.max(self.max_seqs);
         let kv_blocks = self.kv_tok.div_ceil(self.kv_block_tok).max(2);
@@ -357,7 +358,7 @@ impl Pool {
             "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
              power_priority: {}\n          parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
              kv_blocks: {kv_blocks}{queue} }}",
-            self.model, self.power_priority, self.tensor, self.max_seqs, self.kv_block_tok
+            self.model, power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
         let _ = writeln!(text, "          start_up_s: {}", f64::from(self.start_up_ms) / 1e3);
         let us = |ns: u32| f64::from(ns) / 1e3;

@@ -63,10 +63,12 @@ fn clock_at(outcome: &Outcome, at_s: f64) -> f64 {
 
 #[test]
 fn high_priority_pools_do_not_notice_while_low_ones_can_go_down() {
-    let free = run(&load(&two_pools("{ policy: none }", "low"), &[]));
+    // At first the low pool is at full clock, and the high one waits for its boundary.
+    let settled = ["warm_up_s=10"];
+    let free = run(&load(&two_pools("{ policy: none }", "low"), &settled));
     let capped = |policy: &str| {
         let power = format!("{{ cap_mw: 0.008, policy: {{ {policy}: {{ clock_step: 0.05 }} }} }}");
-        equal(policy, &load(&two_pools(&power, "low"), &[])).0
+        equal(policy, &load(&two_pools(&power, "low"), &settled)).0
     };
     let rate = |outcome: &Outcome, name: &str| pool(outcome, name).output_tok_per_s;
     // 10 kW under a cap of 8 kW: the low pool gives 2 kW of its 4 kW of swing, half its clock.

@@ -162,6 +162,11 @@ impl Building {
         change
     }
 
+    /// The device that a pool of the site hangs from.
+    pub fn feed(&self, pool: usize) -> usize {
+        self.pools[pool].0
+    }
+
     /// Whether a pool of the site has power.
     pub fn powered(&self, pool: usize) -> bool {
         self.feeds.as_ref().is_none_or(|feeds| feeds.is_live(self.pools[pool].0))

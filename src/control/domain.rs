@@ -123,7 +123,7 @@ impl Domain {
         let facility = site.facility.as_ref();
         let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
         if let Some(building) = &building {
-            meter.surround(building.tree().len() + OTHER_PARTS);
+            meter.surround(building.tree().len(), OTHER_PARTS);
         }
         let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
         Self {

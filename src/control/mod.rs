@@ -2,6 +2,7 @@
 
 mod building;
 mod capping;
+mod devices;
 mod domain;
 mod failures;
 mod feeds;
@@ -10,6 +11,7 @@ mod power;
 
 pub use building::{Building, Held, OTHER_PARTS};
 pub use capping::{CappingPolicy, Member, UniformClockPolicy};
+pub use devices::DeviceMeter;
 pub use failures::{Broken, FailureEvent, timeline};
 pub use feeds::Feeds;
 pub use meter::{Integrals, Meter, Reading};

@@ -523,6 +523,7 @@ impl PowerControl {
         }
         if change == ZoneChange::default() {
             meter.set_utility(now_fs, building.meter_nw(), *cap_nw);
+            meter.set_path(now_fs, building.tree(), building.feed(pool));
             if building.feeds().is_some() {
                 self.schedule_building(site);
             }
@@ -569,6 +570,7 @@ impl PowerControl {
             domain.meter.set_part(now_fs, tree.len() + number, watts_nw);
         }
         domain.meter.set_utility(now_fs, building.meter_nw(), domain.cap_nw);
+        domain.meter.set_devices(now_fs, tree);
     }
 
     /// Act on what changed in the zones.

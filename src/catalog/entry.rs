@@ -244,9 +244,25 @@ pub struct Node {
     /// cooling zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_th_k_per_w: Option<Sourced<f64>>,
+    /// Network between nodes; without it a replica stays within its node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// What replaces the GPU's own numbers in this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrides: Option<Overrides>,
+}
+
+/// Network between nodes, as all-to-alls of experts find it: `latency` + m/(fraction · rate) for the m bytes that leave
+/// a GPU for other nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Rate of one GPU's port, one direction [GB/s].
+    pub port_gb_s: Sourced<f64>,
+    /// Share of it that all-to-alls reach.
+    pub port_fraction: Sourced<f64>,
+    /// Time of an all-to-all without its bytes [µs].
+    pub all_to_all_us: Sourced<f64>,
 }
 
 /// Numbers of the GPU that a node replaces.
@@ -399,9 +415,12 @@ impl Gpu {
 impl Node {
     /// Every number that is not whole.
     pub(super) fn numbers_mut(&mut self) -> Vec<&mut Sourced<f64>> {
-        let Self { name: _, gpus: _, overhead_w, gpu_factor, r_th_k_per_w, overrides } = self;
+        let Self { name: _, gpus: _, overhead_w, gpu_factor, r_th_k_per_w, network, overrides } = self;
         let mut numbers = vec![overhead_w, gpu_factor];
         numbers.extend(r_th_k_per_w);
+        if let Some(Network { port_gb_s, port_fraction, all_to_all_us }) = network {
+            numbers.extend([port_gb_s, port_fraction, all_to_all_us]);
+        }
         if let Some(Overrides { idle_w, clock_exponent, min_clock, memory_clock_knee }) = overrides {
             numbers.extend([idle_w, clock_exponent, min_clock, memory_clock_knee].into_iter().flatten());
         }

@@ -9,10 +9,12 @@ use serde_yaml::Spanned;
 use thiserror::Error;
 
 use super::alias::Aliases;
+use super::attention::Sparse;
 use super::entry::{Engine, Gpu, Node, Sourced};
 use super::fit::Fit;
 use super::model::Model;
 use super::quality::{Answering, QualityTier};
+use super::retention::Retention;
 use super::sheet::Kind;
 use super::{Catalog, nearest};
 
@@ -74,6 +76,8 @@ struct File {
     #[serde(default)]
     quality_tiers: Vec<Spanned<QualityTier>>,
     #[serde(default)]
+    retentions: Vec<Spanned<Retention>>,
+    #[serde(default)]
     aliases: Option<Spanned<Aliases>>,
     fit: Option<Spanned<Fit>>,
 }
@@ -101,6 +105,7 @@ struct Draft {
     nodes: Vec<(At, Node)>,
     engines: Vec<(At, Engine)>,
     quality_tiers: Vec<(At, QualityTier)>,
+    retentions: Vec<(At, Retention)>,
     aliases: Vec<(At, Aliases)>,
     fit: Option<(At, Fit)>,
     own: Vec<(Kind, String)>,
@@ -192,6 +197,7 @@ impl Draft {
         merge(&mut self.nodes, overlay.nodes, Kind::Nodes, own, |node| &node.name);
         merge(&mut self.engines, overlay.engines, Kind::Engines, own, |engine| &engine.name);
         merge(&mut self.quality_tiers, overlay.quality_tiers, Kind::Quality, own, |tier| &tier.name);
+        merge(&mut self.retentions, overlay.retentions, Kind::Quality, own, |retention| &retention.name);
         self.aliases.append(&mut overlay.aliases);
         if overlay.fit.is_some() {
             self.fit = overlay.fit;
@@ -247,7 +253,10 @@ impl Draft {
             &mut self.models,
             file.models,
             |model| &model.name,
-            |model| cite(&mut model.source, sources),
+            |model| {
+                cite(&mut model.source, sources);
+                cite_all(model.sparse.iter_mut().flat_map(Sparse::numbers_mut), sources);
+            },
         )?;
         add_all(
             name,
@@ -265,6 +274,13 @@ impl Draft {
             file.engines,
             |engine| &engine.name,
             |engine| cite_all(engine.numbers_mut(), sources),
+        )?;
+        add_all(
+            name,
+            &mut self.retentions,
+            file.retentions,
+            |retention| &retention.name,
+            |retention| cite_all(retention.numbers_mut(), sources),
         )?;
         add_all(
             name,
@@ -306,6 +322,9 @@ impl Draft {
         for (at, engine) in &self.engines {
             check_engine(engine).map_err(|message| at.error(message))?;
         }
+        for (at, retention) in &self.retentions {
+            retention.check().map_err(|message| at.error(message))?;
+        }
         for (at, tier) in &self.quality_tiers {
             tier.check().map_err(|message| at.error(message))?;
         }
@@ -315,6 +334,7 @@ impl Draft {
             nodes: without_places(self.nodes),
             engines: without_places(self.engines),
             quality_tiers: without_places(self.quality_tiers),
+            retentions: without_places(self.retentions),
             aliases: Aliases::default(),
             fit,
             own: self.own,
@@ -530,6 +550,31 @@ fn check_model(model: &Model) -> Result<(), String> {
             return Err(format!("{}: sliding.layers exceeds layers", model.name));
         }
     }
+    if let Some(sparse) = &model.sparse {
+        positive.extend([
+            ("sparse.top_k_tok", sparse.top_k_tok),
+            ("sparse.index_heads", sparse.index_heads),
+            ("sparse.index_head_dim", sparse.index_head_dim),
+        ]);
+        for (field, share) in [
+            ("decode_gather_mfu", &sparse.decode_gather_mfu),
+            ("prefill_gather_mfu", &sparse.prefill_gather_mfu),
+            ("index_mfu", &sparse.index_mfu),
+            ("index_mbu", &sparse.index_mbu),
+        ] {
+            if !(share.value > 0.0 && share.value <= 1.0) {
+                return Err(format!("{}: sparse.{field} is a share: above 0, at most 1", model.name));
+            }
+        }
+        let other = match (&model.sliding, &model.mla) {
+            (Some(_), _) => Some("sliding windows"),
+            (_, Some(mla)) if mla.expanded => Some("an expanded cache"),
+            _ => None,
+        };
+        if let Some(other) = other {
+            return Err(format!("{}: sparse attention beside {other} is not known", model.name));
+        }
+    }
     match positive.iter().find(|(_, value)| *value == 0 || *value > 100_000_000) {
         Some((field, value)) => Err(format!("{}: {field} is {value}; expected 1 to 100,000,000", model.name)),
         None => Ok(()),
@@ -542,6 +587,14 @@ pub(super) fn check_node(node: &Node) -> Result<(), String> {
     }
     if node.gpu_factor.value < 1.0 {
         return Err(format!("{}: gpu_factor is at least 1: a watt of GPU is a watt at the wall", node.name));
+    }
+    if let Some(network) = &node.network {
+        if network.port_gb_s.value <= 0.0 {
+            return Err(format!("{}: network.port_gb_s must be above 0", node.name));
+        }
+        if !(network.port_fraction.value > 0.0 && network.port_fraction.value <= 1.0) {
+            return Err(format!("{}: network.port_fraction is a share: above 0, at most 1", node.name));
+        }
     }
     if let Some(over) = &node.overrides {
         for (field, share) in [("min_clock", &over.min_clock), ("memory_clock_knee", &over.memory_clock_knee)]

@@ -4,6 +4,7 @@
 //! Every number says where it comes from ([`Sourced`]).
 
 mod alias;
+mod attention;
 mod entry;
 mod fit;
 mod load;
@@ -11,14 +12,16 @@ mod model;
 mod provenance;
 mod quality;
 mod replica;
+mod retention;
 mod sheet;
 #[cfg(test)]
 mod tests;
 mod within;
 
 pub use alias::EngineMatch;
+pub use attention::{Lever, Sparse};
 pub use entry::{
-    CatalogValue, Comm, Engine, Fractions, Gpu, GpuPowerEntry, Node, Overrides, Quality, Sourced,
+    CatalogValue, Comm, Engine, Fractions, Gpu, GpuPowerEntry, Network, Node, Overrides, Quality, Sourced,
 };
 pub use fit::{Coefficient, Fit, FittedOn};
 pub use load::CatalogError;
@@ -26,7 +29,8 @@ pub(crate) use load::embedded_files;
 pub use model::{Mla, Model, Moe, Precision, Sliding, Weights};
 pub use provenance::weakest;
 pub use quality::{Answering, Difficulty, QualityTier};
-pub use replica::{Arithmetic, Split, arithmetic, gpu_power, node_power, replica};
+pub use replica::{Arithmetic, Split, arithmetic, gpu_power, node_power, replica, replica_in};
+pub use retention::{Levered, Retention, levered};
 pub use sheet::{Derived, Follows, Kind, Number, Sheet};
 
 /// All entries, in the order of the files.
@@ -37,6 +41,7 @@ pub struct Catalog {
     nodes: Vec<Node>,
     engines: Vec<Engine>,
     quality_tiers: Vec<QualityTier>,
+    retentions: Vec<Retention>,
     fit: Fit,
     aliases: alias::Aliases,
     /// Entries of the user's own files.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::attention::Sparse;
 use super::entry::Quality;
 
 /// Number format of weights or KV cache.
@@ -99,6 +100,9 @@ pub struct Model {
     /// Layers that see a window only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding: Option<Sliding>,
+    /// Attention to the best of the context only, in every layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sparse: Option<Sparse>,
 }
 
 fn gated() -> u32 {
@@ -137,6 +141,13 @@ pub struct Mla {
     pub qk_rope: u32,
     /// Width of a head's value.
     pub v_head: u32,
+    /// The cache holds every head's key and value instead of the latent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub expanded: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Sliding-window attention.
@@ -165,20 +176,23 @@ impl Model {
         }
     }
 
-    /// Parameters of one layer's attention projections.
+    /// Parameters of one layer's attention projections, those of an indexer included.
     pub fn attention_params_per_layer(&self) -> f64 {
         let (h, n) = (f64::from(self.hidden), f64::from(self.heads));
-        match &self.mla {
-            Some(mla) => {
-                let (q, kv) = (f64::from(mla.q_lora_rank), f64::from(mla.kv_lora_rank));
-                let (nope, rope, v) = (f64::from(mla.qk_nope), f64::from(mla.qk_rope), f64::from(mla.v_head));
-                h * q + q * n * (nope + rope) + h * (kv + rope) + kv * n * (nope + v) + n * v * h
+        let indexer = self.indexer_params_per_layer();
+        indexer
+            + match &self.mla {
+                Some(mla) => {
+                    let (q, kv) = (f64::from(mla.q_lora_rank), f64::from(mla.kv_lora_rank));
+                    let (nope, rope, v) =
+                        (f64::from(mla.qk_nope), f64::from(mla.qk_rope), f64::from(mla.v_head));
+                    h * q + q * n * (nope + rope) + h * (kv + rope) + kv * n * (nope + v) + n * v * h
+                }
+                None => {
+                    let d = f64::from(self.head_dim);
+                    2.0 * h * n * d + 2.0 * h * f64::from(self.kv_heads) * d
+                }
             }
-            None => {
-                let d = f64::from(self.head_dim);
-                2.0 * h * n * d + 2.0 * h * f64::from(self.kv_heads) * d
-            }
-        }
     }
 
     /// Layers with routed experts.
@@ -251,68 +265,6 @@ impl Model {
     /// Bytes of the routed experts' weights.
     pub fn expert_bytes(&self, weights: Weights) -> f64 {
         self.routed_params() * weights.experts.bytes()
-    }
-
-    /// Layers that see the whole context.
-    pub fn global_layers(&self) -> f64 {
-        f64::from(self.layers) - self.sliding.as_ref().map_or(0.0, |s| f64::from(s.layers))
-    }
-
-    /// Numbers one layer caches per token.
-    fn kv_per_layer(&self) -> f64 {
-        match &self.mla {
-            Some(mla) => f64::from(mla.kv_lora_rank + mla.qk_rope),
-            None => 2.0 * f64::from(self.kv_heads) * f64::from(self.head_dim),
-        }
-    }
-
-    /// KV cache per token of a context within every window [byte].
-    pub fn kv_bytes_per_tok(&self, kv: Precision) -> f64 {
-        f64::from(self.layers) * self.kv_per_layer() * kv.bytes()
-    }
-
-    /// KV cache per further token once the windows are full [byte]; the same without windows.
-    pub fn kv_bytes_per_further_tok(&self, kv: Precision) -> f64 {
-        self.global_layers() * self.kv_per_layer() * kv.bytes()
-    }
-
-    /// KV cache of a sequence's full windows [byte]; 0 without windows.
-    pub fn kv_window_bytes_per_seq(&self, kv: Precision) -> f64 {
-        self.sliding
-            .as_ref()
-            .map_or(0.0, |s| f64::from(s.layers) * f64::from(s.window_tok) * self.kv_per_layer() * kv.bytes())
-    }
-
-    /// KV cache per token if every head kept its own key and value, what latent attention saves [byte].
-    pub fn kv_bytes_per_tok_uncompressed(&self, kv: Precision) -> f64 {
-        match &self.mla {
-            Some(mla) => {
-                f64::from(self.layers)
-                    * f64::from(self.heads)
-                    * f64::from(mla.qk_nope + mla.qk_rope + mla.v_head)
-                    * kv.bytes()
-            }
-            None => self.kv_bytes_per_tok(kv),
-        }
-    }
-
-    /// FLOP of one layer's attention per decoded token and token of context. Latent attention decodes
-    /// in its absorbed form, on the cached latent itself.
-    pub fn decode_flop_per_layer(&self) -> f64 {
-        let heads = f64::from(self.heads);
-        match &self.mla {
-            Some(mla) => 2.0 * heads * f64::from(2 * mla.kv_lora_rank + mla.qk_rope),
-            None => 4.0 * heads * f64::from(self.head_dim),
-        }
-    }
-
-    /// FLOP of one layer's attention per prompt token and token it attends to.
-    pub fn prefill_flop_per_layer(&self) -> f64 {
-        let heads = f64::from(self.heads);
-        match &self.mla {
-            Some(mla) => 2.0 * heads * f64::from(mla.qk_nope + mla.qk_rope + mla.v_head),
-            None => 4.0 * heads * f64::from(self.head_dim),
-        }
     }
 
     /// Activations read and written per token by the linear layers on one of `tp` GPUs, 16 bit [byte].

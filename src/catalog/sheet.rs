@@ -128,7 +128,10 @@ impl Catalog {
             Kind::Models => self.models.iter().map(|model| self.model_sheet(model)).collect(),
             Kind::Nodes => self.nodes.iter().map(|node| self.node_sheet(node)).collect(),
             Kind::Engines => self.engines.iter().map(|engine| self.engine_sheet(engine)).collect(),
-            Kind::Quality => self.quality_tiers.iter().map(|tier| self.tier_sheet(tier)).collect(),
+            Kind::Quality => {
+                let tiers = self.quality_tiers.iter().map(|tier| self.tier_sheet(tier));
+                tiers.chain(self.retentions.iter().map(|r| self.sheet(kind, &r.name, r))).collect()
+            }
             Kind::Fit => self.fit.coefficients.iter().map(|c| self.coefficient_sheet(c)).collect(),
         }
     }

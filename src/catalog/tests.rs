@@ -49,7 +49,7 @@ fn decode_step_s(p: &RooflineParams, n: f64, context: f64) -> f64 {
     linear.compute_s
         + linear.memory_s
         + (ctx * attention.memory_s_per_ctx_tok).max(ctx * attention.compute_s_per_ctx_tok)
-        + p.window_tok.map_or(0.0, |window| {
+        + p.attention.window_tok.map_or(0.0, |window| {
             n * context.min(f64::from(window))
                 * attention.memory_s_per_window_tok.max(attention.compute_s_per_window_tok)
         })
@@ -65,7 +65,7 @@ fn the_embedded_catalog_is_complete() {
         assert!(catalog.gpu(name).is_some(), "{name}");
     }
     assert_eq!(catalog.gpus().len(), EVERY_GPU.len());
-    assert_eq!(catalog.models().len(), 19);
+    assert_eq!(catalog.models().len(), 20);
     assert!(catalog.engine("vllm-0.11").is_some() && catalog.engine("vllm-0.19").is_some());
     let ideal = catalog.node("ideal_linear").unwrap();
     let gpu = catalog.gpu("B200-SXM-180GB").unwrap();
@@ -448,7 +448,7 @@ fn the_step_law_tabulates_the_roofline() {
             pairs: 70_000.0,
             ..FluidShape::default()
         };
-        if p.window_tok.is_some() {
+        if p.attention.window_tok.is_some() {
             (shape.window_tok, shape.window_pairs) = (37.0 * 128.0, 50_000.0);
         }
         let (step, fluid) = (p.step(&shape), law.fluid(&shape, &Clock::FULL));
@@ -696,4 +696,51 @@ fn entries_of_the_user_are_marked() {
     // 16 layers · 2 · 4 heads · 128 · 2 bytes.
     assert_eq!(derived(&own.sheets_called("Mine-1B")[0], "KV cache per token, 16 bit"), 32_768.0);
     assert!(own.sheets_called("Mine-2B").is_empty());
+}
+
+#[test]
+fn retentions_are_shares_of_known_levers() {
+    let text = |name: &str, hard: &str| {
+        let number = |value: &str| format!("{{ value: {value}, source: a test, quality: guess }}");
+        format!(
+            "retentions:\n  - name: {name}\n    easy: {one}\n    medium: {one}\n    hard: {}\n",
+            number(hard),
+            one = number("1")
+        )
+    };
+    let own = Catalog::from_text("own.yaml", &text("weights-fp8", "0.5")).expect("good");
+    assert_eq!(own.retention(Levered::WeightsFp8).unwrap().hard.value, 0.5);
+    assert_eq!(own.retentions().len(), Levered::ALL.len());
+    for (name, hard, words) in [
+        ("weights-fp9", "1", "unknown lever 'weights-fp9'; known are weights-fp8,"),
+        ("weights-fp8", "1.1", "hard is 1.1; a share"),
+        ("weights-fp8", "0", "hard is 0; a share"),
+    ] {
+        let error = Catalog::from_text("own.yaml", &text(name, hard)).expect_err(words).to_string();
+        assert!(error.starts_with("own.yaml:2:") && error.contains(words), "{error}");
+    }
+    let tier = own.quality_tier("7b").unwrap();
+    let kept = tier.keeping(own.retention(Levered::WeightsFp8).unwrap());
+    assert_eq!(kept.p_right(Difficulty::Hard, 4e3), 0.5 * tier.p_right(Difficulty::Hard, 4e3));
+    assert_eq!(kept.p_right(Difficulty::Easy, 4e3), tier.p_right(Difficulty::Easy, 4e3));
+    assert_eq!(kept.mean_thinking_tok(Difficulty::Hard, 4e3), tier.mean_thinking_tok(Difficulty::Hard, 4e3));
+}
+
+#[test]
+fn sparse_attention_is_checked() {
+    let model = serde_json::to_value(model("DeepSeek-V3.2")).unwrap();
+    let refused = |change: &dyn Fn(&mut serde_json::Value), words: &str| {
+        let mut other = model.clone();
+        change(&mut other);
+        let text = serde_json::json!({ "models": [other] }).to_string();
+        let error = Catalog::from_text("own.yaml", &text).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(&|m| m["sparse"]["top_k_tok"] = 0.into(), "sparse.top_k_tok is 0");
+    refused(&|m| m["sparse"]["index_mfu"]["value"] = 1.5.into(), "sparse.index_mfu is a share");
+    refused(&|m| m["mla"]["expanded"] = true.into(), "beside an expanded cache");
+    refused(
+        &|m| m["sliding"] = serde_json::json!({ "window_tok": 8, "layers": 3 }),
+        "beside sliding windows",
+    );
 }

@@ -150,6 +150,9 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("a1 easy", "easy.a1"),
             ("medium", "medium.a1"),
             ("hard", "hard.a1"),
+            ("keeps: easy", "easy"),
+            ("medium", "medium"),
+            ("hard", "hard"),
         ],
         Kind::Fit => &[("value", "value"), ("95 % from", "95 % from"), ("to", "95 % to"), ("prior", "prior")],
     }

@@ -79,11 +79,25 @@ pub struct Building {
     /// Heat limits of the zones, and none [W]; kept to be used again.
     heat_limits_w: Vec<f64>,
     unlimited_w: Vec<f64>,
+    /// Cap and ratings hold nobody back: the policy does not plan for them.
+    unlimited_power: bool,
 }
 
+/// IT power of a site that nothing limits [nW]: more than any, and far from where sums of it end.
+const UNLIMITED_NW: i128 = 1 << 80;
+/// Where the search for the IT power that zones allow begins, and gives up [W].
+const LEAST_W: f64 = 1e3;
+const MOST_W: f64 = 1e12;
+
 impl Building {
-    /// A building at t = 0, without load. `pools`: of its site, by number in the site.
-    pub fn new(fleet: &Fleet, facility: &Facility, pools: std::ops::Range<usize>) -> Option<Self> {
+    /// A building at t = 0, without load. `pools`: of its site, by number in the site. `unlimited_power`: neither cap nor
+    /// ratings hold anybody back, only zones do.
+    pub fn new(
+        fleet: &Fleet,
+        facility: &Facility,
+        pools: std::ops::Range<usize>,
+        unlimited_power: bool,
+    ) -> Option<Self> {
         let sources = facility.supply.generators();
         let tree = Tree::with_sources(facility.devices.clone(), &sources).ok()?;
         let air = facility.weather.as_ref().map_or(OUTDOORS, |weather| weather.at(0));
@@ -115,6 +129,7 @@ impl Building {
             zone_it_nw: vec![0; zones.len()],
             uncapped_nw: vec![0; zones.len()],
             zones,
+            unlimited_power,
         };
         building.feed_plants();
         Some(building)
@@ -165,6 +180,18 @@ impl Building {
     /// The device that a pool of the site hangs from.
     pub fn feed(&self, pool: usize) -> usize {
         self.pools[pool].0
+    }
+
+    /// Whether a pool of the site hangs from a device, as the feeds are now.
+    pub fn hangs_from(&self, pool: usize, device: usize) -> bool {
+        let mut at = Some(self.pools[pool].0);
+        while let Some(d) = at {
+            if d == device {
+                return true;
+            }
+            at = self.tree.parent(d);
+        }
+        false
     }
 
     /// Whether a pool of the site has power.
@@ -270,7 +297,7 @@ impl Building {
     /// IT power on top of what is drawn that a pool could draw now: by every device above it, and by its zone [nW].
     pub fn room_nw(&self, pool: usize) -> i128 {
         let (feed, zone) = self.pools[pool];
-        let by_tree = self.tree.room_nw(feed);
+        let by_tree = if self.unlimited_power { UNLIMITED_NW } else { self.tree.room_nw(feed) };
         let by_zone = zone.and_then(|zone| self.zone_room_nw(zone));
         by_zone.map_or(by_tree, |room| room.min(by_tree))
     }
@@ -288,7 +315,8 @@ impl Building {
     pub fn fits(&mut self, pool: usize, more_nw: i128) -> bool {
         let (feed, zone) = self.pools[pool];
         let in_zone = zone.and_then(|zone| self.zone_room_nw(zone)).is_none_or(|room| more_nw <= room);
-        in_zone && (more_nw.max(0) <= self.slack_nw || self.fits_exactly(feed, more_nw))
+        in_zone
+            && (self.unlimited_power || more_nw.max(0) <= self.slack_nw || self.fits_exactly(feed, more_nw))
     }
 
     /// As [`Tree::fits`]; takes stock of what every place has room for now and then.
@@ -338,6 +366,9 @@ impl Building {
     }
 
     fn solve(&self) -> Allowance {
+        if self.unlimited_power {
+            return self.solve_zones();
+        }
         let with_zones = self.largest(&self.solved, &self.heat_limits_w);
         if let Some((it_w, Limit::Zone(_))) = with_zones
             && let Some((by_power_w, Limit::Device(device))) = self.largest(&self.solved, &self.unlimited_w)
@@ -358,6 +389,37 @@ impl Building {
                 Allowance { it_nw: 0, held }
             }
         }
+    }
+
+    /// The largest IT power that the zones allow, whatever the devices carry: bisection, as heat grows with it.
+    fn solve_zones(&self) -> Allowance {
+        let limits_w = &self.heat_limits_w;
+        let free = Allowance { it_nw: UNLIMITED_NW, held: Held::Free };
+        if limits_w.iter().all(|limit_w| limit_w.is_infinite()) {
+            return free;
+        }
+        // The zone that is passed most, if any is.
+        let passed = |it_w: f64| -> Option<usize> {
+            let Some(heat_w) = self.heat_at(&self.solved, it_w) else { return Some(0) };
+            let over = heat_w.iter().zip(limits_w).map(|(heat_w, limit_w)| heat_w - limit_w).enumerate();
+            over.filter(|(_, over_w)| *over_w > 0.0).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(zone, _)| zone)
+        };
+        let (mut low_w, mut high_w) = (0.0, LEAST_W);
+        let mut zone = loop {
+            match passed(high_w) {
+                Some(zone) => break zone,
+                None if high_w > MOST_W => return free,
+                None => (low_w, high_w) = (high_w, 2.0 * high_w),
+            }
+        };
+        for _ in 0..60 {
+            let middle_w = 0.5 * (low_w + high_w);
+            match passed(middle_w) {
+                Some(worst) => (high_w, zone) = (middle_w, worst),
+                None => low_w = middle_w,
+            }
+        }
+        Allowance { it_nw: floor_nw(low_w), held: Held::Zone(zone) }
     }
 
     /// Of the zones that losses without IT power already heat too much, the worst.

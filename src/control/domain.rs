@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 
 use super::building::{Building, Held, OTHER_PARTS};
-use super::capping::{CappingPolicy, Member, UniformClockPolicy, watts};
+use super::capping::polca::Polca;
+use super::capping::{self, CappingPolicy, Member, watts};
 use super::meter::{Meter, Reading};
 use crate::fleet::{CapLevel, Fleet, Site};
 use crate::physics::clock::Clock;
 use crate::physics::draw::Draw;
 use crate::physics::zone::ZoneChange;
 use crate::physics::{fs_from_s, real};
+use crate::scenario::types::Policy;
 
 /// What a replica does, as control sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,9 @@ pub(super) struct Domain {
     pub(super) planned_by_pool: Vec<i128>,
     /// By member: IT power at full clock [nW]; kept with a building only.
     pub(super) uncapped_nw: Vec<i64>,
+    /// What holds its ceilings down, and the tightest limit of the last solution.
     pub(super) held: Held,
+    pub(super) tightest: Held,
     pub(super) last_device: Option<usize>,
     pub(super) last_zone: Option<usize>,
     pub(super) building_at_fs: Option<i128>,
@@ -57,10 +61,16 @@ pub(super) struct Domain {
     pub(super) members: Vec<Member>,
     pub(super) waiters: VecDeque<usize>,
     pub(super) policy: Box<dyn CappingPolicy>,
+    /// Whether the policy plans for cap and ratings; if not, for the heat caps of zones alone.
+    pub(super) plans_power: bool,
+    /// Caps by thresholds of one device.
+    pub(super) polca: Option<Box<Polca>>,
     pub(super) release_below: f64,
     pub(super) dwell_fs: i128,
     pub(super) changed_fs: i128,
-    pub(super) release_pending: bool,
+    /// When ceilings are looked at next, and when the engine calls for that or for the thresholds of a device [fs].
+    pub(super) look_at_fs: Option<i128>,
+    pub(super) release_at_fs: Option<i128>,
     pub(super) meter: Meter,
     /// Working replicas' clocks over time: Σ share and count, for the time mean.
     pub(super) working: i64,
@@ -100,8 +110,6 @@ impl Replica {
 
 impl Domain {
     pub(super) fn new(site: &Site, fleet: &Fleet, replicas: &[Replica]) -> Self {
-        let grids = fleet.pools.iter().map(|pool| pool.clocks.clone()).collect();
-        let laws = fleet.pools.iter().map(|pool| pool.power.clock).collect();
         let members: Vec<Member> = site
             .replicas
             .clone()
@@ -112,20 +120,28 @@ impl Domain {
                 local: Clock::FULL,
                 planned_nw: state.reading.it_nw,
                 working: false,
+                prefills: false,
             })
             .collect();
-        let budget_nw = site.cap.first().map(|level| level.it_nw);
+        let cap_it_nw = site.cap.first().map(|level| level.it_nw);
         let idle_nw: i128 = members.iter().map(|m| i128::from(m.planned_nw)).sum();
-        let mut meter = Meter::new(budget_nw);
+        let mut meter = Meter::new(cap_it_nw);
         for state in replicas {
             meter.change(0, &Reading::default(), &state.reading);
         }
         let facility = site.facility.as_ref();
-        let building = facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone()));
+        let plans_power = site.policy.plans_power();
+        let building =
+            facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone(), !plans_power));
         if let Some(building) = &building {
             meter.surround(building.tree().len(), OTHER_PARTS);
         }
         let cap_nw = building.as_ref().and(site.cap.first()).map(CapLevel::meter_nw);
+        let polca = match &site.policy {
+            Policy::Polca(law) => Some(Box::new(Polca::new(law, site.watched))),
+            _ => None,
+        };
+        let steps = site.policy.steps();
         Self {
             first: site.replicas.start,
             first_pool: site.pools.start,
@@ -133,21 +149,25 @@ impl Domain {
             uncapped_nw: if building.is_some() { vec![0; members.len()] } else { Vec::new() },
             building,
             held: Held::Free,
+            tightest: Held::Free,
             last_device: None,
             last_zone: None,
             building_at_fs: None,
             cap_nw,
             pue: site.pue,
-            budget_nw,
+            budget_nw: cap_it_nw.filter(|_| plans_power),
             planned_nw: idle_nw,
             drawn_nw: idle_nw,
-            policy: Box::new(UniformClockPolicy::new(grids, laws, site.pools.clone(), members.len())),
+            policy: capping::of(site, fleet, &members),
+            plans_power,
+            polca,
             members,
             waiters: VecDeque::new(),
-            release_below: site.policy.release_below,
-            dwell_fs: fs_from_s(site.policy.dwell_s),
+            release_below: steps.release_below,
+            dwell_fs: fs_from_s(steps.dwell_s),
             changed_fs: 0,
-            release_pending: false,
+            look_at_fs: None,
+            release_at_fs: None,
             meter,
             working: 0,
             clock_sum: 0,
@@ -169,16 +189,28 @@ impl Domain {
         }
     }
 
-    /// A member will draw `draw` at the lower of `local` and `ceiling`; returns the IT power of that [nW].
+    /// A member will draw `draw` at the lower of `local` and its ceiling, for prompts or not; returns that ceiling, and
+    /// the IT power of that [nW].
     #[inline]
-    pub(super) fn plan_work(&mut self, number: usize, draw: &Draw, local: &Clock, ceiling: &Clock) -> i64 {
+    pub(super) fn plan_work(
+        &mut self,
+        number: usize,
+        draw: &Draw,
+        local: &Clock,
+        prefills: bool,
+    ) -> (Clock, i64) {
         let member = &mut self.members[number];
         member.draw = *draw;
         member.local = *local;
         member.working = true;
-        let planned_nw = watts(member, ceiling);
+        if member.prefills != prefills {
+            member.prefills = prefills;
+            self.policy.change_phase(number, member);
+        }
+        let ceiling = self.policy.ceiling(number, member);
+        let planned_nw = watts(member, &ceiling);
         self.plan(number, planned_nw);
-        planned_nw
+        (ceiling, planned_nw)
     }
 
     /// A member's IT power at full clock is another.

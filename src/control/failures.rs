@@ -141,12 +141,15 @@ fn parts_of(failure: &Failure, fleet: &Fleet, path: &str) -> Result<(usize, Vec<
             let full = |pool: &crate::fleet::Pool| format!("{}.{}", fleet.sites[pool.site].name, pool.name);
             let pool = fleet.pools.iter().find(|pool| pool.name == nodes.pool || full(pool) == nodes.pool);
             let pool = pool.ok_or_else(|| unknown("pool", &nodes.pool))?;
-            let per_node = pool.replicas_per_node.max(1);
-            let count = nodes.count.map_or(usize::MAX, |count| count as usize);
-            let starts = pool.replicas.clone().step_by(per_node).take(count);
-            let parts =
-                starts.map(|start| Broken::Replicas(start..(start + per_node).min(pool.replicas.end)));
-            Ok((pool.site, parts.collect()))
+            let (per_node, per_replica) = (pool.gpus_per_node as usize, pool.gpus_per_replica as usize);
+            let count = nodes.count.map_or(pool.nodes, |count| pool.nodes.min(count as usize));
+            // A replica stands on part of a node, or on several.
+            let on = |node: usize| {
+                let first = pool.replicas.start + node * per_node / per_replica;
+                let end = pool.replicas.start + ((node + 1) * per_node - 1) / per_replica + 1;
+                Broken::Replicas(first.min(pool.replicas.end)..end.min(pool.replicas.end))
+            };
+            Ok((pool.site, (0..count).map(on).collect()))
         }
         Part::Device(name) => {
             let (site, device) = device_named(fleet, name).ok_or_else(|| unknown("power device", name))?;

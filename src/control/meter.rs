@@ -226,6 +226,11 @@ impl Meter {
         self.overshoot_fs += duration_fs;
     }
 
+    /// The budget now [nW].
+    pub fn budget_nw(&self) -> Option<i128> {
+        self.budget_nw
+    }
+
     /// Change a replica's watts from now on.
     #[inline(always)]
     pub fn change(&mut self, now_fs: i128, from: &Reading, to: &Reading) {

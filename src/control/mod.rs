@@ -10,7 +10,8 @@ mod meter;
 mod power;
 
 pub use building::{Building, Held, OTHER_PARTS};
-pub use capping::{CappingPolicy, Member, UniformClockPolicy};
+pub use capping::polca::PolcaTotals;
+pub use capping::{CappingPolicy, Member};
 pub use devices::DeviceMeter;
 pub use failures::{Broken, FailureEvent, timeline};
 pub use feeds::Feeds;

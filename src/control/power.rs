@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::building::{Building, Held, OTHER_PARTS};
+use super::capping::polca::PolcaTotals;
 use super::capping::watts;
 use super::domain::{Domain, Mode, Replica, idle_reading};
 use super::failures::{Broken, FailureEvent};
@@ -16,6 +17,7 @@ use crate::fleet::{CapLevel, Fleet, GpuThermal};
 use crate::physics::clock::Clock;
 use crate::physics::draw::{Draw, PowerLaw};
 use crate::physics::zone::ZoneChange;
+use crate::scenario::types::PowerPriority;
 
 /// The answer to a request for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,10 @@ pub enum Hold {
     GpuTemperature,
     /// The site: [`PowerControl::held`] says which device or zone.
     Site,
+    /// A cap by thresholds: [`PowerControl::last_device`] says of which device.
+    Device,
+    /// The emergency brake of that device.
+    Brake,
 }
 
 /// What control asks of the engine; in the order in which it came up.
@@ -103,6 +109,7 @@ struct PoolLaws {
     idle: Draw,
     clocks: Vec<Clock>,
     thermal: Option<GpuThermal>,
+    priority: PowerPriority,
 }
 
 impl PowerControl {
@@ -134,6 +141,7 @@ impl PowerControl {
                 idle: pool.power.idle(),
                 clocks: pool.clocks.clone(),
                 thermal: pool.thermal,
+                priority: pool.power_priority,
             })
             .collect();
         let mut control = Self {
@@ -150,16 +158,25 @@ impl PowerControl {
         };
         for site in 0..fleet.sites.len() {
             control.open_building(site, fleet, failures);
+            control.limit_watched(0, site);
         }
         control
     }
 
-    /// A replica asks to run iterations that draw `draw`, at most at `local` (a limit of its own GPUs).
+    /// A replica asks to run iterations that draw `draw`, at most at `local` (a limit of its own GPUs); `prefills`:
+    /// they have prompt tokens.
     #[inline(always)]
-    pub fn request(&mut self, now_fs: i128, replica: usize, draw: &Draw, local: &Clock) -> Grant {
+    pub fn request(
+        &mut self,
+        now_fs: i128,
+        replica: usize,
+        draw: &Draw,
+        local: &Clock,
+        prefills: bool,
+    ) -> Grant {
         let state = &mut self.replicas[replica];
         let domain = &mut self.domains[usize::from(state.site)];
-        if domain.budget_nw.is_none() {
+        if domain.budget_nw.is_none() && domain.polca.is_none() {
             let hold = if local.share < Clock::FULL.share { Hold::GpuCap } else { Hold::Free };
             let (it_nw, gpu_nw) = (draw.it_nw(local), draw.gpu_nw(local));
             state.mode = Mode::Running;
@@ -168,11 +185,18 @@ impl PowerControl {
             state.read(now_fs, domain, reading, local.share);
             return Grant::Run { clock: *local, it_nw, gpu_nw, hold };
         }
-        self.request_within(now_fs, replica, draw, local)
+        self.request_within(now_fs, replica, draw, local, prefills)
     }
 
-    /// [`Self::request`] at a site with a budget.
-    fn request_within(&mut self, now_fs: i128, replica: usize, draw: &Draw, local: &Clock) -> Grant {
+    /// [`Self::request`] at a site with a budget or thresholds.
+    fn request_within(
+        &mut self,
+        now_fs: i128,
+        replica: usize,
+        draw: &Draw,
+        local: &Clock,
+        prefills: bool,
+    ) -> Grant {
         let state = &self.replicas[replica];
         let (site, pool, before_nw) = (usize::from(state.site), state.pool, state.reading.it_nw);
         let domain = &mut self.domains[site];
@@ -184,6 +208,11 @@ impl PowerControl {
         {
             (local, local_hold) = (cool, Hold::GpuTemperature);
         }
+        if let Some((capped, hold)) = self.pools[usize::from(pool)].within_thresholds(domain, pool)
+            && capped.share < local.share
+        {
+            (local, local_hold) = (capped, hold);
+        }
         if domain.building.is_some() {
             let change = domain.set_uncapped(now_fs, number, pool, draw.it_nw(&local));
             if change != ZoneChange::default() {
@@ -191,8 +220,7 @@ impl PowerControl {
             }
         }
         let domain = &mut self.domains[site];
-        let mut ceiling = domain.policy.ceiling(number, pool);
-        let mut wanted_nw = domain.plan_work(number, draw, &local, &ceiling);
+        let (mut ceiling, mut wanted_nw) = domain.plan_work(number, draw, &local, prefills);
         let outgrown = domain.outgrown();
         if outgrown {
             self.solve(now_fs, site, Some(replica));
@@ -205,8 +233,9 @@ impl PowerControl {
         }
         let domain = &mut self.domains[site];
         if outgrown || lower {
-            ceiling = domain.policy.ceiling(number, pool);
-            wanted_nw = watts(&domain.members[number], &ceiling);
+            let member = &domain.members[number];
+            ceiling = domain.policy.ceiling(number, member);
+            wanted_nw = watts(member, &ceiling);
         }
         let (wanted, hold) = if local.share < ceiling.share {
             (local, local_hold)
@@ -331,6 +360,7 @@ impl PowerControl {
         if changed {
             self.effects.push(Effect::Outage(site));
         }
+        self.limit_watched(now_fs, site);
         self.wake(site);
     }
 
@@ -344,11 +374,14 @@ impl PowerControl {
             self.solve(now_fs, site, None);
         } else {
             domain.meter.set_budget(now_fs, Some(level.it_nw));
-            domain.budget_nw = Some(level.it_nw);
-            if domain.planned_nw > level.it_nw {
-                self.lower(now_fs, site, None);
+            if domain.plans_power {
+                domain.budget_nw = Some(level.it_nw);
+                if domain.planned_nw > level.it_nw {
+                    self.lower(now_fs, site, None);
+                }
             }
         }
+        self.limit_watched(now_fs, site);
         self.wake(site);
     }
 
@@ -391,10 +424,26 @@ impl PowerControl {
         self.domains[site].building.as_ref()
     }
 
-    /// The policy may raise clocks at a site.
+    /// The policy may raise clocks at a site, or caps by thresholds come into force or go.
     pub fn release(&mut self, now_fs: i128, site: usize) {
         let domain = &mut self.domains[site];
-        domain.release_pending = false;
+        domain.release_at_fs = None;
+        if let Some(polca) = &mut domain.polca
+            && polca.act(now_fs)
+        {
+            domain.last_device = polca.device.or(domain.last_device);
+            self.recheck_working(site);
+        }
+        if self.domains[site].look_at_fs.is_some_and(|at_fs| at_fs <= now_fs) {
+            self.raise(now_fs, site);
+        }
+        self.schedule_release(site);
+    }
+
+    /// Raise ceilings if the dwell is over and the plan leaves room.
+    fn raise(&mut self, now_fs: i128, site: usize) {
+        let domain = &mut self.domains[site];
+        domain.look_at_fs = None;
         if domain.budget_nw.is_none() || domain.policy.at_full() {
             return;
         }
@@ -414,12 +463,64 @@ impl PowerControl {
                 domain.changed_fs = now_fs;
                 self.recheck_moved(site, None);
             }
+            // What keeps them from rising further is to blame from now on.
+            self.hold(site, self.domains[site].tightest);
         }
         let domain = &mut self.domains[site];
         if !domain.policy.at_full() {
-            domain.release_pending = true;
-            let at = if due > now_fs { due } else { now_fs + domain.dwell_fs };
-            self.effects.push(Effect::ReleaseAt(site, at));
+            domain.look_at_fs = Some(if due > now_fs { due } else { now_fs + domain.dwell_fs });
+        }
+    }
+
+    /// Call back when ceilings may rise, or a cap by thresholds is due.
+    fn schedule_release(&mut self, site: usize) {
+        let domain = &mut self.domains[site];
+        let caps = domain.polca.as_ref().and_then(|polca| polca.due_fs());
+        let next = domain.look_at_fs.into_iter().chain(caps).min();
+        if next != domain.release_at_fs {
+            domain.release_at_fs = next;
+            if let Some(at_fs) = next {
+                self.effects.push(Effect::ReleaseAt(site, at_fs));
+            }
+        }
+    }
+
+    /// What the watched device may carry is another.
+    fn limit_watched(&mut self, now_fs: i128, site: usize) {
+        let domain = &mut self.domains[site];
+        let Some(polca) = &mut domain.polca else { return };
+        let limit_nw = match (&domain.building, polca.device) {
+            (Some(building), Some(device)) => building.tree().limit_nw(device),
+            _ => domain.meter.budget_nw().unwrap_or(i128::MAX),
+        };
+        polca.set_limit(now_fs, limit_nw);
+        self.watch(now_fs, site);
+        self.schedule_release(site);
+    }
+
+    /// Compare what the watched device puts out with the thresholds; cheap while it passes none.
+    #[inline]
+    fn watch(&mut self, now_fs: i128, site: usize) {
+        let domain = &mut self.domains[site];
+        let Some(polca) = &mut domain.polca else { return };
+        let draw_nw = match (&domain.building, polca.device) {
+            (Some(building), Some(device)) => building.tree().out_nw(device),
+            _ => domain.drawn_nw,
+        };
+        if polca.watch(now_fs, draw_nw) {
+            self.schedule_release(site);
+        }
+    }
+
+    /// Caps of a site by thresholds, and its brakes; none under other policies.
+    pub fn polca_totals(&mut self, now_fs: i128, site: usize) -> Option<PolcaTotals> {
+        self.domains[site].polca.as_mut().map(|polca| polca.totals(now_fs))
+    }
+
+    /// Count what policies do from now on.
+    pub fn open_window(&mut self, now_fs: i128, site: usize) {
+        if let Some(polca) = &mut self.domains[site].polca {
+            polca.open_window(now_fs);
         }
     }
 
@@ -502,9 +603,11 @@ impl PowerControl {
         let domain = &mut self.domains[usize::from(state.site)];
         let change = state.read(now_fs, domain, reading, working_at);
         if let Some(change_nw) = change
-            && domain.building.is_some()
+            && (domain.building.is_some() || domain.polca.is_some())
         {
+            let site = usize::from(state.site);
             self.draw_building(now_fs, replica, change_nw);
+            self.watch(now_fs, site);
         }
     }
 
@@ -625,19 +728,36 @@ impl PowerControl {
         let Some(building) = &mut domain.building else { return };
         let allowance = building.allowance(&domain.planned_by_pool);
         domain.budget_nw = Some(allowance.it_nw);
-        domain.meter.set_budget(now_fs, Some(allowance.it_nw));
+        if domain.plans_power {
+            domain.meter.set_budget(now_fs, Some(allowance.it_nw));
+        }
+        // Where power is not planned for, a ceiling that is still down is a zone's.
+        domain.tightest = match allowance.held {
+            Held::Free if !domain.plans_power => domain.held,
+            held => held,
+        };
+        let outgrown = domain.planned_nw > allowance.it_nw;
+        // While ceilings that are down wait for their dwell, what lowered them is to blame.
+        if outgrown || domain.policy.at_full() {
+            self.hold(site, self.domains[site].tightest);
+        }
+        if outgrown {
+            self.lower(now_fs, site, asking);
+        }
+    }
+
+    /// This holds a site's ceilings from now on.
+    fn hold(&mut self, site: usize, held: Held) {
+        let domain = &mut self.domains[site];
         let cooling = |held: Held| matches!(held, Held::Zone(_));
-        let before = std::mem::replace(&mut domain.held, allowance.held);
-        match allowance.held {
+        let before = std::mem::replace(&mut domain.held, held);
+        match held {
             Held::Device(device) => domain.last_device = Some(device),
             Held::Zone(zone) => domain.last_zone = Some(zone),
             Held::Free => {}
         }
-        if cooling(before) != cooling(allowance.held) {
+        if cooling(before) != cooling(held) {
             self.effects.push(Effect::Relabel(site));
-        }
-        if domain.planned_nw > allowance.it_nw {
-            self.lower(now_fs, site, asking);
         }
     }
 
@@ -664,11 +784,21 @@ impl PowerControl {
             domain.policy.lower(&mut domain.members, domain.planned_nw, budget, &mut self.moved);
         domain.replan();
         domain.changed_fs = now_fs;
-        if !domain.release_pending && !domain.policy.at_full() {
-            domain.release_pending = true;
-            self.effects.push(Effect::ReleaseAt(site, now_fs + domain.dwell_fs));
+        if domain.look_at_fs.is_none() && !domain.policy.at_full() {
+            domain.look_at_fs = Some(now_fs + domain.dwell_fs);
+            self.schedule_release(site);
         }
         self.recheck_moved(site, asking);
+    }
+
+    /// Working replicas of a site ask again: their caps may be others.
+    fn recheck_working(&mut self, site: usize) {
+        let domain = &self.domains[site];
+        for replica in domain.first..domain.first + domain.members.len() {
+            if self.replicas[replica].mode == Mode::Running {
+                self.effects.push(Effect::Recheck(replica));
+            }
+        }
     }
 
     fn recheck_moved(&mut self, site: usize, asking: Option<usize>) {
@@ -719,5 +849,19 @@ impl PoolLaws {
         let gpu_w = ((thermal.throttle_c - inlet_c) / thermal.r_th_k_per_w).max(0.0);
         let share = self.power.share_within(draw, gpu_w);
         (share < 1.0).then(|| Clock::on_grid(share, &self.power.clock, &self.clocks))
+    }
+
+    /// The clock that thresholds of a device leave the pool, if it hangs from that device; none without a cap.
+    #[inline]
+    fn within_thresholds(&self, domain: &Domain, pool: u16) -> Option<(Clock, Hold)> {
+        let polca = domain.polca.as_ref()?;
+        let (share, braked) = polca.cap(self.priority)?;
+        if let (Some(building), Some(device)) = (&domain.building, polca.device)
+            && !building.hangs_from(usize::from(pool) - domain.first_pool, device)
+        {
+            return None;
+        }
+        let hold = if braked { Hold::Brake } else { Hold::Device };
+        Some((Clock::at(share, &self.power.clock), hold))
     }
 }

@@ -728,7 +728,8 @@ impl Desk<'_> {
     #[inline(always)]
     fn ask(&mut self, replica: &mut Replica) {
         replica.recheck_fs = None;
-        match self.power.request(self.now_fs, self.number, &replica.draw, &replica.local) {
+        let prefills = replica.plan.shape.p > 0;
+        match self.power.request(self.now_fs, self.number, &replica.draw, &replica.local, prefills) {
             Grant::Run { clock, it_nw, gpu_nw, hold } => {
                 self.post_rest(replica);
                 if clock != replica.clock {
@@ -799,7 +800,8 @@ impl Replica {
         power: &PowerControl,
     ) {
         let failed = matches!(self.state, State::Down | State::Booting);
-        if self.backlogged || self.late || shared.crowded || self.label != Label::Demand || failed {
+        let demand = !self.backlogged && !self.late && !shared.crowded && self.hold != Hold::Brake;
+        if !demand || self.label != Label::Demand || failed {
             self.relabel_anew(now_fs, pool, shared, ledger, power);
         }
     }
@@ -815,9 +817,10 @@ impl Replica {
         let bound = self.backlogged || self.late || shared.crowded;
         let label = match self.state {
             _ if shared.draining => Label::Operations,
-            State::Down | State::Booting => Label::Operations,
+            State::Down | State::Booting => Label::Failed,
             State::Starting => return,
             State::Waiting if bound => Label::PowerMeter,
+            State::Running(_) if self.hold == Hold::Brake => Label::Brake,
             State::Running(_) if bound => {
                 let cause =
                     self.cause.get_or_insert_with(|| cause(pool, &self.plan.state, &self.clock, self.hold));

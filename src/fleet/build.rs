@@ -2,6 +2,7 @@
 
 use super::facility::{self, Facility};
 use super::{CapLevel, Fleet, FleetGraph, GpuThermal, Pool, Site};
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::catalog::{self, Catalog, Gpu, Node, Quality};
@@ -60,7 +61,6 @@ impl Fleet {
                 }
             }
             let pools = first_pool..fleet.pools.len();
-            let Policy::UniformClock(policy) = &site.power.policy;
             fleet.sites.push(Site {
                 name: site.name.clone(),
                 pue: site.static_pue.unwrap_or(1.0),
@@ -71,7 +71,8 @@ impl Fleet {
                 pools,
                 replicas: first_replica..fleet.pool_of.len(),
                 cap: cap_levels(scenario, site),
-                policy: policy.clone(),
+                watched: facility.as_ref().and_then(|facility| watched(site, facility)),
+                policy: site.power.policy.clone(),
                 facility,
             });
         }
@@ -128,6 +129,15 @@ impl Pool {
     }
 }
 
+/// The device whose draw the capping policy follows: the one it names, or the meter.
+fn watched(site: &types::Site, facility: &Facility) -> Option<usize> {
+    let Policy::Polca(polca) = &site.power.policy else { return None };
+    match &polca.device {
+        Some(name) => site.power.tree.iter().position(|device| device.name == *name),
+        None => Some(facility.root),
+    }
+}
+
 /// Caps over time from the start of the run: the level at t = 0 first.
 fn cap_levels(scenario: &Scenario, site: &types::Site) -> Vec<CapLevel> {
     let Some(cap_mw) = site.power.cap_mw else { return Vec::new() };
@@ -153,15 +163,18 @@ fn cap_levels(scenario: &Scenario, site: &types::Site) -> Vec<CapLevel> {
     }
 }
 
-/// A model name of the scenario resolved to the catalog's entry and its levers.
+/// A model name of the scenario resolved to the catalog's entry, with the attention asked for, and its formats.
 pub(crate) fn model_of<'a>(
     scenario: &Scenario,
     catalog: &'a Catalog,
     name: &str,
-) -> Option<(&'a catalog::Model, Option<Precision>, Precision)> {
+) -> Option<(Cow<'a, catalog::Model>, Option<Precision>, Precision)> {
     match scenario.models.iter().find(|model| model.name == name) {
-        Some(model) => Some((catalog.model(&model.catalog)?, model.weights, model.kv_cache)),
-        None => Some((catalog.model(name)?, None, Precision::Bf16)),
+        Some(model) => {
+            let served = model.attention.of(catalog.model(&model.catalog)?, catalog).ok()?;
+            Some((served, model.weights, model.kv_cache))
+        }
+        None => Some((Cow::Borrowed(catalog.model(name)?), None, Precision::Bf16)),
     }
 }
 
@@ -215,23 +228,40 @@ fn build_pool(
     let split = catalog::Split::from(&pool.parallel);
     let gpus = split.gpus();
     let per_node = node.gpus.value;
-    if gpus == 0 || !per_node.is_multiple_of(gpus) {
+    let nodes_each = gpus / per_node.max(1);
+    if gpus > per_node && !pool.nodes.is_multiple_of(nodes_each) {
+        return Err(problem(
+            "nodes",
+            format!(
+                "is {}; a replica of {gpus} GPUs takes {nodes_each} nodes: use a multiple of {nodes_each}",
+                pool.nodes
+            ),
+        ));
+    }
+    if gpus == 0 || gpus <= per_node && !per_node.is_multiple_of(gpus) {
         let field = if split.attention_data > 1 { "parallel" } else { "parallel.tensor" };
         return Err(problem(
             field,
             format!("{gpus} does not divide the {per_node} GPUs of a node; use a divisor"),
         ));
     }
-    let params = catalog::replica(gpu, model, split, weights, kv, engine).map_err(|message| {
-        let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
-        problem(field, message)
-    })?;
+    let mut params =
+        catalog::replica_in(Some(node), gpu, &model, split, weights, kv, engine).map_err(|message| {
+            let field = if split.expert > 1 { "parallel.expert" } else { "parallel.tensor" };
+            problem(field, message)
+        })?;
+    params.two_batch_overlap = pool.parallel.two_batch_overlap;
+    if params.two_batch_overlap && model.moe.is_none() {
+        let message =
+            format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
+        return Err(problem("parallel.two_batch_overlap", message));
+    }
     let memory = memory_plan(gpu, &params, &pool.batching);
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
     let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
     if memory.kv_blocks == 0 && !own_memory {
-        return Err(problem("parallel.tensor", too_large(gpu, model, gpus, per_node, &memory)));
+        return Err(problem("parallel.tensor", too_large(gpu, &model, gpus, per_node, &memory)));
     }
     if kv_blocks > memory.kv_blocks && !own_memory {
         return Err(problem(
@@ -322,9 +352,7 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
-    let Policy::UniformClock(policy) = &site.power.policy;
-    let replicas_per_node = (per_node / gpus) as usize;
-    let replicas = pool.nodes as usize * replicas_per_node;
+    let replicas = (u64::from(pool.nodes) * u64::from(per_node) / u64::from(gpus)) as usize;
     Ok(Pool {
         name: pool.name.clone(),
         site: site_number,
@@ -334,17 +362,19 @@ fn build_pool(
         gpus_per_replica: gpus,
         step,
         power,
-        clocks: clock_grid(&clock, policy.clock_step),
+        clocks: clock_grid(&clock, site.power.policy.steps().clock_step),
         max_seqs: pool.batching.max_seqs,
         max_step_tok,
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
-        sources: sources(gpu, model, node, engine, &pool.step_law, thermal.is_some()),
+        sources: sources(gpu, &model, node, engine, &pool.step_law, thermal.is_some(), gpus > per_node),
+        power_priority: pool.power_priority,
         feed,
         zone,
         thermal,
-        replicas_per_node,
+        nodes: pool.nodes as usize,
+        gpus_per_node: per_node,
         start_up_fs: fs_from_s(pool.start_up_s),
     })
 }
@@ -384,6 +414,17 @@ fn too_large(gpu: &Gpu, model: &catalog::Model, gpus: u32, per_node: u32, memory
     )
 }
 
+/// A model's geometry is as good as its source, what kernels reach on sparse attention as the weakest of its numbers.
+fn model_quality(model: &catalog::Model) -> (Quality, String) {
+    match &model.sparse {
+        Some(sparse) => {
+            let (quality, why) = catalog::weakest(sparse);
+            if quality > model.quality { (quality, why) } else { (model.quality, model.source.clone()) }
+        }
+        None => (model.quality, model.source.clone()),
+    }
+}
+
 /// Catalog entries with the weakest quality among their numbers.
 fn sources(
     gpu: &Gpu,
@@ -392,17 +433,21 @@ fn sources(
     engine: &catalog::Engine,
     law: &types::StepLaw,
     cooled: bool,
+    networked: bool,
 ) -> Vec<(String, String, String)> {
     // What a run without cooling does not use is no weakness of it.
     let (mut gpu, mut node) = (gpu.clone(), node.clone());
     if !cooled {
         (gpu.throttle_c, node.r_th_k_per_w) = (None, None);
     }
+    if !networked {
+        node.network = None;
+    }
     let note = |kind: &str, name: &str, (quality, why): (Quality, String)| {
         (format!("{kind} {name}"), quality.word().to_string(), why)
     };
     let mut list = vec![
-        note("model", &model.name, (model.quality, model.source.clone())),
+        note("model", &model.name, model_quality(model)),
         note("gpu", &gpu.name, catalog::weakest(&gpu)),
         note("node", &node.name, catalog::weakest(&node)),
     ];

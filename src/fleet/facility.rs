@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use super::plant::plant;
 use super::supply::Supply;
 use super::weather;
 use crate::physics::loss::{DeviceKind, LossShares, LossStage};
 use crate::physics::parameter::BadParameter;
-use crate::physics::plant::{DryCooler, Plant, TowerWithChiller};
 use crate::physics::tree::{Device, Tree, TreeError};
 use crate::physics::weather::Weather;
 use crate::physics::zone::{Ladder, Mode, Zone, ZoneParams};
@@ -175,41 +175,8 @@ fn power_device(site: &Site, device: &types::PowerDevice, path: &str) -> Result<
 }
 
 fn zone_spec(site: &Site, zone: &types::Zone, path: &str) -> Result<ZoneSpec, Problem> {
-    let scale = zone.capacity_scale * W_PER_MW;
-    let (word, plant) = match &zone.plant {
-        types::Plant::TowerWithChiller(tower) => (
-            "tower_with_chiller",
-            Plant::tower_with_chiller(
-                &TowerWithChiller {
-                    capacity_w: tower.capacity_mw * scale,
-                    chiller_share: tower.chiller_share,
-                    design_wet_bulb_c: tower.design_wet_bulb_c,
-                    free_cooling_below_wet_bulb_c: tower.free_cooling_below_wet_bulb_c,
-                    approach_k: tower.approach_k,
-                    fan_share: tower.fan_share,
-                    pump_share: tower.pump_share,
-                    chilled_water_c: tower.chilled_water_c,
-                    chiller_derate_per_k: tower.chiller_derate_per_k,
-                    carnot_share: tower.carnot_share,
-                    cycles_of_concentration: tower.cycles_of_concentration,
-                },
-                zone.set_c,
-            ),
-        ),
-        types::Plant::DryCooler(cooler) => (
-            "dry_cooler",
-            Plant::dry_cooler(
-                &DryCooler {
-                    capacity_w: cooler.capacity_mw * scale,
-                    design_dry_bulb_c: cooler.design_dry_bulb_c,
-                    fan_share: cooler.fan_share,
-                    pump_share: cooler.pump_share,
-                },
-                zone.set_c,
-            ),
-        ),
-    };
-    let plant = plant.map_err(|error| wrong(&format!("{path}.plant.{word}"), &error))?;
+    let plant = plant(&zone.plant, zone.capacity_scale * W_PER_MW, zone.set_c)
+        .map_err(|error| wrong(&format!("{path}.plant.{}", zone.plant.word()), &error))?;
     // An instantaneous zone stays at its set point: neither mass nor ladder is used.
     let ladder = zone.ladder.map_or(
         Ladder { warn_c: 0.0, hold_c: 0.0, critical_c: 0.0, trip_c: 0.0, hysteresis_k: 0.0 },

@@ -3,6 +3,7 @@
 mod build;
 mod facility;
 mod graph;
+mod plant;
 pub mod steady;
 mod supply;
 mod weather;
@@ -19,7 +20,7 @@ use std::ops::Range;
 use crate::physics::clock::Clock;
 use crate::physics::draw::PowerLaw;
 use crate::physics::step::StepLaw;
-use crate::scenario::types::UniformClock;
+use crate::scenario::types::{Policy, PowerPriority};
 
 /// Everything that serves.
 #[derive(Debug, Clone)]
@@ -54,7 +55,9 @@ pub struct Site {
     /// Facility cap over time, sorted; empty without a cap. The first entry holds at t = 0.
     pub cap: Vec<CapLevel>,
     /// How the cap is kept.
-    pub policy: UniformClock,
+    pub policy: Policy,
+    /// The device of the facility that the policy watches, if it watches one.
+    pub watched: Option<usize>,
     /// Power tree and cooling; `None`: `pue` stands for them.
     pub facility: Option<Facility>,
 }
@@ -103,14 +106,18 @@ pub struct Pool {
     pub max_queue: u64,
     /// Catalog entries it rests on: (entry, weakest quality, source).
     pub sources: Vec<(String, String, String)>,
+    /// Whose clocks go down first, for the policies that ask.
+    pub power_priority: PowerPriority,
     /// The device of its site's facility that its nodes hang from; `None` without a power tree.
     pub feed: Option<usize>,
     /// The zone of its site's facility that its nodes heat; `None` without cooling.
     pub zone: Option<usize>,
     /// How hot its GPUs get; present where there is a zone.
     pub thermal: Option<GpuThermal>,
-    /// Replicas on a node.
-    pub replicas_per_node: usize,
+    /// Its nodes, and the GPUs of each; GPUs of a replica are neighbours.
+    pub nodes: usize,
+    /// See `nodes`.
+    pub gpus_per_node: u32,
     /// From power, or a repair, until a replica serves again [fs].
     pub start_up_fs: i128,
 }

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::input::{InputError, Table, shorten};
-use crate::physics::weather::{Course, Weather, WeatherError};
+use crate::physics::weather::{Course, Spell, Weather, WeatherError};
 use crate::scenario::Problem;
 use crate::scenario::types::{self, TemperatureCourse};
 
@@ -47,7 +47,15 @@ pub(super) fn read(
     let wet = course(&weather.wet_bulb_c, Bulb::Wet, &format!("{path}.wet_bulb_c"), base_dir)?;
     let dry = course(&weather.dry_bulb_c, Bulb::Dry, &format!("{path}.dry_bulb_c"), base_dir)?;
     let offset_k = weather.offset_k;
-    Weather::new(wet.warmer_by(offset_k), dry.warmer_by(offset_k), start_at_h).map_err(|error| match error {
+    let spell = |spell: &types::Spell| Spell {
+        from_h: spell.from_h.into(),
+        to_h: spell.to_h.into(),
+        wet_bulb_k: spell.wet_bulb_k,
+        dry_bulb_k: spell.dry_bulb_k,
+    };
+    let spells = weather.spells.iter().map(spell).collect();
+    let usual = Weather::new(wet.warmer_by(offset_k), dry.warmer_by(offset_k), start_at_h);
+    usual.and_then(|usual| usual.with_spells(spells)).map_err(|error| match error {
         WeatherError::WetAboveDry { .. } => Problem {
             path: format!("{path}.wet_bulb_c"),
             message: format!("{error}, counted from midnight of the first day; no air has that"),

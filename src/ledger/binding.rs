@@ -32,10 +32,16 @@ pub enum Label {
     GpuTemperature,
     /// The pool drains: its cooling zone is critical, and nothing is let in.
     Operations,
+    /// A power device whose thresholds cap clocks; counts to power.
+    PowerDevice,
+    /// The emergency brake of a power device; counts to operations.
+    Brake,
+    /// The replica failed, or boots; counts to operations.
+    Failed,
 }
 
 /// Number of labels.
-const LABELS: usize = 11;
+const LABELS: usize = 14;
 
 impl Label {
     const ALL: [Self; LABELS] = [
@@ -50,6 +56,9 @@ impl Label {
         Self::Cooling,
         Self::GpuTemperature,
         Self::Operations,
+        Self::PowerDevice,
+        Self::Brake,
+        Self::Failed,
     ];
 
     /// The constraint it belongs to.
@@ -59,9 +68,9 @@ impl Label {
             Self::Compute | Self::Host | Self::Link => Constraint::Compute,
             Self::MemoryBandwidth => Constraint::MemoryBandwidth,
             Self::KvCapacity => Constraint::KvCapacity,
-            Self::PowerMeter | Self::PowerGpuCap => Constraint::Power,
+            Self::PowerMeter | Self::PowerGpuCap | Self::PowerDevice => Constraint::Power,
             Self::Cooling | Self::GpuTemperature => Constraint::Cooling,
-            Self::Operations => Constraint::Operations,
+            Self::Operations | Self::Brake | Self::Failed => Constraint::Operations,
         }
     }
 }
@@ -216,9 +225,11 @@ impl BindingBook {
                 .max_by_key(|&p| (self.pools[p][label as usize].cell, std::cmp::Reverse(p)))
                 .unwrap_or(scope.pools.start);
             let limit = match label {
-                Label::PowerMeter => power.last_device(self.site_of[pool]),
+                Label::PowerMeter | Label::PowerDevice | Label::Brake => {
+                    power.last_device(self.site_of[pool])
+                }
                 Label::Cooling => power.last_zone(self.site_of[pool]),
-                Label::Operations if power.draining(pool) => self.zone_of[pool],
+                Label::Operations => self.zone_of[pool],
                 _ => None,
             };
             // A device or zone is the same place, whichever pool tells of it.
@@ -336,9 +347,7 @@ fn leading(gpus: &[i64; LABELS]) -> Label {
     }
     let others = by.iter().copied().filter(|(_, constraint)| *constraint != Constraint::Operations);
     let (most, constraint) = others.fold((0, Constraint::Demand), |a, b| if b.0 > a.0 { b } else { a });
-    if most == 0 {
-        return if gpus[Label::Operations as usize] > 0 { Label::Operations } else { Label::Demand };
-    }
+    let constraint = if most == 0 { Constraint::Operations } else { constraint };
     Label::ALL[1..]
         .iter()
         .copied()
@@ -365,22 +374,18 @@ fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
     let facility = fleet.sites[pool.site].facility.as_ref();
     match label {
         Label::Demand => "workload".into(),
-        Label::PowerMeter => facility
+        Label::PowerMeter | Label::PowerDevice | Label::Brake => facility
             .zip(place.limit)
             .and_then(|(facility, device)| facility.names.get(device))
             .map_or_else(|| fleet.graph.power_device_of(place.pool).into(), Clone::clone),
-        Label::Cooling => facility
+        Label::Cooling | Label::Operations => facility
             .zip(place.limit.or(pool.zone))
-            .and_then(|(facility, zone)| facility.zones.get(zone))
-            .map_or_else(|| name.into(), |zone| zone.name.clone()),
-        Label::Operations => facility
-            .zip(place.limit)
             .and_then(|(facility, zone)| facility.zones.get(zone))
             .map_or_else(|| name.into(), |zone| zone.name.clone()),
         Label::PowerGpuCap => format!("{name}.gpu_cap"),
         Label::GpuTemperature => format!("{name}.gpu_temperature"),
         Label::Host => format!("{name}.host"),
         Label::Link => format!("{name}.link"),
-        Label::Compute | Label::MemoryBandwidth | Label::KvCapacity => name.into(),
+        Label::Compute | Label::MemoryBandwidth | Label::KvCapacity | Label::Failed => name.into(),
     }
 }

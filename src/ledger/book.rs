@@ -624,6 +624,7 @@ impl Ledger {
         self.window_demand_tok = self.backlog_tok;
         self.site_at_window = (0..sites)
             .map(|site| {
+                power.open_window(now_fs, site);
                 power.meter(site).open_window(now_fs);
                 power.meter(site).integrals()
             })
@@ -862,6 +863,7 @@ fn building_staves(
     let shares: Vec<f64> = watts.iter().map(|w| w / asked_w).collect();
     let (by_power_w, by_cooling_w) = building.sustainable_w(&shares, asked_w, power.cap_nw(site));
     let rate = |it_w: f64| site_at_power(fleet, staves, site, Some(it_w)).0;
+    let by_power_w = if fleet.sites[site].policy.caps_power() { by_power_w } else { asked_w };
     Some((rate(by_power_w), (!building.zones().is_empty()).then(|| rate(by_cooling_w))))
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::uncertainty::{Draws, Uncertainty};
 use crate::catalog::Difficulty;
-use crate::control::Throttles;
+use crate::control::{PolcaTotals, Throttles};
 use crate::workload::Attempt;
 
 /// Version of `summary.json`.
@@ -500,6 +500,9 @@ pub struct SiteSummary {
     pub energy_j: Energy,
     pub power_w: PowerSummary,
     pub binding: Binding,
+    /// Caps by thresholds in the window; null under policies without any.
+    #[serde(default)]
+    pub capping: Option<PolcaTotals>,
     /// Cooling zones in the scenario's order; empty without cooling.
     pub zones: Vec<ZoneInfo>,
 }

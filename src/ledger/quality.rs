@@ -43,11 +43,11 @@ pub fn promises(scenario: &Scenario, catalog: &Catalog, workload: &Workload) -> 
                 name: class.name.clone(),
                 target: class.quality_target,
                 expected: share.map(|share| terms::expected_accuracy(class, &tiers, &share, budget)),
-                tiers: tiers.map(|tier| tier.name.clone()),
+                tiers: tiers.each_ref().map(|tier| tier.name.clone()),
                 sources: tiers
                     .iter()
                     .map(|tier| {
-                        let (quality, source) = catalog::weakest(tier);
+                        let (quality, source) = catalog::weakest(tier.as_ref());
                         let entry = format!("quality tier {}", tier.name);
                         SourceNote { entry, quality: quality.word().into(), source }
                     })

@@ -7,7 +7,7 @@ use super::outcome::{
     Staves, Summary, Throughput, Tokens, Tpf, ZoneInfo,
 };
 use super::staves::{PoolStaves, device_staves, site_at_power};
-use crate::control::PowerControl;
+use crate::control::{PolcaTotals, PowerControl};
 use crate::fleet::{Facility, Fleet, Site, ZoneSpec};
 use crate::physics::energy;
 use crate::physics::zone::{Ladder, Mode};
@@ -62,6 +62,9 @@ impl Ledger {
         let pue_of = |f: fn(f64, f64) -> f64| pues.iter().copied().reduce(f).unwrap_or(pue_mean);
         let shed = self.shed.total();
         self.remark(fleet, &mut frame, end_fs);
+        let capped =
+            sites.iter().zip(&fleet.sites).filter_map(|(totals, site)| Some((totals.capping?, site)));
+        frame.notes.extend(capped.map(|(capping, site)| capping_note(&capping, site)));
         frame.engine.segments = self.segments;
         frame.engine.iterations_represented = self.iterations;
 
@@ -124,6 +127,7 @@ impl Ledger {
                     energy_j: totals.energy,
                     power_w: totals.power,
                     binding: self.binding.report(fleet, Some(s)),
+                    capping: totals.capping,
                     zones: fleet.sites[s].facility.as_ref().map(zone_infos).unwrap_or_default(),
                 })
                 .collect(),
@@ -222,6 +226,7 @@ impl Ledger {
         end_fs: i128,
     ) -> SiteTotals {
         let pue = fleet.sites[s].pue;
+        let capping = power.polca_totals(end_fs, s);
         let capped = !fleet.sites[s].cap.is_empty();
         let names = fleet.sites[s].facility.as_ref().map(part_names);
         let meter = power.meter(s);
@@ -276,7 +281,7 @@ impl Ledger {
             overshoot_s: seconds(sums.overshoot_fs - opened.overshoot_fs),
             overshoot_j: since(&sums.overshoot, &opened.overshoot) * overshoot_factor,
         };
-        SiteTotals { energy, window, power }
+        SiteTotals { energy, window, power, capping }
     }
 
     /// Offered rate over an interval: what arrived and what had been waiting.
@@ -483,7 +488,8 @@ impl Ledger {
                         cooling_stave = cooling_stave.zip(by_cooling).map(|(sum, rate)| sum + rate);
                     }
                     None => {
-                        let budget_w = (!site.cap.is_empty()).then(|| watts(|m| m.budget_j));
+                        let limited = !site.cap.is_empty() && site.policy.caps_power();
+                        let budget_w = limited.then(|| watts(|m| m.budget_j));
                         stave += power_staves.rate(fleet, &self.staves, s, budget_w);
                         cooling_stave = None;
                     }
@@ -501,6 +507,21 @@ impl Ledger {
         }
         rows
     }
+}
+
+/// What caps by thresholds did.
+fn capping_note(capping: &PolcaTotals, site: &Site) -> String {
+    format!(
+        "polca at {}: above t1 {} times, above t2 {}; low-priority pools capped for {:.0} s, others for {:.0} s; {} \
+         brakes, {:.0} s",
+        site.name,
+        capping.crossings_t1,
+        capping.crossings_t2,
+        capping.capped_low_s,
+        capping.capped_high_s,
+        capping.brakes,
+        capping.braked_s
+    )
 }
 
 /// Power staves by site for the budget seen last: budgets change rarely.
@@ -532,6 +553,7 @@ struct SiteTotals {
     energy: Energy,
     window: Energy,
     power: PowerSummary,
+    capping: Option<PolcaTotals>,
 }
 
 impl Energy {
@@ -642,7 +664,7 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
             (overlap > 0).then(|| Budget {
                 seconds: seconds(overlap),
                 facility_w: Some(level.facility_w),
-                it_w: Some(level.it_nw as f64 * 1e-9),
+                it_w: site.policy.caps_power().then_some(level.it_nw as f64 * 1e-9),
             })
         })
         .collect()

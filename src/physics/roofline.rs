@@ -7,6 +7,9 @@
 //! for n decoding sequences with S tokens of context, and p prompt tokens; of S and pairs, layers that see a
 //! window only count what is inside it. Compute and memory times of
 //! the linear layers add (they overlap only in part); those of attention do not (the larger counts).
+//! Sparse attention has the same form: its indexer reads all of the context, and attention as much of it as a window
+//! of its best k tokens would hold. Of prompts, positions below a threshold are attended to in full, as that is
+//! cheaper there, and since the cost of each token stops to grow at it, it is a window too.
 //! A replica is `groups` groups of `tp` GPUs: attention and dense layers are split over the GPUs of a group, each
 //! group has its share of the sequences, and the routed experts are spread over all GPUs. All numbers are for **one
 //! GPU**, and where experts are unevenly asked for, times are those of the busiest: the GPUs work in step.
@@ -24,6 +27,23 @@ pub struct WeightGroup {
     pub peak_flop_s: f64,
     /// Share of that peak reached by large matrix products.
     pub mfu: f64,
+}
+
+/// What kernels of attention reach on one GPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionRate {
+    /// Peak rate of their arithmetic [FLOP/s].
+    pub peak_flop_s: f64,
+    /// Share of that peak.
+    pub mfu: f64,
+    /// Share of the memory bandwidth.
+    pub mbu: f64,
+}
+
+impl AttentionRate {
+    fn flop_s(&self) -> f64 {
+        self.peak_flop_s * self.mfu
+    }
 }
 
 impl WeightGroup {
@@ -70,30 +90,8 @@ pub struct RooflineParams {
     pub hbm_byte_s: f64,
     /// Share of it reached when weights are streamed.
     pub weight_mbu: f64,
-    /// Share of the peak bandwidth reached when the KV cache is read.
-    pub attn_mbu: f64,
-    /// Peak rate of attention's arithmetic, one GPU [FLOP/s].
-    pub attn_peak_flop_s: f64,
-    /// Share of that peak reached by decode attention where arithmetic limits it.
-    pub decode_attn_mfu: f64,
-    /// Share of that peak reached by prefill attention over long contexts.
-    pub prefill_attn_mfu: f64,
-    /// KV cache read per decoded token and token of context, one GPU, layers that see all of it [byte].
-    pub kv_read_bytes_per_ctx_tok: f64,
-    /// FLOP per decoded token and token of context, one GPU, layers that see all of it.
-    pub decode_flop_per_ctx_tok: f64,
-    /// Tokens that the other layers see; `None` if all layers see everything.
-    pub window_tok: Option<u32>,
-    /// KV cache read per decoded token and token in its window, one GPU, layers that see a window only [byte].
-    pub window_read_bytes_per_tok: f64,
-    /// FLOP per decoded token and token in its window, one GPU, layers that see a window only.
-    pub window_flop_per_tok: f64,
-    /// FLOP per prompt token and token it attends to, one GPU, layers that see all of it.
-    pub prefill_flop_per_pair: f64,
-    /// FLOP per prompt token and token in its window, one GPU, layers that see a window only.
-    pub prefill_window_flop_per_pair: f64,
-    /// Context by which short prompts are less efficient: K in flop · (pairs + p·K) / (peak · mfu) [tokens].
-    pub prefill_overhead_tok: f64,
+    /// Attention.
+    pub attention: AttentionParams,
     /// All-reduces per step.
     pub all_reduces: f64,
     /// Message of one all-reduce per token [byte].
@@ -106,12 +104,16 @@ pub struct RooflineParams {
     pub link_latency_s: f64,
     /// Its time per byte of message [s/byte].
     pub all_reduce_s_per_byte: f64,
+    /// Whether a step may be split in two halves, of which one computes while the other communicates.
+    pub two_batch_overlap: bool,
     /// All-to-alls per step: tokens to the GPUs of their experts, and back.
     pub all_to_alls: f64,
     /// Bytes that leave one GPU in an all-to-all, per token of its group [byte].
     pub all_to_all_bytes_per_tok: f64,
     /// Time per byte of it [s/byte].
     pub link_s_per_byte: f64,
+    /// The network between the replica's nodes; `None` within one.
+    pub network: Option<NetworkParams>,
     /// Time per step in which the GPU waits: the host, the gaps between the kernels of the layers [s].
     pub host_step_s: f64,
     /// Host time per decoding sequence and step [s].
@@ -122,6 +124,53 @@ pub struct RooflineParams {
     pub kv_bytes_per_tok_per_gpu: f64,
     /// KV cache per sequence on one GPU in the layers that see a window only, once it is full [byte].
     pub kv_window_bytes_per_seq_per_gpu: f64,
+}
+
+/// Attention of a replica: two parts, over all of the context and within windows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionParams {
+    /// Decode attention, or the indexer, over all of the context.
+    pub decode_rate: AttentionRate,
+    /// Decode attention within windows.
+    pub decode_window_rate: AttentionRate,
+    /// Prefill attention, or the indexer, over all of long contexts.
+    pub prefill_rate: AttentionRate,
+    /// Prefill attention within windows.
+    pub prefill_window_rate: AttentionRate,
+    /// KV cache read per decoded token and token of context, one GPU, layers that see all of it, or indexers [byte].
+    pub kv_read_bytes_per_ctx_tok: f64,
+    /// FLOP per decoded token and token of context, one GPU, layers that see all of it, or indexers.
+    pub decode_flop_per_ctx_tok: f64,
+    /// Tokens that the other layers see; `None` if all layers see everything.
+    pub window_tok: Option<u32>,
+    /// The same of a prompt's tokens; `None` together with it.
+    pub prompt_window_tok: Option<u32>,
+    /// KV cache read per decoded token and token in its window, one GPU, layers that see a window only [byte].
+    pub window_read_bytes_per_tok: f64,
+    /// FLOP per decoded token and token in its window, one GPU, layers that see a window only.
+    pub window_flop_per_tok: f64,
+    /// FLOP per prompt token and token it attends to, one GPU, layers that see all of it, or indexers.
+    pub prefill_flop_per_pair: f64,
+    /// Memory traffic per such pair, the indexer's scores, added to the time of its arithmetic [byte].
+    pub prefill_bytes_per_pair: f64,
+    /// FLOP per prompt token and token in its window, one GPU, layers that see a window only.
+    pub prefill_window_flop_per_pair: f64,
+    /// Context by which short prompts are less efficient: K in flop · (pairs + p·K) / (peak · mfu) [tokens].
+    pub prefill_overhead_tok: f64,
+    /// The same of attention within windows [tokens].
+    pub prefill_window_overhead_tok: f64,
+}
+
+/// What an all-to-all takes where it leaves the node: the copies for experts in other nodes go over the network, and
+/// meanwhile the others over the links of the node.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NetworkParams {
+    /// Of the bytes that leave a GPU, those that leave its node.
+    pub share: f64,
+    /// Time of an all-to-all without its bytes [s].
+    pub latency_s: f64,
+    /// Time per byte that leaves the node [s/byte].
+    pub s_per_byte: f64,
 }
 
 /// Linear layers of one step.
@@ -162,11 +211,13 @@ pub struct DecodeAttention {
     pub bytes_per_window_tok: f64,
     /// Rate that divides FLOP for MFU, one GPU [FLOP/s].
     pub peak_flop_s: f64,
+    /// The same within windows [FLOP/s].
+    pub window_peak_flop_s: f64,
 }
 
 /// Attention of prompts. A step with p prompt tokens that attend to `pairs` (token, context token) pairs, of which
 /// `window_pairs` are within a window, takes `s_per_pair · (pairs + p·overhead_tok) + s_per_window_pair ·
-/// window_pairs`; all of it is compute.
+/// (window_pairs + p·window_overhead_tok)`; all of it counts as compute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PrefillAttention {
     /// Time per pair [s].
@@ -175,12 +226,18 @@ pub struct PrefillAttention {
     pub overhead_tok: f64,
     /// Time per pair within a window, for layers that see no more [s].
     pub s_per_window_pair: f64,
+    /// Pairs within a window to add per prompt token.
+    pub window_overhead_tok: f64,
     /// FLOP per pair, one GPU.
     pub flop_per_pair: f64,
+    /// Memory traffic per pair, one GPU [byte].
+    pub bytes_per_pair: f64,
     /// FLOP per pair within a window, one GPU.
     pub flop_per_window_pair: f64,
     /// Rate that divides FLOP for MFU, one GPU [FLOP/s].
     pub peak_flop_s: f64,
+    /// The same within windows [FLOP/s].
+    pub window_peak_flop_s: f64,
 }
 
 impl RooflineParams {
@@ -254,31 +311,37 @@ impl RooflineParams {
 
     /// Coefficients of decode attention.
     pub fn decode_attention(&self) -> DecodeAttention {
-        let byte_s = self.hbm_byte_s * self.attn_mbu;
-        let flop_s = self.attn_peak_flop_s * self.decode_attn_mfu;
+        let attention = &self.attention;
+        let (all, window) = (attention.decode_rate, attention.decode_window_rate);
         DecodeAttention {
-            memory_s_per_ctx_tok: self.kv_read_bytes_per_ctx_tok / byte_s,
-            compute_s_per_ctx_tok: self.decode_flop_per_ctx_tok / flop_s,
-            memory_s_per_window_tok: self.window_read_bytes_per_tok / byte_s,
-            compute_s_per_window_tok: self.window_flop_per_tok / flop_s,
-            flop_per_ctx_tok: self.decode_flop_per_ctx_tok,
-            bytes_per_ctx_tok: self.kv_read_bytes_per_ctx_tok,
-            flop_per_window_tok: self.window_flop_per_tok,
-            bytes_per_window_tok: self.window_read_bytes_per_tok,
-            peak_flop_s: self.attn_peak_flop_s,
+            memory_s_per_ctx_tok: attention.kv_read_bytes_per_ctx_tok / (self.hbm_byte_s * all.mbu),
+            compute_s_per_ctx_tok: attention.decode_flop_per_ctx_tok / all.flop_s(),
+            memory_s_per_window_tok: attention.window_read_bytes_per_tok / (self.hbm_byte_s * window.mbu),
+            compute_s_per_window_tok: attention.window_flop_per_tok / window.flop_s(),
+            flop_per_ctx_tok: attention.decode_flop_per_ctx_tok,
+            bytes_per_ctx_tok: attention.kv_read_bytes_per_ctx_tok,
+            flop_per_window_tok: attention.window_flop_per_tok,
+            bytes_per_window_tok: attention.window_read_bytes_per_tok,
+            peak_flop_s: all.peak_flop_s,
+            window_peak_flop_s: window.peak_flop_s,
         }
     }
 
     /// Coefficients of prefill attention.
     pub fn prefill_attention(&self) -> PrefillAttention {
-        let flop_s = self.attn_peak_flop_s * self.prefill_attn_mfu;
+        let attention = &self.attention;
+        let (all, window) = (attention.prefill_rate, attention.prefill_window_rate);
         PrefillAttention {
-            s_per_pair: self.prefill_flop_per_pair / flop_s,
-            overhead_tok: self.prefill_overhead_tok,
-            s_per_window_pair: self.prefill_window_flop_per_pair / flop_s,
-            flop_per_pair: self.prefill_flop_per_pair,
-            flop_per_window_pair: self.prefill_window_flop_per_pair,
-            peak_flop_s: self.attn_peak_flop_s,
+            s_per_pair: attention.prefill_flop_per_pair / all.flop_s()
+                + attention.prefill_bytes_per_pair / (self.hbm_byte_s * all.mbu),
+            overhead_tok: attention.prefill_overhead_tok,
+            s_per_window_pair: attention.prefill_window_flop_per_pair / window.flop_s(),
+            window_overhead_tok: attention.prefill_window_overhead_tok,
+            flop_per_pair: attention.prefill_flop_per_pair,
+            bytes_per_pair: attention.prefill_bytes_per_pair,
+            flop_per_window_pair: attention.prefill_window_flop_per_pair,
+            peak_flop_s: all.peak_flop_s,
+            window_peak_flop_s: window.peak_flop_s,
         }
     }
 
@@ -298,9 +361,40 @@ impl RooflineParams {
         }
         if self.groups > 1.0 {
             let message = in_group * self.all_to_all_bytes_per_tok;
-            time_s += self.all_to_alls * (self.link_latency_s + message * self.link_s_per_byte);
+            let one_s = match &self.network {
+                None => self.link_latency_s + message * self.link_s_per_byte,
+                Some(NetworkParams { share, latency_s, s_per_byte }) => {
+                    latency_s + message * (share * s_per_byte).max((1.0 - share) * self.link_s_per_byte)
+                }
+            };
+            time_s += self.all_to_alls * one_s;
         }
         time_s
+    }
+
+    /// Linear layers and links of a step. If it may be split in two halves, and that is faster: twice those of half the
+    /// tokens, and of the links what does not fit beside the linear layers; attention hides nothing here, as it hangs on
+    /// contexts.
+    pub fn linear_and_links(&self, tokens: f64, sampled: f64) -> (LinearTerm, f64) {
+        let (whole, links_s) = (self.linear(tokens, sampled), self.comm_s(tokens));
+        if !self.two_batch_overlap {
+            return (whole, links_s);
+        }
+        let half = self.linear(0.5 * tokens, 0.5 * sampled);
+        let both = LinearTerm {
+            compute_s: 2.0 * half.compute_s,
+            memory_s: 2.0 * half.memory_s,
+            flop: 2.0 * half.flop,
+            bytes: 2.0 * half.bytes,
+            peak_flop_s: 2.0 * half.peak_flop_s,
+        };
+        let busy_s = both.compute_s + both.memory_s;
+        let seen_s = (2.0 * self.comm_s(0.5 * tokens) - busy_s).max(0.0);
+        if busy_s + seen_s < whole.compute_s + whole.memory_s + links_s {
+            (both, seen_s)
+        } else {
+            (whole, links_s)
+        }
     }
 
     /// A step of real numbers at full clock, prefill's overhead, gaps and host included: what
@@ -312,7 +406,7 @@ impl RooflineParams {
     /// The same where arithmetic takes `slow_compute` times as long and memory traffic `slow_memory` times.
     pub fn slow_step(&self, shape: &FluidShape, slow_compute: f64, slow_memory: f64) -> RooflineStep {
         let FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs } = *shape;
-        let linear = self.linear(n + p, n + chunks);
+        let (linear, links_s) = self.linear_and_links(n + p, n + chunks);
         let decode = self.decode_attention();
         let prefill = self.prefill_attention();
         let slower = |compute_s: f64, memory_s: f64| (compute_s * slow_compute).max(memory_s * slow_memory);
@@ -321,22 +415,23 @@ impl RooflineParams {
         let attention_s = attended * slower(decode.compute_s_per_ctx_tok, decode.memory_s_per_ctx_tok)
             + window_tok * slower(decode.compute_s_per_window_tok, decode.memory_s_per_window_tok);
         let prompts_s = prefill.s_per_pair * (pairs + p * prefill.overhead_tok)
-            + prefill.s_per_window_pair * window_pairs;
-        let flop = attended * decode.flop_per_ctx_tok
-            + window_tok * decode.flop_per_window_tok
-            + pairs * prefill.flop_per_pair
-            + window_pairs * prefill.flop_per_window_pair;
+            + prefill.s_per_window_pair * (window_pairs + p * prefill.window_overhead_tok);
+        let all_s = attended * decode.flop_per_ctx_tok / decode.peak_flop_s
+            + pairs * prefill.flop_per_pair / prefill.peak_flop_s;
+        let windows_s = window_tok * decode.flop_per_window_tok / decode.window_peak_flop_s
+            + window_pairs * prefill.flop_per_window_pair / prefill.window_peak_flop_s;
         RooflineStep {
             step_s: (linear.compute_s + prompts_s) * slow_compute
                 + linear.memory_s * slow_memory
                 + attention_s
-                + self.comm_s(n + p)
+                + links_s
                 + self.host_step_s
                 + (n + chunks) * self.host_seq_s,
-            peak_s: linear.peak_flop_s + flop / self.attn_peak_flop_s,
+            peak_s: linear.peak_flop_s + all_s + windows_s,
             bytes: linear.bytes
                 + attended * decode.bytes_per_ctx_tok
-                + window_tok * decode.bytes_per_window_tok,
+                + window_tok * decode.bytes_per_window_tok
+                + pairs * prefill.bytes_per_pair,
         }
     }
 }

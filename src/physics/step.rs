@@ -121,6 +121,8 @@ pub struct StepLaw {
     pub sampled_compute_fs: i64,
     /// Tokens that layers with a window see; `None` if no layer has one.
     pub window_tok: Option<u32>,
+    /// The same of a prompt's tokens; `None` together with it.
+    pub prompt_window_tok: Option<u32>,
     /// Attention per token in the window of a decoding sequence: whichever of compute and memory is slower at the
     /// clock [fs].
     pub window_tok_compute_fs: i64,
@@ -282,11 +284,11 @@ impl StepLaw {
                     return LinearCost::default();
                 }
                 // The head's weights stream once a step; its arithmetic is charged per sampled token.
-                let term = params.linear(f64::from(tokens), 1.0);
+                let (term, links_s) = params.linear_and_links(f64::from(tokens), 1.0);
                 LinearCost {
                     compute_fs: round_fs(term.compute_s - sampled_compute_s),
                     memory_fs: round_fs(term.memory_s),
-                    link_fs: round_fs(params.comm_s(f64::from(tokens))),
+                    link_fs: round_fs(links_s),
                     flop: term.flop - sampled.flop,
                     peak_s: term.peak_flop_s - sampled.peak_s,
                     bytes: term.bytes - sampled.bytes,
@@ -299,10 +301,14 @@ impl StepLaw {
         Self {
             linear,
             prefill_compute_fs: 0,
-            prompt_tok_compute_fs: round_fs(prefill.overhead_tok * prefill.s_per_pair),
+            prompt_tok_compute_fs: round_fs(
+                prefill.overhead_tok * prefill.s_per_pair
+                    + prefill.window_overhead_tok * prefill.s_per_window_pair,
+            ),
             pair_compute_fs: round_fs(prefill.s_per_pair),
             sampled_compute_fs: round_fs(sampled_compute_s),
-            window_tok: params.window_tok,
+            window_tok: params.attention.window_tok,
+            prompt_window_tok: params.attention.prompt_window_tok,
             window_tok_compute_fs: round_fs(decode.compute_s_per_window_tok),
             window_tok_memory_fs: round_fs(decode.memory_s_per_window_tok),
             window_pair_compute_fs: round_fs(prefill.s_per_window_pair),
@@ -312,9 +318,13 @@ impl StepLaw {
             host_seq_fs: round_fs(params.host_seq_s),
             sampled,
             kv_tok: work(decode.flop_per_ctx_tok, decode.peak_flop_s, decode.bytes_per_ctx_tok),
-            in_window: work(decode.flop_per_window_tok, decode.peak_flop_s, decode.bytes_per_window_tok),
-            pair: work(prefill.flop_per_pair, prefill.peak_flop_s, 0.0),
-            window_pair: work(prefill.flop_per_window_pair, prefill.peak_flop_s, 0.0),
+            in_window: work(
+                decode.flop_per_window_tok,
+                decode.window_peak_flop_s,
+                decode.bytes_per_window_tok,
+            ),
+            pair: work(prefill.flop_per_pair, prefill.peak_flop_s, prefill.bytes_per_pair),
+            window_pair: work(prefill.flop_per_window_pair, prefill.window_peak_flop_s, 0.0),
             knows_flop: true,
         }
     }
@@ -336,6 +346,7 @@ impl StepLaw {
             pair_compute_fs: 0,
             sampled_compute_fs: 0,
             window_tok: None,
+            prompt_window_tok: None,
             window_tok_compute_fs: 0,
             window_tok_memory_fs: 0,
             window_pair_compute_fs: 0,
@@ -421,6 +432,12 @@ impl StepLaw {
         }
     }
 
+    /// What layers with a window see of a decoding sequence's context and of a prompt token's [tokens].
+    #[inline]
+    pub fn windows(&self) -> Option<(u32, u32)> {
+        Some((self.window_tok?, self.prompt_window_tok?))
+    }
+
     /// Σ min(context, window) where only the sum of contexts is known: as if all were equally long, n·min(S/n,
     /// window), which is never too little; 0 without a window.
     #[inline]
@@ -432,7 +449,7 @@ impl StepLaw {
     /// stood at the same place, at positions spread evenly around the mean pairs/p; 0 without a window.
     #[inline]
     pub fn even_window_pairs(&self, p: f64, chunks: f64, pairs: f64) -> f64 {
-        let Some(window) = self.window_tok.map(f64::from) else { return 0.0 };
+        let Some(window) = self.prompt_window_tok.map(f64::from) else { return 0.0 };
         if p <= 0.0 || chunks <= 0.0 {
             return 0.0;
         }
@@ -456,13 +473,14 @@ impl StepLaw {
         let seqs = f64::from(max_seqs) + tokens;
         let window = self.window_tok.map_or(0.0, f64::from);
         let window_tok = kv_tok.min(f64::from(max_seqs) * window);
+        let prompt_window = self.prompt_window_tok.map_or(0.0, f64::from);
         let compute = most(|c| c.compute_fs)
             + seqs * self.sampled_compute_fs as f64
             + self.prefill_compute_fs as f64
             + tokens * self.prompt_tok_compute_fs.max(0) as f64
             + kv_tok * self.kv_tok_compute_fs as f64
             + window_tok * self.window_tok_compute_fs as f64
-            + tokens * window * self.window_pair_compute_fs as f64
+            + tokens * prompt_window * self.window_pair_compute_fs as f64
             // Of one prompt that fills the cache, the last chunk.
             + tokens.min(kv_tok) * (kv_tok - 0.5 * tokens.min(kv_tok)) * self.pair_compute_fs as f64;
         let memory = most(|c| c.memory_fs)
@@ -626,6 +644,7 @@ mod tests {
     fn windowed() -> StepLaw {
         StepLaw {
             window_tok: Some(4),
+            prompt_window_tok: Some(4),
             window_tok_compute_fs: 20,
             window_tok_memory_fs: 50,
             window_pair_compute_fs: 7,

@@ -117,11 +117,25 @@ pub enum WeatherError {
     },
 }
 
+/// Hours that are warmer, or colder, than the courses say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spell {
+    /// First local hour, counted from midnight of the first day.
+    pub from_h: i64,
+    /// The hour in which it is over.
+    pub to_h: i64,
+    /// Added to the wet bulb [K].
+    pub wet_bulb_k: f64,
+    /// Added to the dry bulb [K].
+    pub dry_bulb_k: f64,
+}
+
 /// The air at a site, hour by hour.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weather {
     wet_bulb: Course,
     dry_bulb: Course,
+    spells: Vec<Spell>,
     start_fs: i128,
 }
 
@@ -137,28 +151,67 @@ impl Weather {
         {
             return Err(WeatherError::Lengths { wet_h, dry_h });
         }
+        let weather =
+            Self { wet_bulb, dry_bulb, spells: Vec::new(), start_fs: super::fs_from_s(start_h * 3600.0) };
         // Of the two periods one divides 24 or equals the other: 24 times the longer is a common multiple.
-        for hour in 0..24 * wet_h.max(dry_h) as i64 {
-            let (wet_bulb_c, dry_bulb_c) = (wet_bulb.at_hour(hour), dry_bulb.at_hour(hour));
-            if wet_bulb_c > dry_bulb_c {
-                return Err(WeatherError::WetAboveDry { hour, wet_bulb_c, dry_bulb_c });
-            }
+        weather.check_hours(0..24 * wet_h.max(dry_h) as i64)?;
+        Ok(weather)
+    }
+
+    /// The same weather with warmer or colder spells, which come once; where they overlap, they add up.
+    pub fn with_spells(mut self, spells: Vec<Spell>) -> Result<Self, WeatherError> {
+        for spell in &spells {
+            finite("wet_bulb_k", spell.wet_bulb_k)?;
+            finite("dry_bulb_k", spell.dry_bulb_k)?;
+            require((0..=1_000_000).contains(&spell.to_h), "to_h", "0 to 1,000,000", spell.to_h as f64)?;
+            require(
+                (0..spell.to_h).contains(&spell.from_h),
+                "from_h",
+                "0 or above, below to_h",
+                spell.from_h as f64,
+            )?;
         }
-        Ok(Self { wet_bulb, dry_bulb, start_fs: super::fs_from_s(start_h * 3600.0) })
+        self.spells = spells;
+        for i in 0..self.spells.len() {
+            let Spell { from_h, to_h, .. } = self.spells[i];
+            self.check_hours(from_h..to_h)?;
+        }
+        Ok(self)
+    }
+
+    fn check_hours(&self, mut hours: std::ops::Range<i64>) -> Result<(), WeatherError> {
+        let wrong = hours.find(|hour| self.at_hour(*hour).wet_bulb_c > self.at_hour(*hour).dry_bulb_c);
+        wrong.map_or(Ok(()), |hour| {
+            let Air { wet_bulb_c, dry_bulb_c } = self.at_hour(hour);
+            Err(WeatherError::WetAboveDry { hour, wet_bulb_c, dry_bulb_c })
+        })
     }
 
     /// Air at instant `now_fs` [fs].
     pub fn at(&self, now_fs: i128) -> Air {
-        let hour = (now_fs + self.start_fs).div_euclid(FS_PER_H) as i64;
-        Air { wet_bulb_c: self.wet_bulb.at_hour(hour), dry_bulb_c: self.dry_bulb.at_hour(hour) }
+        self.at_hour((now_fs + self.start_fs).div_euclid(FS_PER_H) as i64)
+    }
+
+    fn at_hour(&self, hour: i64) -> Air {
+        let mut air =
+            Air { wet_bulb_c: self.wet_bulb.at_hour(hour), dry_bulb_c: self.dry_bulb.at_hour(hour) };
+        for spell in self.spells.iter().filter(|spell| (spell.from_h..spell.to_h).contains(&hour)) {
+            air.wet_bulb_c += spell.wet_bulb_k;
+            air.dry_bulb_c += spell.dry_bulb_k;
+        }
+        air
     }
 
     /// The first full local hour after `now_fs` at which the air changes [fs]; `None` if it never does.
     pub fn next_change_fs(&self, now_fs: i128) -> Option<i128> {
         let air = self.at(now_fs);
         let hour = (now_fs + self.start_fs).div_euclid(FS_PER_H);
+        // A change that the courses do not make is the end or the beginning of a spell.
         let period = self.wet_bulb.period_h().max(self.dry_bulb.period_h()) as i128;
-        (1..=period).map(|k| (hour + k) * FS_PER_H - self.start_fs).find(|at| self.at(*at) != air)
+        let spells_h = self.spells.iter().map(|spell| i128::from(spell.to_h) - hour).max().unwrap_or(0);
+        (1..=period.max(spells_h))
+            .map(|k| (hour + k) * FS_PER_H - self.start_fs)
+            .find(|at| self.at(*at) != air)
     }
 }
 
@@ -219,5 +272,35 @@ mod tests {
         let tables = Weather::new(Course::Hourly(vec![1.0; 24]), Course::Hourly(vec![2.0; 48]), 0.0);
         assert_eq!(tables, Err(WeatherError::Lengths { wet_h: 24, dry_h: 48 }));
         assert!(Weather::new(wet, Course::Constant(30.0), f64::INFINITY).is_err());
+    }
+
+    #[test]
+    fn spells_come_once_and_add_up() {
+        let spell = |from_h, to_h| Spell { from_h, to_h, wet_bulb_k: 1.0, dry_bulb_k: 3.0 };
+        let still = Weather::new(Course::Constant(15.0), Course::Constant(20.0), 1.0).unwrap();
+        let warm = still.clone().with_spells(vec![spell(72, 96), spell(90, 100)]).unwrap();
+        let mut changes = Vec::new();
+        let mut now = 0;
+        while let Some(at) = warm.next_change_fs(now) {
+            let air = warm.at(at);
+            changes.push((at / FS_PER_H + 1, air.wet_bulb_c, air.dry_bulb_c));
+            now = at;
+        }
+        let expected = [(72, 16.0, 23.0), (90, 17.0, 26.0), (96, 16.0, 23.0), (100, 15.0, 20.0)];
+        assert_eq!(changes, expected, "hours count from midnight, an hour before the start");
+        // Beside a course of its own, hour by hour.
+        let dallas = dallas();
+        let hot = dallas.clone().with_spells(vec![spell(24, 48)]).unwrap();
+        for hour in 0..96 {
+            let (usual, air) = (dallas.at(hour * FS_PER_H), hot.at(hour * FS_PER_H));
+            let added_k = if (24..48).contains(&hour) { 3.0 } else { 0.0 };
+            assert!((air.dry_bulb_c - usual.dry_bulb_c - added_k).abs() < 1e-12);
+            assert!(hot.next_change_fs(hour * FS_PER_H).unwrap() <= (hour + 2) * FS_PER_H);
+        }
+        let error = still.clone().with_spells(vec![Spell { wet_bulb_k: 9.0, ..spell(5, 7) }]).unwrap_err();
+        assert!(matches!(error, WeatherError::WetAboveDry { hour: 5, .. }), "{error}");
+        assert!(still.clone().with_spells(vec![spell(5, 5)]).is_err());
+        assert!(still.clone().with_spells(vec![spell(-2, 5)]).is_err());
+        assert!(still.with_spells(vec![Spell { dry_bulb_k: f64::NAN, ..spell(5, 7) }]).is_err());
     }
 }

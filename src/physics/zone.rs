@@ -3,7 +3,7 @@
 //! ```text
 //! below T_set                       nothing is rejected:         C·dT/dt = Q
 //! at T_set, Q ≤ Q_max(T_set)        regulated:                   what comes in goes out
-//! otherwise                         saturated, all at full speed: C·dT/dt = Q − Q_max(T)
+//! otherwise                         saturated, all at full speed: C·dT/dt = Q − Q_rej(T, Q)
 //! ```
 //!
 //! Heat and weather are constant between calls, so each stretch is a straight line or a first-order lag, and
@@ -376,15 +376,18 @@ impl Zone {
         match zone.regime {
             Regime::Warming => 0.0,
             Regime::Regulated => watts(zone.held_nw),
-            Regime::Saturated => zone.plant.max_w(zone.supply_c),
+            Regime::Saturated => zone.plant.rejected_w(zone.supply_c, watts(zone.held_nw)),
         }
     }
 
     /// Make-up water at `now_fs` [kg/s].
     pub fn water_kg_per_s(&self, now_fs: i128) -> f64 {
-        let zone = self.at(now_fs);
-        let most_w = self.plant.max_w(zone.supply_c);
-        self.plant.water_kg_per_s(self.rejected_w(now_fs).min(most_w), &zone.operation)
+        let rejected_w = self.rejected_w(now_fs);
+        let evaporated_w = match self.params.mode {
+            Mode::Instantaneous => rejected_w.min(self.plant.max_at_set_w()),
+            Mode::Buffered => rejected_w,
+        };
+        self.plant.water_kg_per_s(evaporated_w, &self.at(now_fs).operation)
     }
 
     /// Supply temperature at `now_fs` [°C].
@@ -508,7 +511,7 @@ impl Zone {
             Regime::Saturated => {
                 let lag = self.lag();
                 let free_j = if lag.decay > 0.0 {
-                    let above_ks = lag.integral(self.supply_c, dt_s) - self.plant.sink_c * dt_s;
+                    let above_ks = lag.integral(self.supply_c, dt_s) - self.reach_c() * dt_s;
                     self.plant.conductance_w_per_k() * above_ks
                 } else {
                     0.0
@@ -522,10 +525,18 @@ impl Zone {
         self.totals.fan_j += self.operation.fan_w * dt_s;
         self.totals.pump_j += self.operation.pump_w * dt_s;
         self.totals.compressor_j += self.operation.compressor_w * dt_s;
-        // Water is linear in heat and compressor power: joules in place of watts give kilograms.
-        let compressor_only =
-            Operation { compressor_w: self.operation.compressor_w * dt_s, ..Operation::default() };
-        self.totals.water_kg += self.plant.water_kg_per_s(rejected_j - excess_j, &compressor_only);
+        // Water is linear in heat, compressor power and what pads evaporate: joules in place of watts give kilograms.
+        let joules = Operation {
+            compressor_w: self.operation.compressor_w * dt_s,
+            wetted_w: self.operation.wetted_w * dt_s,
+            ..Operation::default()
+        };
+        self.totals.water_kg += self.plant.water_kg_per_s(rejected_j - excess_j, &joules);
+    }
+
+    /// Supply temperature up to which the outdoors take nothing of the heat used [°C].
+    fn reach_c(&self) -> f64 {
+        self.plant.reach_c(watts(self.held_nw))
     }
 
     /// The law of the temperature in the present stretch.
@@ -535,12 +546,12 @@ impl Zone {
             Regime::Warming => FirstOrderLag::straight(held_w / mass),
             Regime::Regulated => FirstOrderLag::straight(0.0),
             Regime::Saturated => {
-                let sink_c = self.plant.sink_c;
+                let reach_c = self.reach_c();
                 let drive = (held_w - self.plant.chiller_w) / mass;
                 // At the kink itself the drive says on which side the stretch lies.
-                if self.supply_c > sink_c || (self.supply_c == sink_c && drive > 0.0) {
+                if self.supply_c > reach_c || (self.supply_c == reach_c && drive > 0.0) {
                     let decay = self.plant.conductance_w_per_k() / mass;
-                    FirstOrderLag { reference: sink_c, drive, decay }
+                    FirstOrderLag { reference: reach_c, drive, decay }
                 } else {
                     FirstOrderLag::straight(drive)
                 }
@@ -639,7 +650,7 @@ impl Zone {
         let candidates = [
             (Threshold::Set, Some(self.params.plant.set_c())),
             (Threshold::Stage, stage_c),
-            (Threshold::Sink, (self.regime == Regime::Saturated).then_some(self.plant.sink_c)),
+            (Threshold::Sink, (self.regime == Regime::Saturated).then_some(self.reach_c())),
             (Threshold::Inlet, inlet_c),
         ];
         let mut soonest = HORIZON_S;

@@ -219,6 +219,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             energy_j: energy.clone(),
             power_w: power_w.clone(),
             binding: binding.clone(),
+            capping: None,
             zones: Vec::new(),
         }],
         per_pool: vec![PoolSummary {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plant::Plant;
 use super::supply::{Battery, Breaker, Generator};
 
 /// A device of a site's power tree.
@@ -140,10 +141,28 @@ pub struct Weather {
     /// Added to both, at all times [K]: the same year, two degrees warmer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub offset_k: f64,
+    /// Heat waves and cold snaps: hours that are warmer or colder than the courses say. They come once; where they
+    /// overlap, they add up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spells: Vec<Spell>,
+}
+
+/// A heat wave or a cold snap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spell {
+    /// Its first hour, counted from the midnight before t = 0 [h].
+    pub from_h: u32,
+    /// The hour at whose beginning it is over, counted likewise [h].
+    pub to_h: u32,
+    /// Added to the wet bulb [K].
+    pub wet_bulb_k: f64,
+    /// Added to the dry bulb [K].
+    pub dry_bulb_k: f64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
-fn is_zero(value: &f64) -> bool {
+pub(super) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
@@ -255,57 +274,4 @@ pub struct Ladder {
     pub trip_c: f64,
     /// A stage is left this far below its threshold [K]; above 0, at most warn_c − set_c.
     pub hysteresis_k: f64,
-}
-
-/// A cooling plant.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Plant {
-    /// A cooling tower, with an economiser and a chiller.
-    TowerWithChiller(TowerWithChiller),
-    /// A dry cooler: no chiller, no water.
-    DryCooler(DryCooler),
-}
-
-/// `tower_with_chiller`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TowerWithChiller {
-    /// Heat the tower alone carries at `free_cooling_below_wet_bulb_c`; sizes chiller, fans and pumps [MW].
-    pub capacity_mw: f64,
-    /// Chiller capacity at design, as a share of `capacity_mw`; 0: no chiller.
-    pub chiller_share: f64,
-    /// Wet bulb at which the chiller has exactly that capacity [°C].
-    pub design_wet_bulb_c: f64,
-    /// Wet bulb up to which the tower alone carries `capacity_mw` [°C]; left out: no economiser, chiller only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub free_cooling_below_wet_bulb_c: Option<f64>,
-    /// Tower water above the wet bulb [K].
-    pub approach_k: f64,
-    /// Fan power at full speed, as a share of `capacity_mw`.
-    pub fan_share: f64,
-    /// Pump power at full speed, as a share of `capacity_mw`.
-    pub pump_share: f64,
-    /// Chilled-water temperature, at most `set_c` [°C].
-    pub chilled_water_c: f64,
-    /// Chiller capacity lost per kelvin of wet bulb above design, as a share [1/K].
-    pub chiller_derate_per_k: f64,
-    /// Share of the Carnot efficiency the chiller reaches.
-    pub carnot_share: f64,
-    /// Concentration of the tower water over that of the make-up water, above 1.
-    pub cycles_of_concentration: f64,
-}
-
-/// `dry_cooler`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DryCooler {
-    /// Heat it carries at `design_dry_bulb_c`; sizes fans and pumps [MW].
-    pub capacity_mw: f64,
-    /// Dry bulb at which it carries `capacity_mw` [°C].
-    pub design_dry_bulb_c: f64,
-    /// Fan power at full speed, as a share of `capacity_mw`.
-    pub fan_share: f64,
-    /// Pump power at full speed, as a share of `capacity_mw`.
-    pub pump_share: f64,
 }

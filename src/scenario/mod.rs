@@ -4,6 +4,7 @@
 //! changed by `--set`, typed, completed with defaults and checked. Every mistake is found here, before anything
 //! runs, and said with file, line and column.
 
+mod attention;
 mod check;
 mod defaults;
 pub(crate) mod document;
@@ -15,6 +16,8 @@ mod inputs;
 mod lookup;
 mod nearest;
 mod overrides;
+mod plant;
+mod policy;
 pub(crate) mod quality;
 mod schema;
 mod source;

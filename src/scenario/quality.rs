@@ -1,28 +1,39 @@
 //! What a class's answers are worth: which quality tier answers, under which budget, how often it is right.
 
+use std::borrow::Cow;
+
 use super::types::{ByDifficulty, Class, Reasoning, Routing, Scenario};
-use crate::catalog::{Catalog, Difficulty, QualityTier};
+use crate::catalog::{self, Catalog, Difficulty, Precision, QualityTier};
 
 /// Largest thinking budget [tokens]: longer than any thought, so unlimited in effect.
 pub(crate) const MOST_BUDGET_TOK: u32 = 1 << 24;
 
 /// Quality tiers that answer a class: problems not flagged hard, problems flagged hard.
-pub(crate) type Tiers<'a> = [&'a QualityTier; 2];
+pub(crate) type Tiers<'a> = [Cow<'a, QualityTier>; 2];
 
-/// The tier of a model by the name scenarios give it: named under `models`, else by the model's size.
+/// The tier of a model by the name scenarios give it: named under `models`, else by the model's size, which says
+/// nothing of a checkpoint that nobody has; and of its quality what the model's formats and attention keep.
 pub(crate) fn tier_of_model<'a>(
     scenario: &Scenario,
     catalog: &'a Catalog,
     name: &str,
-) -> Option<&'a QualityTier> {
+) -> Option<Cow<'a, QualityTier>> {
     let variant = scenario.models.iter().find(|model| model.name == name);
-    match variant.and_then(|model| model.quality_tier.as_deref()) {
-        Some(tier) => catalog.quality_tier(tier),
-        None => {
-            let entry = variant.map_or(name, |model| model.catalog.as_str());
-            catalog.default_quality_tier(catalog.model(entry)?)
+    let entry = catalog.model(variant.map_or(name, |model| model.catalog.as_str()))?;
+    let tier = match variant.and_then(|model| model.quality_tier.as_deref()) {
+        Some(tier) => catalog.quality_tier(tier)?,
+        None if variant.is_some_and(|model| model.attention.is_hypothetical()) => return None,
+        None => catalog.default_quality_tier(entry)?,
+    };
+    let levered = match variant {
+        Some(model) => {
+            let served = model.attention.of(entry, catalog).ok()?;
+            catalog::levered(&served, model.weights, model.kv_cache)
         }
-    }
+        None => catalog::levered(entry, None, Precision::Bf16),
+    };
+    let kept = levered.into_iter().filter_map(|lever| catalog.retention(lever));
+    Some(kept.fold(Cow::Borrowed(tier), |tier, retention| Cow::Owned(tier.keeping(retention))))
 }
 
 /// The models between which a difficulty-aware router decides for a class: others, flagged hard.
@@ -53,23 +64,32 @@ pub(crate) fn tiers_of_class<'a>(
     };
     if let Some(model) = &class.model {
         let tier = tier(model)?;
-        return Ok([tier, tier]);
+        return Ok([tier.clone(), tier]);
     }
     if let Some([easy, hard]) = routed_models(scenario, class) {
         return Ok([tier(easy)?, tier(hard)?]);
     }
-    let mut found: Vec<&QualityTier> = Vec::new();
+    let mut found: Vec<(&str, Cow<QualityTier>)> = Vec::new();
     for pool in scenario.fleet.sites.iter().flat_map(|site| &site.pools) {
         let tier = tier(&pool.model)?;
-        if !found.iter().any(|other| other.name == tier.name) {
-            found.push(tier);
+        if !found.iter().any(|(_, other)| *other == tier) {
+            found.push((&pool.model, tier));
         }
     }
     match found.as_slice() {
         [] => Err("needs a pool that answers".into()),
-        [only] => Ok([only, only]),
+        [(_, only)] => Ok([only.clone(), only.clone()]),
         several => {
-            let names: Vec<&str> = several.iter().map(|tier| tier.name.as_str()).collect();
+            // One tier in several formats, or with several attentions, is several as well.
+            let alike = several.iter().all(|(_, tier)| tier.name == several[0].1.name);
+            let names: Vec<String> = several
+                .iter()
+                .map(
+                    |(model, tier)| {
+                        if alike { format!("{} as kept by {model}", tier.name) } else { tier.name.clone() }
+                    },
+                )
+                .collect();
             Err(format!(
                 "pools of several quality tiers ({}) are open to this class, so how long a request thinks would \
                  hang on where it lands; name the class's model, or use routing: {{ difficulty_aware: … }}",

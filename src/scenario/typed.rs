@@ -329,6 +329,7 @@ fn enum_label(name: &str) -> String {
         "Reasoning" => return "reasoning policy".into(),
         "Device" => return "power device".into(),
         "Plant" => return "cooling plant".into(),
+        "Policy" => return "capping policy".into(),
         "UpsMode" => return "UPS mode".into(),
         _ => {}
     }

@@ -7,14 +7,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::attention::{Attention, Grouped, SlidingWindow, SparseTopK};
 pub use super::expect::{Binds, Bound, Expectation, MetricRange};
 pub use super::facility::{
-    Cooling, DailyTemperature, Device, DryCooler, EpwFile, Ladder, Loss, Plant, PowerDevice, Rating,
-    TemperatureColumn, TemperatureCourse, TowerWithChiller, Ups, UpsMode, Weather, Zone, ZoneMode,
+    Cooling, DailyTemperature, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureColumn,
+    TemperatureCourse, Ups, UpsMode, Weather, Zone, ZoneMode,
 };
 pub use super::failures::{
     Failure, FailureTimes, ModulesOf, NodesOf, OnFailure, Outage, Part, RandomTimes, ShareOf,
 };
+pub use super::plant::{
+    Adiabatic, AirCooledChiller, DryCooler, Plant, Pumps, Rejector, RejectorDryCooler, RejectorTower,
+    TowerWithChiller, WarmWater,
+};
+pub use super::policy::{ClockSteps, Polca, Policy, PowerPriority, Proportional};
 pub use super::supply::{Battery, Breaker, Generator};
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
@@ -450,7 +456,8 @@ pub struct Model {
     /// Precision of the KV cache.
     #[serde(default = "bf16")]
     pub kv_cache: Precision,
-    /// Attention; the model's own is the only one that can be simulated yet.
+    /// Attention: the model's own, or what it would be with another. It acts on FLOP, bytes and memory; see each
+    /// variant for what it says of quality.
     #[serde(default)]
     pub attention: Attention,
     /// Speculative decoding; cannot be simulated yet.
@@ -460,15 +467,6 @@ pub struct Model {
     /// `difficulty` ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality_tier: Option<String>,
-}
-
-/// Attention of a model variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Attention {
-    /// The model's own.
-    #[default]
-    Native,
 }
 
 /// Speculative decoding.
@@ -595,45 +593,6 @@ pub struct CapStep {
     pub value: f64,
 }
 
-/// A capping policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Policy {
-    /// One clock for all replicas, split over two adjacent steps in order of number.
-    UniformClock(UniformClock),
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self::UniformClock(UniformClock::default())
-    }
-}
-
-/// `uniform_clock`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UniformClock {
-    /// Distance of clock steps as a share of the full clock; 0: any clock.
-    #[serde(default = "default_clock_step")]
-    pub clock_step: f64,
-    /// Clocks are raised only while the planned power is below this share of the budget.
-    #[serde(default = "default_release_below")]
-    pub release_below: f64,
-    /// Shortest time between a change of clocks and a raise [s].
-    #[serde(default = "default_dwell_s")]
-    pub dwell_s: f64,
-}
-
-impl Default for UniformClock {
-    fn default() -> Self {
-        Self {
-            clock_step: default_clock_step(),
-            release_below: default_release_below(),
-            dwell_s: default_dwell_s(),
-        }
-    }
-}
-
 /// Identical replicas on identical nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -668,6 +627,9 @@ pub struct Pool {
     /// Power limit set on each GPU [W]; default: the GPU's own (TDP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_cap_w: Option<f64>,
+    /// Which pools the policies `priority` and `polca` slow down last: high ones.
+    #[serde(default)]
+    pub power_priority: PowerPriority,
     /// The power device its nodes hang from; needed where the site has a power tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<String>,
@@ -696,12 +658,16 @@ pub struct Parallel {
     #[serde(default = "one_u32")]
     pub tensor: u32,
     /// Groups of `tensor` GPUs in a replica, each attending to its own part of the sequences; experts are shared by
-    /// all.
+    /// all. A replica may take several whole nodes, if its model has experts and its node a network in the catalog.
     #[serde(default = "one_u32")]
     pub attention_data: u32,
     /// GPUs of the replica over which whole experts are spread; 1: each expert is split over all of them.
     #[serde(default = "one_u32")]
     pub expert: u32,
+    /// Whether a step may be split in two halves, of which one computes while the all-to-alls of the other are under
+    /// way. Each half streams the weights; a step is split only where that is faster.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub two_batch_overlap: bool,
     /// Stages over which the layers are spread; more than 1 cannot be simulated yet.
     #[serde(default = "one_u32")]
     pub pipeline: u32,
@@ -709,13 +675,13 @@ pub struct Parallel {
 
 impl Default for Parallel {
     fn default() -> Self {
-        Self { tensor: 1, attention_data: 1, expert: 1, pipeline: 1 }
+        Self { tensor: 1, attention_data: 1, expert: 1, two_batch_overlap: false, pipeline: 1 }
     }
 }
 
 impl From<&Parallel> for crate::catalog::Split {
     fn from(parallel: &Parallel) -> Self {
-        let Parallel { tensor, attention_data, expert, pipeline: _ } = *parallel;
+        let Parallel { tensor, attention_data, expert, two_batch_overlap: _, pipeline: _ } = *parallel;
         Self { tensor, attention_data, expert }
     }
 }
@@ -893,6 +859,9 @@ pub(super) fn one_u32() -> u32 {
 fn default_start_up_s() -> f64 {
     300.0
 }
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
 fn bf16() -> Precision {
     Precision::Bf16
 }
@@ -915,15 +884,6 @@ fn default_engine() -> String {
 }
 fn default_max_tok() -> u32 {
     131_072
-}
-fn default_clock_step() -> f64 {
-    0.01
-}
-fn default_release_below() -> f64 {
-    0.98
-}
-fn default_dwell_s() -> f64 {
-    10.0
 }
 fn default_max_seqs() -> u32 {
     256

@@ -144,7 +144,7 @@ impl Batch {
             free_blocks: pool.kv_blocks,
             prefill: None,
             ending: Vec::new(),
-            window: pool.step.window_tok.map(|window| Box::new(Window::new(window))),
+            window: pool.step.windows().map(|(decode, prompt)| Box::new(Window::new(decode, prompt))),
         }
     }
 
@@ -262,7 +262,7 @@ impl Batch {
         let budget = pool.max_step_tok - self.decoding;
         let mut left = budget;
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
-        let window = self.window.as_deref().map(Window::tokens);
+        let window = self.window.as_deref().map(Window::prompt_tokens);
         if let Some(window) = &self.window {
             shape.window_tok = window.inside();
         }
@@ -332,7 +332,7 @@ impl Batch {
             iterations = iterations.min(window.until_first(self.iter));
             growth.window_tok = i64::from(window.below());
             if partial.tok > 0 {
-                let (chunks, more) = window::like_chunks(partial.done, partial.tok, window.tokens());
+                let (chunks, more) = window::like_chunks(partial.done, partial.tok, window.prompt_tokens());
                 iterations = iterations.min(chunks);
                 growth.window_pairs = more;
             }

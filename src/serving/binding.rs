@@ -30,6 +30,8 @@ pub fn cause(pool: &Pool, state: &PowerState, clock: &Clock, hold: Hold) -> Caus
             let label = match hold {
                 Hold::GpuCap => Label::PowerGpuCap,
                 Hold::GpuTemperature => Label::GpuTemperature,
+                Hold::Device => Label::PowerDevice,
+                Hold::Brake => Label::Brake,
                 // Told apart from a zone by whoever knows what holds the site.
                 Hold::Site | Hold::Free => Label::PowerMeter,
             };

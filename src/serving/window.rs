@@ -10,6 +10,8 @@ use super::slots::{Slot, Slots, Stage};
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     tokens: u32,
+    /// Its length as the tokens of prompts see it.
+    prompt_tokens: u32,
     /// Σ min(context, tokens).
     inside: i64,
     /// Sequences whose context is below the window: by so much grows `inside` with each iteration.
@@ -22,13 +24,18 @@ pub(super) struct Window {
 
 impl Window {
     /// Over an empty batch.
-    pub(super) fn new(tokens: u32) -> Self {
-        Self { tokens, inside: 0, below: 0, crossings: BinaryHeap::new(), first: u64::MAX }
+    pub(super) fn new(tokens: u32, prompt_tokens: u32) -> Self {
+        Self { tokens, prompt_tokens, inside: 0, below: 0, crossings: BinaryHeap::new(), first: u64::MAX }
     }
 
     /// Its length.
     pub(super) fn tokens(&self) -> u32 {
         self.tokens
+    }
+
+    /// Its length as the tokens of prompts see it.
+    pub(super) fn prompt_tokens(&self) -> u32 {
+        self.prompt_tokens
     }
 
     /// Σ min(context, window) over decoding sequences.

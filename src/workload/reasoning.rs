@@ -121,7 +121,7 @@ impl Thinking {
             .map_err(|message| refuse("difficulty", &message))?;
         let below = mix.share.as_ref().map(|share| thresholds(share)).transpose();
         let thinker = |difficulty: Difficulty, flagged: bool| {
-            let tier = tiers[usize::from(flagged)];
+            let tier = &tiers[usize::from(flagged)];
             let answering = tier.at(difficulty);
             Thinker {
                 budget_tok: quality::budget_tok(class.reasoning.as_ref(), difficulty, flagged)

@@ -11,7 +11,7 @@ use wattmill::scenario::{self, LoadOptions, Resolved};
 use crate::support::{catalog, load_file};
 
 /// A site with a tree and a zone, changed by each case.
-const GOOD: &str = "\
+pub const GOOD: &str = "\
 duration_s: 60
 workload:
   classes:
@@ -45,7 +45,7 @@ const COOLING: &str = "      cooling:\n        zones:\n          - name: hall\n 
 const WEATHER: &str = "      weather:\n        wet_bulb_c: { daily: { min: 15, max: 20, max_at_h: 16 } }\n        dry_bulb_c: { constant: 30 }\n";
 
 /// Load `text` as `a.yaml` in `dir` and build its fleet; the text of all problems, without the folder.
-fn tried(dir: &Path, text: &str) -> Result<(Resolved, Fleet), String> {
+pub fn tried(dir: &Path, text: &str) -> Result<(Resolved, Fleet), String> {
     let path = dir.join("a.yaml");
     fs::write(&path, text).expect("scenario");
     let loaded = scenario::load(&path, &LoadOptions::new(catalog())).map_err(|error| error.to_string());
@@ -234,6 +234,14 @@ fn broken_weather() {
     let weather = "fleet.sites.0.weather";
     let wet = "{ daily: { min: 15, max: 20, max_at_h: 16 } }";
     refused(&[("max: 20", "max: 14")], "19:46", &["daily.max", "at least min (15), is 14"]);
+    let spells = |spell: &str| format!("dry_bulb_c: {{ constant: 30 }}\n        spells: [{{ {spell} }}]");
+    let dry = "dry_bulb_c: { constant: 30 }";
+    let spell = "from_h: 7, to_h: 7, wet_bulb_k: 1, dry_bulb_k: 3";
+    refused(&[(dry, &spells(spell))], "21:28", &["spells.0.from_h", "below to_h (7), is 7"]);
+    let spell = "from_h: 6, to_h: 7, wet_bulb_k: 1, dry_bulb_k: 33";
+    refused(&[(dry, &spells(spell))], "21:65", &["spells.0.dry_bulb_k", "-30 to 30 K, is 33"]);
+    let spell = "from_h: 6, to_h: 7, wet_bulb_k: 17, dry_bulb_k: 0";
+    refused(&[(dry, &spells(spell))], "19:9", &["wet bulb", "above dry bulb 30.00 °C in hour 6"]);
     refused(&[("constant: 30", "constant: 303")], "20:33", &[weather, "-90 to 60 °C, is 303"]);
     refused(&[("constant: 30", "constant: 18")], "19:9", &["wet bulb", "above dry bulb 18.00 °C in hour"]);
     refused(
@@ -350,5 +358,5 @@ fn what_cannot_be_simulated_yet_is_refused() {
         &["must be 1", "stages of layers cannot be simulated yet"],
     );
     refused(&[(pool, "nodes: 1, serving: split,")], "10:73", &["unknown serving 'split'"]);
-    refused(&[("duration_s: 60", "duration_s: 60\nfailures: [{}]")], "2:1", &["failures", "must be empty"]);
+    refused(&[("duration_s: 60", "duration_s: 60\nfailures: [{}]")], "2:12", &["missing field 'of'"]);
 }

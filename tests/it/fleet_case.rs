@@ -9,6 +9,8 @@ use proptest::sample::select;
 
 /// Most replicas of a fleet.
 pub const MOST_REPLICAS: u32 = 50;
+/// Plants that `fleet_yaml` knows to write.
+const PLANTS: usize = 6;
 
 /// A fleet, what arrives at it, and for how long.
 #[derive(Debug, Clone)]
@@ -121,6 +123,7 @@ pub struct Site {
 #[derive(Debug, Clone)]
 pub struct Pool {
     pub model: &'static str,
+    pub power_priority: &'static str,
     pub replicas: u32,
     pub tensor: u32,
     pub law: Law,
@@ -161,9 +164,24 @@ pub struct Cap {
 
 #[derive(Debug, Clone)]
 pub struct Policy {
+    pub kind: &'static str,
     pub clock_step_pct: u32,
     pub dwell_ms: u32,
     pub release_below_pct: u32,
+    pub share_step_pct: u32,
+    pub polca: Polca,
+}
+
+/// Thresholds in percent of what the device may carry, delays so short that caps come and go within a case.
+#[derive(Debug, Clone)]
+pub struct Polca {
+    pub own_device: bool,
+    pub t1_pct: u32,
+    pub gap_pct: u32,
+    pub hysteresis_pct: u32,
+    pub cap_delay_ms: u32,
+    pub brake_delay_ms: u32,
+    pub brake_at_pct: u32,
 }
 
 /// A power tree, rated in percent of what the site draws without it, and cooling.
@@ -202,7 +220,8 @@ pub struct Zone {
     pub set_c: u32,
     /// Capacity in percent of what the site draws without a building.
     pub capacity_pct: u32,
-    pub tower: bool,
+    /// Which of the plants of `fleet_yaml`.
+    pub plant: usize,
     pub chiller_pct: u32,
     pub buffer: Option<Buffer>,
 }
@@ -415,13 +434,19 @@ fn site() -> impl Strategy<Value = Site> {
 fn pool() -> impl Strategy<Value = Pool> {
     // Windows of attention only show in a roofline of a model that has them.
     let models = select(vec!["Llama-3.1-8B", "Llama-3.1-8B", "Qwen3-8B", "gpt-oss-20b"]);
+    let priorities = select(vec!["normal", "low", "high"]);
     let energies = select(vec![
         "{ per_state: { idle_w: 500, base_w: 1500, per_seq_w: 100 } }",
         "{ per_state: { idle_w: 1600, base_w: 4000, per_seq_w: 60 } }",
         "{ per_token: { it_j_per_tok: 0.5 } }",
     ]);
     (
-        (models, prop_oneof![14 => 1_u32..=3, 1 => 4_u32..=MOST_REPLICAS], select(vec![8_u32, 4, 2, 1])),
+        (
+            models,
+            priorities,
+            prop_oneof![14 => 1_u32..=3, 1 => 4_u32..=MOST_REPLICAS],
+            select(vec![8_u32, 4, 2, 1]),
+        ),
         (law(), select(vec![10_u32, 5]), energies, any::<bool>()),
         (
             select(vec![1_u32, 2, 4, 8, 32]),
@@ -434,12 +459,13 @@ fn pool() -> impl Strategy<Value = Pool> {
     )
         .prop_map(
             |(
-                (model, replicas, tensor),
+                (model, power_priority, replicas, tensor),
                 (law, tick_ms, energy, ideal_node),
                 (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue, start_up_ms),
             )| Pool {
                 start_up_ms,
                 model,
+                power_priority,
                 replicas,
                 tensor,
                 law,
@@ -469,13 +495,52 @@ fn cap() -> impl Strategy<Value = Cap> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    (select(vec![5_u32, 1, 0]), select(vec![20_u32, 300, 10_000, 5]), select(vec![98_u32, 90, 100])).prop_map(
-        |(clock_step_pct, dwell_ms, release_below_pct)| Policy {
-            clock_step_pct,
-            dwell_ms,
-            release_below_pct,
-        },
+    let kinds = prop_oneof![
+        4 => Just("uniform_clock"),
+        2 => Just("priority"),
+        2 => Just("phase_aware"),
+        2 => Just("proportional"),
+        1 => Just("none"),
+        3 => Just("polca"),
+    ];
+    (
+        (
+            kinds,
+            select(vec![5_u32, 1, 0]),
+            select(vec![20_u32, 300, 10_000, 5]),
+            select(vec![98_u32, 90, 100]),
+        ),
+        select(vec![1_u32, 5, 30]),
+        polca(),
     )
+        .prop_map(|((kind, clock_step_pct, dwell_ms, release_below_pct), share_step_pct, polca)| {
+            Policy { kind, clock_step_pct, dwell_ms, release_below_pct, share_step_pct, polca }
+        })
+}
+
+fn polca() -> impl Strategy<Value = Polca> {
+    (
+        any::<bool>(),
+        select(vec![80_u32, 60, 30]),
+        1_u32..30,
+        0_u32..30,
+        select(vec![20_u32, 5, 100]),
+        select(vec![5_u32, 1, 30]),
+        select(vec![100_u32, 90, 120]),
+    )
+        .prop_map(
+            |(own_device, t1_pct, gap_pct, hysteresis_pct, cap_delay_ms, brake_delay_ms, brake_at_pct)| {
+                Polca {
+                    own_device,
+                    t1_pct,
+                    gap_pct,
+                    hysteresis_pct,
+                    cap_delay_ms,
+                    brake_delay_ms,
+                    brake_at_pct,
+                }
+            },
+        )
 }
 
 fn building() -> impl Strategy<Value = Building> {
@@ -528,11 +593,11 @@ fn zone() -> impl Strategy<Value = Zone> {
     let buffer = (2_u32..400, 1_u32..15, any::<bool>(), 5_u32..=100).prop_map(
         |(ms_per_k, step_dk, edgy, hysteresis_pct)| Buffer { ms_per_k, step_dk, edgy, hysteresis_pct },
     );
-    (set_c, 20_u32..130, any::<bool>(), select(vec![0_u32, 40]), option::weighted(0.75, buffer)).prop_map(
-        |(set_c, capacity_pct, tower, chiller_pct, buffer)| Zone {
+    (set_c, 20_u32..130, 0..PLANTS, select(vec![0_u32, 40]), option::weighted(0.75, buffer)).prop_map(
+        |(set_c, capacity_pct, plant, chiller_pct, buffer)| Zone {
             set_c,
             capacity_pct,
-            tower,
+            plant,
             chiller_pct,
             buffer,
         },

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::fleet_case::{
-    Arrivals, Building, Burst, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Pool,
+    Arrivals, Building, Burst, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS, Policy, Pool,
     Reasoning, Site, What, Zone,
 };
 
@@ -233,14 +233,9 @@ impl FleetCase {
             let _ = writeln!(text, "      static_pue: {}", f64::from(site.pue_pct) / 1e2);
         }
         text.push_str("      power:\n");
-        let policy = &site.policy;
-        let _ = writeln!(
-            text,
-            "        policy: {{ uniform_clock: {{ clock_step: {}, dwell_s: {}, release_below: {} }} }}",
-            f64::from(policy.clock_step_pct) / 1e2,
-            f64::from(policy.dwell_ms) / 1e3,
-            f64::from(policy.release_below_pct) / 1e2
-        );
+        let device = building.map(|(building, _)| building.feed(0));
+        let limited = device.is_some() || (site.cap.is_some() && peak.is_some());
+        let _ = writeln!(text, "        policy: {}", site.policy.yaml(limited, device));
         if let (Some(cap), Some(peak)) = (&site.cap, peak) {
             let cap_mw = mw(peak.facility_w, cap.pct);
             let _ = writeln!(text, "        cap_mw: {cap_mw}");
@@ -272,6 +267,49 @@ impl FleetCase {
                 }
             }
         }
+    }
+}
+
+impl Policy {
+    /// `limited`: the meter has a limit; `device`: one that could be watched instead.
+    fn yaml(&self, limited: bool, device: Option<String>) -> String {
+        let share = |pct: u32| f64::from(pct) / 1e2;
+        let seconds = |ms: u32| f64::from(ms) / 1e3;
+        // What the meter without a limit has no thresholds for, the same without any.
+        let kind = if self.kind == "polca" && !limited { "none" } else { self.kind };
+        let step_pct = match kind {
+            "priority" | "phase_aware" => self.clock_step_pct.max(1),
+            _ => self.clock_step_pct,
+        };
+        let mut fields = format!(
+            "clock_step: {}, dwell_s: {}, release_below: {}",
+            share(step_pct),
+            seconds(self.dwell_ms),
+            share(self.release_below_pct)
+        );
+        match kind {
+            "proportional" => {
+                let _ = write!(fields, ", share_step: {}", share(self.share_step_pct));
+            }
+            "polca" => {
+                let polca = &self.polca;
+                if let (true, Some(device)) = (polca.own_device, device) {
+                    let _ = write!(fields, ", device: {device}");
+                }
+                let _ = write!(
+                    fields,
+                    ", t1: {}, t2: {}, hysteresis: {}, cap_delay_s: {}, brake_delay_s: {}, brake_at: {}",
+                    share(polca.t1_pct),
+                    share((polca.t1_pct + polca.gap_pct).min(polca.brake_at_pct)),
+                    share(polca.hysteresis_pct.min(polca.t1_pct - 1)),
+                    seconds(polca.cap_delay_ms),
+                    seconds(polca.brake_delay_ms),
+                    share(polca.brake_at_pct)
+                );
+            }
+            _ => {}
+        }
+        format!("{{ {kind}: {{ {fields} }} }}")
     }
 }
 
@@ -317,9 +355,9 @@ impl Pool {
         let _ = writeln!(
             text,
             "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
-             parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
+             power_priority: {}\n          parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
              kv_blocks: {kv_blocks}{queue} }}",
-            self.model, self.tensor, self.max_seqs, self.kv_block_tok
+            self.model, self.power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
         let _ = writeln!(text, "          start_up_s: {}", f64::from(self.start_up_ms) / 1e3);
         let us = |ns: u32| f64::from(ns) / 1e3;
@@ -464,17 +502,30 @@ impl Zone {
         let capacity = mw(peak.it_w, self.capacity_pct);
         let (set_c, design_c) = (f64::from(self.set_c), self.design_c());
         let sizes = format!("capacity_mw: {capacity}, fan_share: 0.02, pump_share: 0.015");
-        let plant = if self.tower {
+        let tower = |more: &str| {
             format!(
                 "tower_with_chiller: {{ {sizes}, chiller_share: {}, design_wet_bulb_c: {design_c}, \
                  free_cooling_below_wet_bulb_c: {}, approach_k: 4, chilled_water_c: {}, chiller_derate_per_k: 0.012, \
-                 carnot_share: 0.55, cycles_of_concentration: 5 }}",
+                 carnot_share: 0.55, cycles_of_concentration: 5{more} }}",
                 f64::from(self.chiller_pct) / 1e2,
                 design_c - 5.0,
                 set_c - 3.0
             )
-        } else {
-            format!("dry_cooler: {{ {sizes}, design_dry_bulb_c: {design_c} }}")
+        };
+        let pads = format!("adiabatic: {{ above_dry_bulb_c: {} }}", design_c - 2.0);
+        let warm = format!("warm_water: {{ capacity_mw: {capacity}, cdu_approach_k: 5");
+        let plant = match self.plant {
+            0 => tower(""),
+            1 => tower(", return_rise_k: 6, pumps: constant"),
+            2 => format!(
+                "air_cooled_chiller: {{ {sizes}, design_dry_bulb_c: {design_c}, free_cooling_below_dry_bulb_c: {}, \
+                 chilled_water_c: {} }}",
+                design_c - 10.0,
+                set_c - 3.0
+            ),
+            3 => format!("dry_cooler: {{ {sizes}, design_dry_bulb_c: {design_c} }}"),
+            4 => format!("{warm}, rejector: {{ dry_cooler: {{ approach_k: 10, {pads} }} }} }}"),
+            _ => format!("{warm}, rejector: {{ tower: {{ approach_k: 10 }} }} }}"),
         };
         let _ = writeln!(
             text,

@@ -168,7 +168,7 @@ fn heat_adds_up_in_the_zone() {
                 if dice.unit() < 0.05 {
                     control.idle(now_fs, replica);
                 } else {
-                    let grant = control.request(now_fs, replica, &watts[replica], &Clock::FULL);
+                    let grant = control.request(now_fs, replica, &watts[replica], &Clock::FULL, false);
                     held += u64::from(grant != Grant::Wait && matches!(control.held(0), Held::Zone(_)));
                 }
                 next_s += dice.between(0.05, 2.0);

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per behaviour.
 
 mod analytic;
+mod attention_levers;
 mod azure_week;
 mod broken;
 mod calibrate;
@@ -14,9 +15,12 @@ mod faults;
 mod fleet_case;
 mod fleet_yaml;
 mod heat;
+mod heat_wave;
 mod hot_day;
 mod label;
 mod ledger;
+mod plants;
+mod policies;
 mod random_fleets;
 mod reasoning;
 mod report_command;

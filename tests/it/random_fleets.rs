@@ -14,7 +14,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use rayon::prelude::*;
 use tempfile::TempDir;
 use wattmill::engine::{PlantedFault, SimError, simulate_with_fault};
+use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::{Outcome, SiteSummary};
+use wattmill::physics::clock::Clock;
 use wattmill::scenario::{self, LoadOptions, Resolved};
 use wattmill::{EngineKind, SimOptions, simulate};
 
@@ -72,6 +74,32 @@ fn peaks(case: &FleetCase, dir: &Path) -> Result<Option<Vec<Peak>>, String> {
     Ok(Some(free.summary.per_site.iter().map(of).collect()))
 }
 
+/// A policy that plans keeps the cap: P ≤ cap but for the iterations in flight when it fell. Says where it does not.
+fn overshoot(resolved: &Resolved, outcome: &Outcome) -> Option<String> {
+    if outcome.summary.notes.iter().any(|note| note.contains("it cannot be kept")) {
+        return None;
+    }
+    let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).ok()?;
+    let sites = fleet.sites.iter().zip(&outcome.summary.per_site);
+    for (site, summary) in sites.filter(|(site, _)| site.facility.is_none() && site.policy.plans_power()) {
+        let longest_s = fleet.pools[site.pools.clone()].iter().map(|pool| {
+            let kv_tok = pool.kv_blocks as f64 * f64::from(pool.block_tok);
+            let lowest = Clock::at(pool.power.clock.min_share, &pool.power.clock);
+            pool.step.longest_s(pool.max_seqs, kv_tok, &lowest)
+        });
+        let falls = site.cap.windows(2).filter(|levels| levels[1].it_nw < levels[0].it_nw).count();
+        let (above_s, most_s) = (summary.power_w.overshoot_s, falls as f64 * longest_s.fold(0.0, f64::max));
+        if above_s > most_s {
+            let policy = site.policy.name();
+            return Some(format!(
+                "the cap is not kept\n{}, {policy}: {above_s} s above it, at most {most_s} s",
+                site.name
+            ));
+        }
+    }
+    None
+}
+
 /// Run both engines on a case, the oracle with a mistake if there is to be one.
 pub fn compare(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Verdict {
     let loaded = peaks(case, dir).and_then(|peaks| {
@@ -93,7 +121,10 @@ pub fn compare(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Ver
     };
     match (segments, stepwise) {
         (Ok(segments), Ok(stepwise)) => match difference(&segments, &stepwise) {
-            None => Verdict::Equal(Box::new(segments)),
+            None => match overshoot(&resolved, &segments) {
+                None => Verdict::Equal(Box::new(segments)),
+                Some(above) => Verdict::Different(above),
+            },
             Some(difference) => Verdict::Different(difference),
         },
         (segments, stepwise) => {

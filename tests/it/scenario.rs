@@ -95,7 +95,7 @@ fn overrides_reach_what_the_file_leaves_out() {
     )
     .scenario;
     let site = &scenario.fleet.sites[0];
-    let Policy::UniformClock(clock) = &site.power.policy;
+    let Policy::UniformClock(clock) = &site.power.policy else { panic!("{:?}", site.power.policy) };
     assert_eq!((clock.clock_step, clock.release_below), (0.25, 0.98));
     let lengths = scenario.workload.classes[0].lengths.as_ref().expect("lengths");
     assert!(matches!(&lengths.prompt, Length::Lognormal(l) if l.mean_tok == 200.0 && l.max_tok == 16384));

@@ -3,16 +3,23 @@
 use std::fs;
 use std::sync::{Arc, LazyLock};
 
-use wattmill::catalog::{Catalog, Sliding};
+use wattmill::catalog::{Catalog, Lever, Sliding, Sparse};
 use wattmill::fleet::Fleet;
 use wattmill::physics::clock::Clock;
 
 use crate::engines::equal;
 use crate::support::load_file;
 
-/// The catalog with half of the layers of some models behind windows of so many tokens.
-fn windowed(windows: &[(&str, u32)]) -> Arc<Catalog> {
+/// The catalog with half of the layers of some models behind windows of so many tokens, and sparse attention to so many
+/// in others.
+fn windowed(windows: &[(&str, u32)], choices: &[(&str, u32)]) -> Arc<Catalog> {
     let embedded = Catalog::embedded().expect("the embedded catalog is good");
+    let sparse =
+        embedded.model("DeepSeek-V3.2").and_then(|model| model.sparse.clone()).expect("it is sparse");
+    let chosen = choices.iter().map(|&(name, top_k_tok)| {
+        let model = embedded.model(name).expect("a model");
+        model.with_attention(Lever::Sparse(Sparse { top_k_tok, ..sparse.clone() })).expect("a lever")
+    });
     let models: Vec<_> = windows
         .iter()
         .map(|&(name, window_tok)| {
@@ -20,6 +27,7 @@ fn windowed(windows: &[(&str, u32)]) -> Arc<Catalog> {
             model.sliding = Some(Sliding { window_tok, layers: model.layers / 2 });
             model
         })
+        .chain(chosen)
         .collect();
     let dir = tempfile::tempdir().expect("temporary folder");
     let text = serde_json::json!({ "models": models }).to_string();
@@ -27,16 +35,17 @@ fn windowed(windows: &[(&str, u32)]) -> Arc<Catalog> {
     Arc::new(Catalog::with_overlay(dir.path()).unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// Two of the random fleets' models outgrow their windows within a few dozen tokens, one has none.
+/// Of the random fleets' models one outgrows its windows within a few dozen tokens, one what it attends to of its
+/// context, where prompts do so later than decoding; one sees everything.
 pub fn short_windows() -> Arc<Catalog> {
     static CATALOG: LazyLock<Arc<Catalog>> =
-        LazyLock::new(|| windowed(&[("gpt-oss-20b", 32), ("Qwen3-8B", 13)]));
+        LazyLock::new(|| windowed(&[("gpt-oss-20b", 32)], &[("Qwen3-8B", 13)]));
     Arc::clone(&CATALOG)
 }
 
 /// A window of 32 tokens in half the layers of the model of the tests that have one pool.
 pub fn llama_window() -> Arc<Catalog> {
-    static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| windowed(&[("Llama-3.1-8B", 32)]));
+    static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| windowed(&[("Llama-3.1-8B", 32)], &[]));
     Arc::clone(&CATALOG)
 }
 

@@ -109,12 +109,13 @@ impl Batch {
         let decoding = || self.running.iter().filter(|s| s.decoding);
         begun.shape.n = decoding().count() as u32;
         begun.shape.kv_tok = decoding().map(|s| i64::from(s.cached)).sum();
-        let seen =
-            pool.step.window_tok.map_or(0, |w| w + u32::from(fault == Some(PlantedFault::WindowOffByOne)));
+        let off = u32::from(fault == Some(PlantedFault::WindowOffByOne));
+        let (seen, seen_by_prompts) =
+            pool.step.windows().map_or((0, 0), |(w, prompts)| (w + off, prompts + off));
         begun.shape.window_tok = decoding().map(|s| i64::from(s.cached.min(seen))).sum();
         let mut budget = pool.max_step_tok - begun.shape.n;
         for sequence in self.running.iter_mut().filter(|s| !s.decoding) {
-            take_chunk(sequence, seen, &mut budget, &mut begun);
+            take_chunk(sequence, seen_by_prompts, &mut budget, &mut begun);
         }
         while begun.lost.is_empty() && budget > 0 && !self.waiting.is_empty() {
             let extra = usize::from(fault == Some(PlantedFault::AdmissionOffByOne));
@@ -128,7 +129,7 @@ impl Batch {
                 sequence.ever_admitted = true;
                 begun.admitted.push(sequence.request);
             }
-            take_chunk(&mut sequence, seen, &mut budget, &mut begun);
+            take_chunk(&mut sequence, seen_by_prompts, &mut budget, &mut begun);
             self.running.push(sequence);
         }
         begun

@@ -410,10 +410,11 @@ impl<'a> Stepwise<'a> {
                 Effect::Retry(number) => {
                     self.pending.insert((now_fs, Rank::Retry, number));
                 }
+                // A site has one next event of its policy, and one of its building: a newer one replaces the older.
                 Effect::ReleaseAt(site, at_fs) => {
+                    self.pending.retain(|&(_, rank, number)| rank != Rank::Release || number != site);
                     self.pending.insert((at_fs, Rank::Release, site));
                 }
-                // The building has one next event: a newer one replaces the older.
                 Effect::BuildingAt(site, at_fs) => {
                     self.pending.retain(|&(_, rank, number)| rank != Rank::Building || number != site);
                     self.pending.insert((at_fs, Rank::Building, site));

@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Prompt, Sequence};
 use super::{PlantedFault, Rank, Stepwise};
-use crate::control::{Grant, Held};
+use crate::control::{Grant, Held, Hold};
 use crate::engine::SimError;
 use crate::engine::setup::Setup;
 use crate::ledger::outcome::RequestOutcome;
@@ -51,6 +51,7 @@ pub(super) struct Replica {
     /// Earliest recheck that control asked for since then [fs].
     pub(super) recheck_fs: Option<i128>,
     clock: Clock,
+    braked: bool,
     /// Watts since `rest_since_fs` if it rests, else of its iterations [nW].
     it_nw: i64,
     gpu_nw: i64,
@@ -77,6 +78,7 @@ impl Replica {
             asked: None,
             recheck_fs: None,
             clock: Clock::FULL,
+            braked: false,
             it_nw: idle.fixed_nw,
             gpu_nw: idle.gpu_fixed_nw,
             rest_since_fs: Some(0),
@@ -187,7 +189,7 @@ impl Stepwise<'_> {
         let state = self.replicas[number].shape.power_state();
         let draw: Draw = pool.power.at_state(&pool.step, &state);
         let local = pool.local_clock(&draw);
-        let grant = self.setup.power.request(now_fs, number, &draw, &local);
+        let grant = self.setup.power.request(now_fs, number, &draw, &local, state.p > 0);
         self.replicas[number].asked = Some(state);
         self.replicas[number].recheck_fs = None;
         match grant {
@@ -200,6 +202,7 @@ impl Stepwise<'_> {
                 replica.rest_since_fs = None;
                 replica.cause = Some(cause(pool_of(self.setup, number), &state, &clock, hold));
                 (replica.clock, replica.it_nw, replica.gpu_nw) = (clock, it_nw, gpu_nw);
+                replica.braked = hold == Hold::Brake;
                 self.iterate(now_fs, number);
             }
             Grant::Wait => {
@@ -321,9 +324,10 @@ impl Stepwise<'_> {
         let bound = backlogged || replica.late;
         let label = match (&replica.doing, &replica.cause) {
             _ if self.draining[pool_number] => Label::Operations,
-            (Doing::Failed | Doing::Booting, _) => Label::Operations,
+            (Doing::Failed | Doing::Booting, _) => Label::Failed,
             (Doing::AboutToStart, _) => return,
             (Doing::WaitingForWatts, _) if bound => Label::PowerMeter,
+            (Doing::Iterating(_), _) if replica.braked => Label::Brake,
             (Doing::Iterating(_), Some(cause)) if bound => {
                 if replica.refused {
                     cause.refused

@@ -124,7 +124,7 @@ fn the_whole_ladder_up_and_down() {
 
 /// Slope of the temperature where the plant is saturated, and where nothing is rejected.
 fn slope(plant: &PlantNow, supply_c: f64, heat_w: f64, saturated: bool) -> f64 {
-    (heat_w - if saturated { plant.max_w(supply_c) } else { 0.0 }) / 5e6
+    (heat_w - if saturated { plant.rejected_w(supply_c, heat_w) } else { 0.0 }) / 5e6
 }
 
 /// A slow, obvious zone: Runge-Kutta steps of at most 10 ms, cut where the temperature meets T_set or the

@@ -2,8 +2,7 @@
 
 use super::super::nearest::suggestion;
 use super::super::types::{
-    Cooling, Device, DryCooler, Ladder, Plant, PowerDevice, Site, TemperatureCourse, TowerWithChiller,
-    Weather, Zone, ZoneMode,
+    Cooling, Device, Ladder, PowerDevice, Site, TemperatureCourse, Weather, Zone, ZoneMode,
 };
 use super::Check;
 
@@ -11,10 +10,12 @@ use super::Check;
 pub(super) const MAX_MW: f64 = 1e6;
 /// Warmer or colder than written [K]: more is another climate.
 const OFFSET_K: (f64, f64) = (-30.0, 30.0);
+/// Last hour of a spell [h], more than a century.
+const MAX_HOUR: u64 = 1_000_000;
 /// Coldest and warmest outdoor air of a scenario [°C]: beyond what was ever measured on Earth.
-const OUTDOORS_C: (f64, f64) = (-90.0, 60.0);
+pub(super) const OUTDOORS_C: (f64, f64) = (-90.0, 60.0);
 /// Coldest and warmest supply, water and threshold temperature [°C].
-const INDOORS_C: (f64, f64) = (-50.0, 150.0);
+pub(super) const INDOORS_C: (f64, f64) = (-50.0, 150.0);
 /// Most devices of a site; the check for cycles follows each to the meter.
 const MAX_DEVICES: usize = 10_000;
 /// Largest thermal mass [MJ/K].
@@ -280,6 +281,19 @@ impl Check {
 
     fn weather(&mut self, path: &str, weather: &Weather) {
         self.between(&format!("{path}.offset_k"), weather.offset_k, OFFSET_K, "K");
+        for (i, spell) in weather.spells.iter().enumerate() {
+            let path = format!("{path}.spells.{i}");
+            self.count(&format!("{path}.to_h"), spell.to_h.into(), MAX_HOUR);
+            self.require(
+                &format!("{path}.from_h"),
+                spell.from_h,
+                spell.from_h < spell.to_h,
+                &format!("below to_h ({})", spell.to_h),
+            );
+            for (name, added_k) in [("wet_bulb_k", spell.wet_bulb_k), ("dry_bulb_k", spell.dry_bulb_k)] {
+                self.between(&format!("{path}.{name}"), added_k, OFFSET_K, "K");
+            }
+        }
         for (name, course) in [("wet_bulb_c", &weather.wet_bulb_c), ("dry_bulb_c", &weather.dry_bulb_c)] {
             let path = format!("{path}.{name}");
             match course {
@@ -358,10 +372,7 @@ impl Check {
     fn zone(&mut self, path: &str, zone: &Zone) {
         self.between(&format!("{path}.set_c"), zone.set_c, INDOORS_C, "°C");
         self.positive(&format!("{path}.capacity_scale"), zone.capacity_scale, 1e6);
-        match &zone.plant {
-            Plant::TowerWithChiller(tower) => self.tower(path, zone, tower),
-            Plant::DryCooler(cooler) => self.dry_cooler(path, zone, cooler),
-        }
+        self.plant(path, zone);
         match zone.mode {
             ZoneMode::Buffered => {
                 for (name, missing) in [
@@ -395,84 +406,6 @@ impl Check {
         }
     }
 
-    fn tower(&mut self, zone_path: &str, zone: &Zone, tower: &TowerWithChiller) {
-        let path = format!("{zone_path}.plant.tower_with_chiller");
-        self.sizes(&path, tower.capacity_mw, tower.fan_share, tower.pump_share);
-        self.not_negative(&format!("{path}.chiller_share"), tower.chiller_share, 10.0);
-        self.not_negative(&format!("{path}.approach_k"), tower.approach_k, 50.0);
-        self.not_negative(&format!("{path}.chiller_derate_per_k"), tower.chiller_derate_per_k, 1.0);
-        self.between(&format!("{path}.design_wet_bulb_c"), tower.design_wet_bulb_c, OUTDOORS_C, "°C");
-        self.between(&format!("{path}.chilled_water_c"), tower.chilled_water_c, INDOORS_C, "°C");
-        self.require(
-            &format!("{path}.chilled_water_c"),
-            tower.chilled_water_c,
-            tower.chilled_water_c <= zone.set_c,
-            &format!("at most set_c ({}): it cools what is held there", zone.set_c),
-        );
-        self.require(
-            &format!("{path}.carnot_share"),
-            tower.carnot_share,
-            tower.carnot_share > 0.0 && tower.carnot_share <= 1.0,
-            "above 0 and at most 1",
-        );
-        self.require(
-            &format!("{path}.cycles_of_concentration"),
-            tower.cycles_of_concentration,
-            tower.cycles_of_concentration > 1.0,
-            "above 1",
-        );
-        match tower.free_cooling_below_wet_bulb_c {
-            Some(free_c) => {
-                let field = format!("{path}.free_cooling_below_wet_bulb_c");
-                self.between(&field, free_c, OUTDOORS_C, "°C");
-                let sink_c = free_c + tower.approach_k;
-                if zone.set_c <= sink_c {
-                    self.refuse(
-                        format!("{zone_path}.set_c"),
-                        format!(
-                            "must be above the tower water at which it is to carry the capacity, {sink_c} °C \
-                             (free_cooling_below_wet_bulb_c {free_c} + approach_k {}), is {}",
-                            tower.approach_k, zone.set_c
-                        ),
-                    );
-                }
-            }
-            None => self.require(
-                &format!("{path}.chiller_share"),
-                tower.chiller_share,
-                tower.chiller_share > 0.0,
-                "above 0, as without free_cooling_below_wet_bulb_c the chiller is all there is",
-            ),
-        }
-    }
-
-    fn dry_cooler(&mut self, zone_path: &str, zone: &Zone, cooler: &DryCooler) {
-        let path = format!("{zone_path}.plant.dry_cooler");
-        self.sizes(&path, cooler.capacity_mw, cooler.fan_share, cooler.pump_share);
-        self.between(&format!("{path}.design_dry_bulb_c"), cooler.design_dry_bulb_c, OUTDOORS_C, "°C");
-        self.require(
-            &format!("{zone_path}.set_c"),
-            zone.set_c,
-            zone.set_c > cooler.design_dry_bulb_c,
-            &format!(
-                "above the air to which it rejects its heat, design_dry_bulb_c ({})",
-                cooler.design_dry_bulb_c
-            ),
-        );
-    }
-
-    fn sizes(&mut self, path: &str, capacity_mw: f64, fan_share: f64, pump_share: f64) {
-        self.positive(&format!("{path}.capacity_mw"), capacity_mw, MAX_MW);
-        for (name, share) in [("fan_share", fan_share), ("pump_share", pump_share)] {
-            self.require(
-                &format!("{path}.{name}"),
-                share,
-                (0.0..=1.0).contains(&share),
-                "a share of capacity_mw, 0 to 1",
-            );
-        }
-    }
-
     fn ladder(&mut self, path: &str, set_c: f64, ladder: &Ladder) {
         let Ladder { warn_c, hold_c, critical_c, trip_c, hysteresis_k } = *ladder;
         let mut below = ("set_c", set_c);
@@ -503,7 +436,7 @@ impl Check {
         }
     }
 
-    fn between(&mut self, path: &str, value: f64, (low, high): (f64, f64), unit: &str) {
+    pub(super) fn between(&mut self, path: &str, value: f64, (low, high): (f64, f64), unit: &str) {
         self.require(path, value, (low..=high).contains(&value), &format!("{low} to {high} {unit}"));
     }
 }

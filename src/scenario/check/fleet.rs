@@ -1,16 +1,12 @@
 //! What must hold in sites and pools, but for the building around them.
 
 use super::super::lookup::{self, Kind};
-use super::super::types::{
-    Affine, Batching, CapFraction, Energy, Parallel, Policy, Pool, Scenario, Site, StepLaw,
-};
+use super::super::types::{Affine, Batching, CapFraction, Energy, Parallel, Pool, Scenario, Site, StepLaw};
 use super::{Check, MAX_DURATION_S, MAX_TOK};
 use crate::catalog::Catalog;
 
 /// Most nodes of a pool; each replica costs memory.
 const MAX_NODES: u32 = 1_000_000;
-/// Shortest dwell: below it a run would be events of the capping policy and little else [s].
-const LEAST_DWELL_S: f64 = 0.001;
 /// Shortest step of an own step law [µs]; a step without duration would never let time pass.
 const MIN_STEP_US: f64 = 1e-3;
 /// Longest step of an own step law [µs]: an hour, as of every law.
@@ -75,27 +71,7 @@ impl Check {
         if power.cap_mw.is_none() && power.cap_fraction != CapFraction::default() {
             self.refuse(&fraction_path, "is a share of cap_mw, which is missing; add power.cap_mw");
         }
-        let Policy::UniformClock(clock) = &power.policy;
-        let policy_path = format!("{path}.power.policy.uniform_clock");
-        self.require(
-            &format!("{policy_path}.clock_step"),
-            clock.clock_step,
-            (0.0..=0.5).contains(&clock.clock_step),
-            "between 0 (any clock) and 0.5 of the full clock",
-        );
-        self.require(
-            &format!("{policy_path}.release_below"),
-            clock.release_below,
-            clock.release_below > 0.0 && clock.release_below <= 1.0,
-            "above 0 and at most 1",
-        );
-        // Ceilings are looked at once a dwell: without one, again and again at the same instant.
-        self.require(
-            &format!("{policy_path}.dwell_s"),
-            clock.dwell_s,
-            (LEAST_DWELL_S..=MAX_DURATION_S).contains(&clock.dwell_s),
-            &format!("at least {LEAST_DWELL_S} and at most {MAX_DURATION_S}"),
-        );
+        self.policy(&format!("{path}.power"), power);
         if site.pools.is_empty() {
             self.refuse(format!("{path}.pools"), "is empty; a site needs at least one pool");
         }
@@ -123,7 +99,13 @@ impl Check {
             pool.parallel.pipeline == 1,
             "1: stages of layers cannot be simulated yet",
         );
-        let Parallel { tensor, attention_data, expert, pipeline: _ } = pool.parallel;
+        let Parallel { tensor, attention_data, expert, two_batch_overlap, pipeline: _ } = pool.parallel;
+        if two_batch_overlap && attention_data == 1 {
+            self.refuse(
+                format!("{path}.parallel.two_batch_overlap"),
+                "hides all-to-alls, and there are none without attention_data; leave it out",
+            );
+        }
         for (name, gpus) in [("tensor", tensor), ("attention_data", attention_data), ("expert", expert)] {
             self.require(&format!("{path}.parallel.{name}"), gpus, gpus >= 1, "at least 1");
         }
@@ -132,6 +114,7 @@ impl Check {
             && replica >= 1
             && let Some(gpus) = lookup::gpus_per_node(catalog, &pool.gpu, pool.node.as_deref())
             && gpus % replica != 0
+            && (attention_data == 1 || replica % gpus != 0)
         {
             let fitting: Vec<String> = (1..=gpus).filter(|t| gpus % t == 0).map(|t| t.to_string()).collect();
             let fitting = fitting.join(", ");
@@ -139,7 +122,7 @@ impl Check {
                 self.refuse(
                     format!("{path}.parallel.attention_data"),
                     format!(
-                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node: {fitting}"
+                        "makes a replica of {replica} GPUs, tensor times attention_data; they must divide the {gpus} GPUs of a node ({fitting}), or fill several nodes: a multiple of {gpus}"
                     ),
                 );
             } else {

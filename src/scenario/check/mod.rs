@@ -2,6 +2,8 @@
 
 mod facility;
 mod fleet;
+mod plant;
+mod policy;
 mod supply;
 mod workload;
 
@@ -190,6 +192,12 @@ impl Check {
         for (i, model) in models.iter().enumerate() {
             self.name(&format!("models.{i}.name"), &model.name);
             self.known(&format!("models.{i}.catalog"), &model.catalog, Kind::Model, catalog);
+            if let Some(entry) = catalog.model(&model.catalog)
+                && let Err(refused) = model.attention.of(entry, catalog)
+            {
+                let path = format!("models.{i}.attention.{}", refused.field);
+                self.refuse(path.trim_end_matches('.'), refused.message);
+            }
             if let Some(tier) = &model.quality_tier {
                 self.known(&format!("models.{i}.quality_tier"), tier, Kind::QualityTier, catalog);
             }

@@ -44,12 +44,13 @@ impl Loop {
     ) -> MeanStep {
         let Self { seqs, prompt_tok, output_tok, age_tok } = *self;
         let context = prompt_tok + age_tok;
-        let window = params.window_tok.map_or(0.0, f64::from);
+        let window = params.attention.window_tok.map_or(0.0, f64::from);
+        let prompt_window = params.attention.prompt_window_tok.map_or(0.0, f64::from);
         let with = |n: f64, prompts: f64| {
-            let first = prompt_tok.min(window);
+            let first = prompt_tok.min(prompt_window);
             // Positions 1 to q see themselves and what is before them, within the window at most that.
             let pairs = 0.5 * prompt_tok * (prompt_tok + 1.0);
-            let window_pairs = 0.5 * first * (first + 1.0) + (prompt_tok - first) * window;
+            let window_pairs = 0.5 * first * (first + 1.0) + (prompt_tok - first) * prompt_window;
             let shape = FluidShape {
                 n,
                 kv_tok: n * context,
@@ -57,7 +58,7 @@ impl Loop {
                 p: prompts * prompt_tok,
                 chunks: prompts,
                 pairs: prompts * pairs,
-                window_pairs: if window > 0.0 { prompts * window_pairs } else { 0.0 },
+                window_pairs: if prompt_window > 0.0 { prompts * window_pairs } else { 0.0 },
             };
             params.slow_step(&shape, slow_compute, slow_memory)
         };

@@ -8,7 +8,9 @@ use crate::fleet::memory_plan;
 use crate::ledger::outcome::Constraint;
 use crate::physics::loss::LossShares;
 use crate::scenario::Resolved;
-use crate::scenario::types::{Arrivals, Device, Loss, Plant, Policy, PowerDevice, Site, StepLaw};
+use crate::scenario::types::{
+    Arrivals, Device, Loss, Plant, Policy, Pool, PowerDevice, Pumps, Rejector, Site, StepLaw,
+};
 
 /// Clock steps that a move of watts is worth at least: less could be lost between two P-states.
 const P_STATES: f64 = 2.0;
@@ -166,10 +168,7 @@ pub fn all(resolved: &Resolved, share: f64) -> Vec<Limit> {
             add(LimitKind::DeviceRating, place, rated_mw * watts, Some(watts), "MW", Target::Device(s, d));
         }
         for (z, zone) in site.cooling.iter().flat_map(|cooling| &cooling.zones).enumerate() {
-            let capacity_mw = match &zone.plant {
-                Plant::TowerWithChiller(tower) => tower.capacity_mw,
-                Plant::DryCooler(cooler) => cooler.capacity_mw,
-            } * zone.capacity_scale;
+            let capacity_mw = zone.plant.capacity_mw() * zone.capacity_scale;
             let place = format!("{}.{}", site.name, zone.name);
             add(LimitKind::ZoneCapacity, place, capacity_mw * watts, Some(watts), "MW", Target::Zone(s, z));
         }
@@ -182,7 +181,8 @@ pub fn all(resolved: &Resolved, share: f64) -> Vec<Limit> {
         for (p, pool) in site.pools.iter().enumerate() {
             let place = format!("{}.{}", site.name, pool.name);
             let target = Target::Pool(s, p);
-            let nodes = (f64::from(pool.nodes) * share).round().max(1.0);
+            let each = nodes_of_replica(resolved, pool);
+            let nodes = (f64::from(pool.nodes) * share / each).round().max(1.0) * each;
             let unit = if nodes > 1.0 { "nodes" } else { "node" };
             let of_nodes = (pool.nodes > 0).then(|| nodes / f64::from(pool.nodes));
             add(LimitKind::Replicas, place.clone(), nodes, of_nodes, unit, target);
@@ -213,14 +213,19 @@ fn meter(site: &Site) -> String {
 
 /// The share by which watts are moved: at least two P-states of every pool.
 fn watts_share(resolved: &Resolved, site: &Site, share: f64) -> f64 {
-    let Policy::UniformClock(policy) = &site.power.policy;
+    let policy = &site.power.policy;
+    // A share of watts that a replica is cut to moves in steps of its own.
+    let share = match policy {
+        Policy::Proportional(policy) => share.max(P_STATES * policy.share_step),
+        _ => share,
+    };
     let exponents = site.pools.iter().filter_map(|pool| {
         let gpu = resolved.catalog.gpu(&pool.gpu)?;
         let node = resolved.catalog.node(pool.node.as_deref().unwrap_or(&gpu.node))?;
         Some(node.clock_exponent(gpu))
     });
     // d ln P = exponent · d ln f near the full clock, and less of it as some watts do not follow the clock.
-    exponents.fold(share, |most, exponent| most.max(P_STATES * policy.clock_step * exponent))
+    exponents.fold(share, |most, exponent| most.max(P_STATES * policy.steps().clock_step * exponent))
 }
 
 /// The share of a site's overhead whose loss frees about `watts` of the facility's power.
@@ -297,18 +302,44 @@ fn more_rating(device: &mut PowerDevice, more: f64) {
 }
 
 /// Capacity without any other change: at the same heat, fans and pumps turn slower by the same share, and draw as the
-/// cube of their speed, so their size must grow as its square for the same watts.
+/// cube of their speed, so their size must grow as its square for the same watts. What always turns at full speed keeps
+/// its size.
 fn more_capacity(plant: &mut Plant, more: f64) {
+    let pumped = |share: &mut f64, pumps| match pumps {
+        Pumps::Variable => *share *= more * more,
+        Pumps::Constant => *share /= more,
+    };
     match plant {
         Plant::TowerWithChiller(tower) => {
             tower.capacity_mw *= more;
             tower.fan_share *= more * more;
-            tower.pump_share *= more * more;
+            pumped(&mut tower.pump_share, tower.pumps);
+            if tower.pumps == Pumps::Constant {
+                // The same flow: the same rise at the same heat.
+                tower.return_rise_k *= more;
+            }
+        }
+        Plant::AirCooledChiller(chiller) => {
+            chiller.capacity_mw *= more;
+            match chiller.free_cooling_below_dry_bulb_c {
+                Some(_) => chiller.fan_share *= more * more,
+                None => chiller.fan_share /= more,
+            }
+            pumped(&mut chiller.pump_share, chiller.pumps);
         }
         Plant::DryCooler(cooler) => {
             cooler.capacity_mw *= more;
             cooler.fan_share *= more * more;
-            cooler.pump_share *= more * more;
+            pumped(&mut cooler.pump_share, cooler.pumps);
+        }
+        Plant::WarmWater(warm) => {
+            warm.capacity_mw *= more;
+            match &mut warm.rejector {
+                Rejector::DryCooler(cooler) => cooler.fan_share *= more * more,
+                Rejector::Tower(tower) => tower.fan_share *= more * more,
+            }
+            pumped(&mut warm.pump_share, warm.pumps);
+            warm.cdu_pump_share /= more;
         }
     }
 }
@@ -330,9 +361,22 @@ fn less_overhead(site: &mut Site, left: f64) {
                 // A compressor draws heat over COP, and its COP follows the Carnot share.
                 tower.carnot_share /= left;
             }
+            Plant::AirCooledChiller(chiller) => {
+                chiller.fan_share *= left;
+                chiller.pump_share *= left;
+                chiller.carnot_share /= left;
+            }
             Plant::DryCooler(cooler) => {
                 cooler.fan_share *= left;
                 cooler.pump_share *= left;
+            }
+            Plant::WarmWater(warm) => {
+                match &mut warm.rejector {
+                    Rejector::DryCooler(cooler) => cooler.fan_share *= left,
+                    Rejector::Tower(tower) => tower.fan_share *= left,
+                }
+                warm.pump_share *= left;
+                warm.cdu_pump_share *= left;
             }
         }
     }
@@ -343,6 +387,13 @@ fn losses(device: &PowerDevice) -> LossShares {
         Some(loss) => LossShares { a0: loss.a0, a1: loss.a1, a2: loss.a2 },
         None => crate::fleet::device_kind(device).default_loss(),
     }
+}
+
+/// Nodes that a replica takes, at least 1.
+fn nodes_of_replica(resolved: &Resolved, pool: &Pool) -> f64 {
+    let node = pool.node.as_deref().or_else(|| Some(resolved.catalog.gpu(&pool.gpu)?.node.as_str()));
+    let of_node = node.and_then(|name| resolved.catalog.node(name)).map_or(1, |node| node.gpus.value.max(1));
+    f64::from((catalog::Split::from(&pool.parallel).gpus() / of_node).max(1))
 }
 
 /// A pool on other hardware: an entry of the catalog of its own.
@@ -451,7 +502,8 @@ fn kv_gb(resolved: &Resolved, (s, p): (usize, usize)) -> Option<f64> {
     let engine = resolved.catalog.engine(&pool.engine)?;
     let (model, weights, kv) = crate::fleet::model_of(scenario, &resolved.catalog, &pool.model)?;
     let split = catalog::Split::from(&pool.parallel);
-    let params = catalog::replica(gpu, model, split, weights, kv, engine).ok()?;
+    let node = resolved.catalog.node(pool.node.as_deref().unwrap_or(&gpu.node));
+    let params = catalog::replica_in(node, gpu, &model, split, weights, kv, engine).ok()?;
     let memory = memory_plan(gpu, &params, &pool.batching);
     Some((memory.usable_gb - memory.weights_gb).max(0.0) / pool.batching.hbm_fraction)
 }

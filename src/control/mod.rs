@@ -7,6 +7,7 @@ mod domain;
 mod failures;
 mod feeds;
 mod meter;
+mod nodes;
 mod power;
 
 pub use building::{Building, Held, OTHER_PARTS};
@@ -16,4 +17,5 @@ pub use devices::DeviceMeter;
 pub use failures::{Broken, FailureEvent, timeline};
 pub use feeds::Feeds;
 pub use meter::{Integrals, Meter, Reading};
+pub use nodes::NodeMeters;
 pub use power::{Effect, Grant, Hold, PowerControl, Throttles};

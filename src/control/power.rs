@@ -13,6 +13,7 @@ use super::capping::watts;
 use super::domain::{Domain, Mode, Replica, idle_reading};
 use super::failures::{Broken, FailureEvent};
 use super::meter::{Meter, Reading};
+use super::nodes::NodeMeters;
 use crate::fleet::{CapLevel, Fleet, GpuThermal};
 use crate::physics::clock::Clock;
 use crate::physics::draw::{Draw, PowerLaw};
@@ -115,13 +116,14 @@ struct PoolLaws {
 impl PowerControl {
     /// Control at t = 0 with every replica idle; `failures`: all that are to come.
     pub fn new(fleet: &Fleet, failures: &[FailureEvent]) -> Self {
-        let replicas: Vec<Replica> = (0..fleet.replicas())
+        let mut replicas: Vec<Replica> = (0..fleet.replicas())
             .map(|r| {
                 let pool = fleet.pool(r);
                 let idle = pool.power.idle();
                 Replica {
                     site: pool.site as u16,
                     pool: fleet.pool_of[r],
+                    group: 0,
                     mode: Mode::Idle,
                     working_at: 0,
                     reading: idle_reading(&idle),
@@ -131,7 +133,7 @@ impl PowerControl {
         let domains = fleet
             .sites
             .iter()
-            .map(|site| Domain::new(site, fleet, &replicas[site.replicas.clone()]))
+            .map(|site| Domain::new(site, fleet, &mut replicas[site.replicas.clone()]))
             .collect();
         let pools = fleet
             .pools
@@ -538,6 +540,11 @@ impl PowerControl {
     /// The meter of a site.
     pub fn meter(&mut self, site: usize) -> &mut Meter {
         &mut self.domains[site].meter
+    }
+
+    /// The nodes of a site.
+    pub fn nodes(&mut self, site: usize) -> &mut NodeMeters {
+        &mut self.domains[site].nodes
     }
 
     /// IT budget of a site now [nW].

@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod book;
+mod devices;
 pub mod latency;
 pub mod outcome;
 pub mod quality;

@@ -172,7 +172,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             met_slo: 116_000,
             met_quality: None,
             useful: 116_000,
-            shed_by: ShedBy { patience: 900, queue_full: 100, too_long: 0, overheated: 0 },
+            shed_by: ShedBy { patience: 900, queue_full: 100, ..ShedBy::default() },
+            retried: 0,
         },
         tokens: Tokens {
             prompt: 60_000_000,
@@ -221,6 +222,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             binding: binding.clone(),
             capping: None,
             zones: Vec::new(),
+            devices: Vec::new(),
         }],
         per_pool: vec![PoolSummary {
             name: "large".to_string(),
@@ -254,7 +256,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
                 .to_string(),
         ],
     };
-    Outcome { summary, series, requests: None, draws: None, counters: Counters::default() }
+    let distribution = Vec::new();
+    Outcome { summary, series, distribution, requests: None, draws: None, counters: Counters::default() }
 }
 
 /// Four hours from 9:00 in minutes: a power cut from 10:30 to 11:45, demand around it.

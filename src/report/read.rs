@@ -85,6 +85,7 @@ mod tests {
             sample::idle(),
             sample::hot_day(),
             sample::three_sites(),
+            sample::four_halls(),
         ];
         for mut outcome in all {
             // Not a sum of few bits.

@@ -57,7 +57,8 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Figures of a run:   binding, power, duration, temperature, pue, energy_per_token, energy_flow
+Figures of a run:   binding, power, duration, power_cdf, headroom, temperature, pue,
+                    energy_per_token, energy_flow
 Figures of a sweep, with the options that they take:
   knee     --x --y --by      a column against another, and where it stops growing
   slo      --x --by          SLO attainment, and the 99th percentiles of TTFT and TPOT

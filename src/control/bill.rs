@@ -101,7 +101,7 @@ mod tests {
                     &Reading { it_nw: 3_000_000_000_000, ..Reading::default() },
                 );
                 if building {
-                    meter.surround(4);
+                    meter.surround(0, 4);
                     meter.set_utility(0, 9_000_000_000_000, 4_000_000_000_000, None);
                 }
                 (1..=steps).for_each(|step| meter.advance(5 * FS_PER_H * step / steps));

@@ -186,6 +186,11 @@ impl Building {
         change
     }
 
+    /// The device that a pool of the site hangs from.
+    pub fn feed(&self, pool: usize) -> usize {
+        self.pools[pool].0
+    }
+
     /// Whether a pool of the site hangs from a device, as the feeds are now.
     pub fn hangs_from(&self, pool: usize, device: usize) -> bool {
         let mut at = Some(self.pools[pool].0);

@@ -7,6 +7,7 @@ use super::building::{Building, Held, OTHER_PARTS};
 use super::capping::polca::Polca;
 use super::capping::{self, CappingPolicy, Member, watts};
 use super::meter::{Meter, Reading};
+use super::nodes::NodeMeters;
 use crate::fleet::{CapLevel, Fleet, Site};
 use crate::physics::clock::Clock;
 use crate::physics::draw::Draw;
@@ -31,6 +32,8 @@ pub(super) enum Mode {
 pub(super) struct Replica {
     pub(super) site: u16,
     pub(super) pool: u16,
+    /// Of its site's nodes.
+    pub(super) group: u32,
     pub(super) mode: Mode,
     /// Share of the full clock at which it works; 0 while idle or waiting.
     pub(super) working_at: u64,
@@ -73,6 +76,7 @@ pub(super) struct Domain {
     pub(super) look_at_fs: Option<i128>,
     pub(super) release_at_fs: Option<i128>,
     pub(super) meter: Meter,
+    pub(super) nodes: NodeMeters,
     /// Working replicas' clocks over time: Σ share and count, for the time mean.
     pub(super) working: i64,
     pub(super) clock_sum: i64,
@@ -105,16 +109,17 @@ impl Replica {
         let change_nw = reading.it_nw - before.it_nw;
         domain.drawn_nw += i128::from(change_nw);
         domain.meter.change(now_fs, &before, &reading);
+        domain.nodes.change(now_fs, self.group as usize, change_nw);
         Some(change_nw)
     }
 }
 
 impl Domain {
-    pub(super) fn new(site: &Site, fleet: &Fleet, replicas: &[Replica]) -> Self {
+    pub(super) fn new(site: &Site, fleet: &Fleet, replicas: &mut [Replica]) -> Self {
         let members: Vec<Member> = site
             .replicas
             .clone()
-            .zip(replicas)
+            .zip(replicas.iter())
             .map(|(r, state)| Member {
                 pool: fleet.pool_of[r],
                 draw: fleet.pool(r).power.idle(),
@@ -127,15 +132,18 @@ impl Domain {
         let cap_it_nw = site.cap.first().map(|level| level.it_nw);
         let idle_nw: i128 = members.iter().map(|m| i128::from(m.planned_nw)).sum();
         let mut meter = Meter::new(cap_it_nw);
-        for state in replicas {
+        let mut nodes = NodeMeters::new(&fleet.pools[site.pools.clone()]);
+        for (r, state) in site.replicas.clone().zip(replicas) {
             meter.change(0, &Reading::default(), &state.reading);
+            state.group = nodes.group(usize::from(state.pool) - site.pools.start, r) as u32;
+            nodes.change(0, state.group as usize, state.reading.it_nw);
         }
         let facility = site.facility.as_ref();
         let plans_power = site.policy.plans_power();
         let mut building =
             facility.and_then(|facility| Building::new(fleet, facility, site.pools.clone(), !plans_power));
         if let Some(building) = &mut building {
-            meter.surround(building.tree().len() + OTHER_PARTS);
+            meter.surround(building.tree().len(), OTHER_PARTS);
             building.price_water(site.grid.water_usd_per_m3.clone());
         }
         if let Some(bill) = Bill::new(&site.grid) {
@@ -174,6 +182,7 @@ impl Domain {
             look_at_fs: None,
             release_at_fs: None,
             meter,
+            nodes,
             working: 0,
             clock_sum: 0,
             clock_integral: 0.0,

@@ -1,8 +1,10 @@
 //! The meter of a site: running sums of watts, integrated exactly between changes.
 
 use super::bill::Bill;
+use super::devices::{DeviceMeter, DeviceMeters};
 use crate::physics::energy::{Energy, short};
 use crate::physics::histogram::Histogram;
+use crate::physics::tree::Tree;
 
 /// Highest power told apart in percentiles: 100 GW.
 const MOST_W: u64 = 100_000_000_000;
@@ -57,6 +59,7 @@ struct Around {
     /// What the grid gives of it: watts, and energy, integrated whenever IT is.
     grid_nw: i128,
     grid: Energy,
+    devices: DeviceMeters,
 }
 
 /// Energies since the start, by component.
@@ -110,9 +113,34 @@ impl Meter {
         self.bill = Some(Box::new(bill));
     }
 
-    /// There is a building around the nodes: `parts` losses, fans, pumps and compressors, all 0 so far.
-    pub fn surround(&mut self, parts: usize) {
-        self.around = Some(Box::new(Around { parts: vec![Tally::default(); parts], ..Around::default() }));
+    /// There is a building around the nodes: losses of `devices`, `others`, all 0 so far.
+    pub fn surround(&mut self, devices: usize, others: usize) {
+        self.around = Some(Box::new(Around {
+            parts: vec![Tally::default(); devices + others],
+            devices: DeviceMeters::new(devices),
+            ..Around::default()
+        }));
+    }
+
+    /// A load that hangs from a device is another: what it and all that feed it put out from now on; nothing without a
+    /// building.
+    #[inline]
+    pub fn set_path(&mut self, now_fs: i128, tree: &Tree, device: usize) {
+        if let Some(around) = &mut self.around {
+            around.devices.set_path(now_fs, tree, device);
+        }
+    }
+
+    /// What all devices put out from now on, and may put out; nothing without a building.
+    pub fn set_devices(&mut self, now_fs: i128, tree: &Tree) {
+        if let Some(around) = &mut self.around {
+            around.devices.set_all(now_fs, tree);
+        }
+    }
+
+    /// The devices of the building over the window, up to the last [`Meter::advance`]; none without a building.
+    pub fn devices(&self) -> &[DeviceMeter] {
+        self.around.as_ref().map_or(&[], |around| around.devices.all())
     }
 
     /// Watts of one part of the building from now on; nothing without one.
@@ -165,6 +193,7 @@ impl Meter {
         }
         if let Some(around) = &mut self.around {
             around.parts.iter_mut().for_each(|part| part.settle(now_fs));
+            around.devices.settle(now_fs);
         }
     }
 
@@ -274,6 +303,7 @@ impl Meter {
         if let Some(around) = &mut self.around {
             around.spread.reset();
             around.max_nw = 0;
+            around.devices.open_window(now_fs);
         }
     }
 
@@ -305,9 +335,19 @@ impl Meter {
     }
 }
 
+/// A duration > 0 in nanoseconds, at least one: the weight of a percentile.
+#[inline]
+pub(super) fn nanoseconds(duration_fs: i128) -> u64 {
+    // A 128 bit division is an order of magnitude slower, and seldom needed.
+    match short(duration_fs) {
+        Some(short_fs) => (short_fs / FS_PER_NS).max(1),
+        None => u64::try_from(duration_fs / i128::from(FS_PER_NS)).unwrap_or(u64::MAX),
+    }
+}
+
 /// Watts ≥ 0 [nW] in whole watts, as far as percentiles tell them apart.
 #[inline]
-fn whole_watts(watts_nw: i128) -> u64 {
+pub(super) fn whole_watts(watts_nw: i128) -> u64 {
     // A 128 bit division is an order of magnitude slower, and seldom needed.
     match u64::try_from(watts_nw) {
         Ok(short_nw) => short_nw / NW_PER_W,

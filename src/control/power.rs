@@ -14,6 +14,7 @@ use super::capping::watts;
 use super::domain::{Domain, Mode, Replica, idle_reading};
 use super::failures::{Broken, FailureEvent};
 use super::meter::{Meter, Reading};
+use super::nodes::NodeMeters;
 use crate::fleet::{CapLevel, Fleet, GpuThermal};
 use crate::physics::clock::Clock;
 use crate::physics::draw::{Draw, PowerLaw};
@@ -116,13 +117,14 @@ struct PoolLaws {
 impl PowerControl {
     /// Control at t = 0 with every replica idle; `failures`: all that are to come.
     pub fn new(fleet: &Fleet, failures: &[FailureEvent]) -> Self {
-        let replicas: Vec<Replica> = (0..fleet.replicas())
+        let mut replicas: Vec<Replica> = (0..fleet.replicas())
             .map(|r| {
                 let pool = fleet.pool(r);
                 let idle = pool.power.idle();
                 Replica {
                     site: pool.site as u16,
                     pool: fleet.pool_of[r],
+                    group: 0,
                     mode: Mode::Idle,
                     working_at: 0,
                     reading: idle_reading(&idle),
@@ -132,7 +134,7 @@ impl PowerControl {
         let domains = fleet
             .sites
             .iter()
-            .map(|site| Domain::new(site, fleet, &replicas[site.replicas.clone()]))
+            .map(|site| Domain::new(site, fleet, &mut replicas[site.replicas.clone()]))
             .collect();
         let pools = fleet
             .pools
@@ -559,6 +561,11 @@ impl PowerControl {
         }
     }
 
+    /// The nodes of a site.
+    pub fn nodes(&mut self, site: usize) -> &mut NodeMeters {
+        &mut self.domains[site].nodes
+    }
+
     /// IT budget of a site now [nW].
     pub fn budget_nw(&self, site: usize) -> Option<i128> {
         self.domains[site].budget_nw
@@ -645,6 +652,7 @@ impl PowerControl {
         }
         if change == ZoneChange::default() {
             meter.set_utility(now_fs, building.meter_nw(), building.grid_nw(), *cap_nw);
+            meter.set_path(now_fs, building.tree(), building.feed(pool));
             if building.feeds().is_some() {
                 self.schedule_building(site);
             }
@@ -691,6 +699,7 @@ impl PowerControl {
             domain.meter.set_part(now_fs, tree.len() + number, watts_nw);
         }
         domain.meter.set_utility(now_fs, building.meter_nw(), building.grid_nw(), domain.cap_nw);
+        domain.meter.set_devices(now_fs, tree);
     }
 
     /// Act on what changed in the zones.

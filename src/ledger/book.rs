@@ -629,6 +629,7 @@ impl Ledger {
             .map(|site| {
                 power.open_window(now_fs, site);
                 power.meter(site).open_window(now_fs);
+                power.nodes(site).open_window(now_fs);
                 power.meter(site).integrals()
             })
             .collect();

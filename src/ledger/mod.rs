@@ -3,6 +3,7 @@
 mod accounts;
 pub mod binding;
 pub mod book;
+mod devices;
 pub mod latency;
 pub mod outcome;
 pub mod quality;

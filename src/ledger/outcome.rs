@@ -24,6 +24,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// `timeseries.csv`: one row per reporting interval, in time order.
     pub series: Vec<SeriesRow>,
+    /// `power_distribution.csv`: for how much of the window nodes and power devices draw how much at most.
+    pub distribution: Vec<DistributionRow>,
     /// `requests.csv` in order of index, if asked for.
     pub requests: Option<Vec<RequestRow>>,
     /// `uncertainty.csv`: one row per draw of the fit's coefficients, if asked for.
@@ -550,6 +552,64 @@ pub struct SiteSummary {
     pub capping: Option<PolcaTotals>,
     /// Cooling zones in the scenario's order; empty without cooling.
     pub zones: Vec<ZoneInfo>,
+    /// Power devices in the scenario's order; empty without a power tree.
+    #[serde(default)]
+    pub devices: Vec<DeviceSummary>,
+}
+
+/// A power device: its output over the window, and what of its limit can be used. Watts are of its output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct DeviceSummary {
+    /// `<site>.<device>`.
+    pub name: String,
+    /// The device that feeds it as built; null of a source.
+    pub parent: Option<String>,
+    pub rated_w: f64,
+    /// Derated rating; at the meter the highest cap of the window if that is less.
+    pub limit_w: f64,
+    pub mean_w: f64,
+    pub p99_w: f64,
+    pub max_w: f64,
+    /// 99th percentile of output over the limit in force, which caps, failures and empty batteries change.
+    pub p99_share_of_limit: f64,
+    /// What that leaves of `limit_w`; below 0: it is exceeded for over 1 % of the time.
+    pub headroom_p99_w: f64,
+    /// Time with output above the limit in force, and the joules above it.
+    pub overshoot_s: f64,
+    pub overshoot_j: f64,
+    /// Part of `limit_w` that no load can use; see the README.
+    pub stranded_w: f64,
+    /// What strands most of it; null where nothing does.
+    pub stranded_by: Option<Stranded>,
+    /// Ratings of the devices that hang from it as built, what its pools draw at most, and its cooling plants.
+    pub nameplate_below_w: f64,
+    /// The same over `rated_w`; null where nothing hangs from it.
+    pub oversubscription: Option<f64>,
+}
+
+/// What strands power at a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stranded {
+    /// Devices above cannot deliver it.
+    Above,
+    /// Devices, pools and plants below cannot take it.
+    Below,
+}
+
+/// A row of `power_distribution.csv`: a share of the window in which something draws at most so much.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "names and units are the CSV columns")]
+pub struct DistributionRow {
+    /// `node`: all nodes of a pool together, at the wall; `device`: output of a power device.
+    pub of: String,
+    /// `<site>.<pool>` or `<site>.<device>`.
+    pub name: String,
+    pub time_share: f64,
+    pub power_w: f64,
+    /// Of devices: output over the limit in force.
+    pub limit_share: Option<f64>,
 }
 
 /// A cooling zone: what its plant aims at, and the thresholds of its throttle ladder.

@@ -2,13 +2,14 @@
 
 use super::accounts::SiteAccounts;
 use super::book::{CLOCK_BITS, Ledger, Mark, SiteMark, seconds, tokens_f64};
+use super::devices;
 use super::outcome::{
-    Counters, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, MeanP99Max, Outcome, PerBoundary,
-    PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo, SeriesRow, SiteSummary, SourceNote,
-    Staves, Summary, Throughput, Tokens, Tpf, ZoneInfo,
+    Counters, DeviceSummary, DistributionRow, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax,
+    MeanP99Max, Outcome, PerBoundary, PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo,
+    SeriesRow, SiteSummary, SourceNote, Staves, Summary, Throughput, Tokens, Tpf, ZoneInfo,
 };
 use super::staves::{PoolStaves, device_staves, site_at_power};
-use crate::control::{PolcaTotals, PowerControl};
+use crate::control::{DeviceMeter, PolcaTotals, PowerControl};
 use crate::fleet::{Facility, Fleet, Site, ZoneSpec};
 use crate::physics::energy;
 use crate::physics::zone::{Ladder, Mode};
@@ -90,6 +91,8 @@ impl Ledger {
         frame.engine.segments = self.segments;
         frame.engine.iterations_represented = self.iterations;
 
+        let distribution = distribution(fleet, power, end_fs);
+
         let summary = Summary {
             schema_version: SCHEMA_VERSION,
             requests: Requests {
@@ -155,6 +158,7 @@ impl Ledger {
                     binding: self.binding.report(fleet, Some(s)),
                     capping: totals.capping,
                     zones: fleet.sites[s].facility.as_ref().map(zone_infos).unwrap_or_default(),
+                    devices: totals.devices,
                 })
                 .collect(),
             sources: source_notes(fleet, self.quality.sources()),
@@ -167,7 +171,7 @@ impl Ledger {
             rows.sort_by_key(|row| row.index);
             rows
         });
-        Outcome { summary, series, requests, draws: None, counters }
+        Outcome { summary, series, distribution, requests, draws: None, counters }
     }
 
     /// Counts that both engines must agree on.
@@ -307,7 +311,23 @@ impl Ledger {
             overshoot_s: seconds(sums.overshoot_fs - opened.overshoot_fs),
             overshoot_j: since(&sums.overshoot, &opened.overshoot) * overshoot_factor,
         };
-        SiteTotals { energy, window, power, capping }
+        let devices = self.device_rows(fleet, s, meter.devices(), window_s, end_fs);
+        SiteTotals { energy, window, power, capping, devices }
+    }
+
+    fn device_rows(
+        &self,
+        fleet: &Fleet,
+        s: usize,
+        meters: &[DeviceMeter],
+        window_s: f64,
+        end_fs: i128,
+    ) -> Vec<DeviceSummary> {
+        let site = &fleet.sites[s];
+        let Some(facility) = site.facility.as_ref().filter(|_| !meters.is_empty()) else { return Vec::new() };
+        let caps = budgets(site, self.window_fs, end_fs).into_iter().filter_map(|level| level.facility_w);
+        let window = devices::Window { end_fs, length_s: window_s, cap_w: caps.reduce(f64::max) };
+        devices::rows(facility, &fleet.pools[site.pools.clone()], meters, &window)
     }
 
     /// Offered rate over an interval: what arrived and what had been waiting.
@@ -535,6 +555,24 @@ impl Ledger {
     }
 }
 
+/// For how much of the window the nodes of each pool, and the devices of each building, draw how much at most.
+fn distribution(fleet: &Fleet, power: &mut PowerControl, end_fs: i128) -> Vec<DistributionRow> {
+    let mut rows = Vec::new();
+    for (s, site) in fleet.sites.iter().enumerate() {
+        let nodes = power.nodes(s);
+        nodes.settle(end_fs);
+        for (number, pool) in fleet.pools[site.pools.clone()].iter().enumerate() {
+            let name = format!("{}.{}", site.name, pool.name);
+            rows.extend(devices::of_nodes(&name, |shares| nodes.watts(number, shares)));
+        }
+        let names = site.facility.iter().flat_map(|facility| &facility.names);
+        for (name, meter) in names.zip(power.meter(s).devices()) {
+            rows.extend(devices::of_device(name, meter));
+        }
+    }
+    rows
+}
+
 /// What caps by thresholds did.
 fn capping_note(capping: &PolcaTotals, site: &Site) -> String {
     format!(
@@ -580,6 +618,7 @@ struct SiteTotals {
     window: Energy,
     power: PowerSummary,
     capping: Option<PolcaTotals>,
+    devices: Vec<DeviceSummary>,
 }
 
 impl Energy {

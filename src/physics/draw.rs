@@ -108,6 +108,25 @@ impl PowerLaw {
         }
     }
 
+    /// The most that a replica draws: its GPUs at their TDP; watts by state, at `max_seqs` sequences; by token, in the
+    /// step with the most tokens per second, contexts empty.
+    pub fn nameplate(&self, law: &StepLaw, max_seqs: u32, max_step_tok: u32) -> Draw {
+        if let PowerSource::Activity { gpu, .. } = self.source {
+            return self.by_gpu_w(gpu.idle_loaded_w, gpu.tdp_w);
+        }
+        let n = max_seqs.min(max_step_tok);
+        // Tokens over seconds that are linear in n and p: the most is at a corner.
+        let corners = [(n, 0), (n, max_step_tok - n), (0, max_step_tok)];
+        let draws = corners.into_iter().filter(|(n, p)| n + p > 0).map(|(n, p)| {
+            let chunks = u32::from(p > 0);
+            self.at_state(law, &PowerState { n, p, chunks, ..PowerState::default() })
+        });
+        let most = |a: Draw, b: Draw| {
+            if b.fixed_nw + b.swing_nw > a.fixed_nw + a.swing_nw { b } else { a }
+        };
+        draws.fold(self.idle(), most)
+    }
+
     /// The clock that a limit on each GPU allows for a draw (full when there is none or it does not bind).
     pub fn local_share(&self, draw: &Draw) -> f64 {
         self.gpu_cap_w.map_or(1.0, |cap_w| self.share_within(draw, cap_w))

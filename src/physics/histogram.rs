@@ -65,6 +65,28 @@ impl Histogram {
         0
     }
 
+    /// [`Self::value_at_quantile`] of several, ascending, at once.
+    pub fn values_at(&self, quantiles: &[f64]) -> Vec<u64> {
+        let mut cells = self.cells();
+        let (mut value, mut below) = (0, 0);
+        let at = |quantile: &f64| {
+            let wanted = ((quantile.clamp(0.0, 1.0) * self.total as f64).ceil() as u64).max(1);
+            while below < wanted
+                && let Some((highest, count)) = cells.next()
+            {
+                (value, below) = (highest, below + count);
+            }
+            value
+        };
+        quantiles.iter().map(at).collect()
+    }
+
+    /// Largest value of each cell that holds something, ascending, and how many it holds.
+    pub fn cells(&self) -> impl Iterator<Item = (u64, u64)> {
+        let cells = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        cells.map(|(cell, &count)| (highest_of_cell(cell), count))
+    }
+
     /// How many were counted.
     pub fn total(&self) -> u64 {
         self.total
@@ -119,6 +141,12 @@ mod tests {
                 "{quantile}: {found} {exact}"
             );
         }
+        let quantiles = [0.0, 0.001, 0.25, 0.5, 0.5, 0.99, 1.0];
+        assert_eq!(
+            histogram.values_at(&quantiles),
+            quantiles.map(|quantile| histogram.value_at_quantile(quantile))
+        );
+        assert_eq!(histogram.cells().map(|cell| cell.1).sum::<u64>(), 15_000);
         histogram.reset();
         assert_eq!(histogram, Histogram::default());
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::numbers::exact_seconds;
-use crate::ledger::outcome::{EngineInfo, Outcome, RequestOutcome, RequestRow, SeriesRow, Summary};
+use crate::ledger::outcome::{
+    DistributionRow, EngineInfo, Outcome, RequestOutcome, RequestRow, SeriesRow, Summary,
+};
 
 /// `summary.json`: pretty-printed, every number finite or null. What depends on the machine
 /// (`engine.wall_s`, `engine.requests_per_s`) is null, so that the same scenario gives the same bytes.
@@ -52,6 +54,19 @@ pub(super) fn timeseries_csv(series: &[SeriesRow]) -> Result<String, csv::Error>
     }
     debug_assert!(!text.contains("NaN") && !text.contains("inf,"), "a number in the series is not finite");
     Ok(text)
+}
+
+/// Name of the file of distributions.
+pub(super) const DISTRIBUTION: &str = "power_distribution.csv";
+
+/// `power_distribution.csv`.
+pub(super) fn distribution_csv(rows: &[DistributionRow]) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    let bytes = writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.

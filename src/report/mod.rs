@@ -92,6 +92,13 @@ pub fn write(
         source: io::Error::other(e),
     })?;
     put("timeseries.csv", series.as_bytes())?;
+    if !outcome.distribution.is_empty() {
+        let text = files::distribution_csv(&outcome.distribution).map_err(|e| ReportError::Io {
+            path: staging.path().join(files::DISTRIBUTION),
+            source: io::Error::other(e),
+        })?;
+        put(files::DISTRIBUTION, text.as_bytes())?;
+    }
     if let Some(requests) = &outcome.requests {
         put("requests.csv", files::requests_csv(requests, outcome.summary.quality.is_some()).as_bytes())?;
     }

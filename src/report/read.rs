@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
+use super::files::DISTRIBUTION;
 use super::points::PointsError;
-use crate::ledger::outcome::{Counters, Outcome, SCHEMA_VERSION, SeriesRow, Summary};
+use crate::ledger::outcome::{Counters, Outcome, SCHEMA_VERSION, Summary};
 
 /// Largest file that is read [bytes].
 const MAX_BYTES: u64 = 256 << 20;
@@ -12,8 +15,11 @@ const MAX_BYTES: u64 = 256 << 20;
 /// The outcome of the run in a folder, without its requests and the draws of its coefficients.
 pub(super) fn run(dir: &Path) -> Result<Outcome, PointsError> {
     let summary = summary(&dir.join("summary.json"))?;
-    let series = series(&dir.join("timeseries.csv"))?;
-    Ok(Outcome { summary, series, requests: None, draws: None, counters: Counters::default() })
+    let series = rows(&dir.join("timeseries.csv"), "the time series")?;
+    // Results of earlier versions have none.
+    let path = dir.join(DISTRIBUTION);
+    let distribution = if path.exists() { rows(&path, "the power distribution")? } else { Vec::new() };
+    Ok(Outcome { summary, series, distribution, requests: None, draws: None, counters: Counters::default() })
 }
 
 fn read(path: &Path) -> Result<String, PointsError> {
@@ -48,13 +54,14 @@ fn summary(path: &Path) -> Result<Summary, PointsError> {
     serde_json::from_str(&text).map_err(wrong)
 }
 
-fn series(path: &Path) -> Result<Vec<SeriesRow>, PointsError> {
+/// The rows of a CSV file; `what`: of a run, in words.
+fn rows<T: DeserializeOwned>(path: &Path, what: &str) -> Result<Vec<T>, PointsError> {
     let (text, shown) = (read(path)?, path.display());
     let mut rows = Vec::new();
     for row in csv::Reader::from_reader(text.as_bytes()).deserialize() {
-        let row: SeriesRow = row.map_err(|e| {
+        let row: T = row.map_err(|e| {
             let line = e.position().map(|p| format!(":{}", p.line())).unwrap_or_default();
-            PointsError(format!("{shown}{line}: is not the time series of a run: {e}"))
+            PointsError(format!("{shown}{line}: is not {what} of a run: {e}"))
         })?;
         rows.push(row);
     }
@@ -78,6 +85,7 @@ mod tests {
             sample::idle(),
             sample::hot_day(),
             sample::three_sites(),
+            sample::four_halls(),
         ];
         for mut outcome in all {
             // Not a sum of few bits.
@@ -89,6 +97,7 @@ mod tests {
             outcome.summary.engine.requests_per_s = None;
             assert_eq!(format!("{:?}", back.summary), format!("{:?}", outcome.summary));
             assert_eq!(format!("{:?}", back.series), format!("{:?}", outcome.series));
+            assert_eq!(back.distribution, outcome.distribution);
             assert!(figures::texts(&back) == figures::texts(&outcome));
         }
     }

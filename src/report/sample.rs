@@ -172,7 +172,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             met_slo: 116_000,
             met_quality: None,
             useful: 116_000,
-            shed_by: ShedBy { patience: 900, queue_full: 100, too_long: 0, overheated: 0, ..ShedBy::default() },
+            shed_by: ShedBy { patience: 900, queue_full: 100, ..ShedBy::default() },
             retried: 0,
         },
         tokens: Tokens {
@@ -226,6 +226,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             binding: binding.clone(),
             capping: None,
             zones: Vec::new(),
+            devices: Vec::new(),
         }],
         per_pool: vec![PoolSummary {
             name: "large".to_string(),
@@ -259,7 +260,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
                 .to_string(),
         ],
     };
-    Outcome { summary, series, requests: None, draws: None, counters: Counters::default() }
+    let distribution = Vec::new();
+    Outcome { summary, series, distribution, requests: None, draws: None, counters: Counters::default() }
 }
 
 /// Four hours from 9:00 in minutes: a power cut from 10:30 to 11:45, demand around it.
@@ -389,12 +391,85 @@ pub(super) fn hot_day() -> Outcome {
         critical_c: 36.0,
         trip_c: 39.0,
     }];
+    site.devices = devices();
+    outcome.distribution = distribution(&site.devices);
+    let summary = &mut outcome.summary;
     let pues = || outcome.series.iter().map(|r| r.pue);
     summary.pue = MeanMinMax {
         mean: summary.energy_j.facility / summary.energy_j.it,
         min: pues().fold(f64::INFINITY, f64::min),
         max: pues().fold(0.0, f64::max),
     };
+    outcome
+}
+
+/// A power tree: a meter that its cap strands, a transformer and a UPS, two PDUs of which one is too large for its pool,
+/// and the bus of the plant.
+fn devices() -> Vec<DeviceSummary> {
+    let all = [
+        ("utility", None, 700e3, 640e3, 0.71, 1.02, 0.0, None),
+        ("trafo", Some("utility"), 700e3, 700e3, 0.6, 0.9, 60e3, Some(Stranded::Above)),
+        ("ups-with-a-long-name", Some("trafo"), 650e3, 620e3, 0.58, 0.91, 12e3, Some(Stranded::Above)),
+        ("row-a", Some("ups-with-a-long-name"), 400e3, 400e3, 0.5, 0.8, 210e3, Some(Stranded::Below)),
+        ("row-b", Some("ups-with-a-long-name"), 330e3, 330e3, 0.7, 1.0, 0.0, None),
+        ("mech", Some("trafo"), 90e3, 90e3, 0.4, 0.6, 0.0, None),
+    ];
+    let device = |(name, parent, rated_w, limit_w, mean, p99, stranded_w, stranded_by)| DeviceSummary {
+        name: format!("dallas.{name}"),
+        parent: Option::<&str>::map(parent, |parent| format!("dallas.{parent}")),
+        rated_w,
+        limit_w,
+        mean_w: mean * limit_w,
+        p99_w: p99 * limit_w,
+        max_w: 1.03 * p99 * limit_w,
+        p99_share_of_limit: p99,
+        headroom_p99_w: (1.0 - p99) * limit_w,
+        overshoot_s: 12.0,
+        overshoot_j: 34_000.0,
+        stranded_w,
+        stranded_by,
+        nameplate_below_w: 1.3 * rated_w,
+        oversubscription: Some(1.3),
+    };
+    all.into_iter().map(device).collect()
+}
+
+/// Nodes of two pools, and these devices.
+fn distribution(devices: &[DeviceSummary]) -> Vec<DistributionRow> {
+    let of = |of: &str, name: &str, mean_w: f64, p99_w: f64, limit_w: Option<f64>| -> Vec<DistributionRow> {
+        let row = |step: u32| {
+            let time_share = f64::from(step) / 200.0;
+            let power_w = mean_w + (p99_w - mean_w) * (2.0 * time_share - 1.0);
+            let limit_share = limit_w.map(|limit_w| power_w / limit_w);
+            DistributionRow { of: of.to_string(), name: name.to_string(), time_share, power_w, limit_share }
+        };
+        (0..=200).map(row).collect()
+    };
+    let nodes = [("dallas.large", 7_000.0, 9_800.0), ("dallas.small", 6_000.0, 9_700.0)];
+    let nodes = nodes.into_iter().flat_map(|(name, mean_w, p99_w)| of("node", name, mean_w, p99_w, None));
+    let devices = devices.iter().flat_map(|d| of("device", &d.name, d.mean_w, d.p99_w, Some(d.limit_w)));
+    nodes.chain(devices).collect()
+}
+
+/// A fleet of four halls like that of the hot day: more devices than a page holds.
+pub(super) fn four_halls() -> Outcome {
+    let mut outcome = hot_day();
+    let hall = outcome.summary.per_site[0].clone();
+    let names = ["dallas", "oslo", "singapore", "a-site-with-a-name"];
+    outcome.summary.per_site = names
+        .into_iter()
+        .map(|name| {
+            let renamed = |text: &str| text.replace("dallas.", &format!("{name}."));
+            let mut site = SiteSummary { name: name.to_string(), ..hall.clone() };
+            for device in &mut site.devices {
+                device.name = renamed(&device.name);
+                device.parent = device.parent.as_deref().map(renamed);
+            }
+            site
+        })
+        .collect();
+    outcome.distribution =
+        outcome.summary.per_site.iter().flat_map(|site| distribution(&site.devices)).collect();
     outcome
 }
 

@@ -271,7 +271,12 @@ fn text_of_sweeps_is_legible_in_every_theme() {
 /// The same for figures of runs.
 #[test]
 fn text_of_runs_is_legible_in_every_theme() {
-    let runs = [("day", sample::day()), ("hot day", sample::hot_day()), ("drawn", sample::drawn())];
+    let runs = [
+        ("day", sample::day()),
+        ("hot day", sample::hot_day()),
+        ("drawn", sample::drawn()),
+        ("four halls", sample::four_halls()),
+    ];
     for (what, outcome) in runs {
         for name in THEMES {
             let theme = Theme::named(name).unwrap();

@@ -15,6 +15,7 @@ fn samples() -> Vec<(&'static str, Outcome)> {
         ("empty", sample::empty()),
         ("hot_day", sample::hot_day()),
         ("three_sites", sample::three_sites()),
+        ("four_halls", sample::four_halls()),
     ]
 }
 
@@ -129,8 +130,11 @@ fn figures_of_all_kinds_of_run_are_sound() {
             assert_well_formed(svg);
         }
         let drawn = |file: &str| texts.iter().any(|t| t.0 == file);
-        assert_eq!(drawn("temperature.csv"), name == "hot_day");
-        assert_eq!(drawn("pue.csv"), name == "hot_day");
+        let building = ["hot_day", "four_halls"].contains(&name);
+        assert_eq!(drawn("temperature.csv"), building);
+        assert_eq!(drawn("pue.csv"), building);
+        assert_eq!(drawn("headroom.csv"), building, "left out without a power tree");
+        assert_eq!(drawn("power_cdf.csv"), building);
         assert_eq!(drawn("energy_per_token.csv"), !["one_row", "idle", "empty"].contains(&name), "{name}");
         assert_eq!(drawn("energy_flow.csv"), name != "empty");
         if drawn("energy_flow.csv") {

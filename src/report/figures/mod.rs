@@ -10,6 +10,7 @@ mod energy_flow;
 mod energy_per_token;
 mod font;
 mod frame;
+mod headroom;
 mod heatmap;
 mod intervals;
 mod knee;
@@ -20,6 +21,7 @@ mod parity;
 mod picture;
 mod png;
 mod power;
+mod power_cdf;
 mod pue;
 mod ribbons;
 mod slo;
@@ -77,10 +79,12 @@ impl Figure<'_> {
 pub(super) type Draw = for<'a> fn(&Outcome, &'a Theme) -> Option<Figure<'a>>;
 
 /// Every figure of a run by name, in the order of reports.
-pub(super) const OF_RUNS: [(&str, Draw); 7] = [
+pub(super) const OF_RUNS: [(&str, Draw); 9] = [
     ("binding", |outcome, theme| Some(binding::draw(outcome, theme))),
     ("power", |outcome, theme| Some(power::draw(outcome, theme))),
     ("duration", duration::draw),
+    ("power_cdf", power_cdf::draw),
+    ("headroom", headroom::draw),
     ("temperature", temperature::draw),
     ("pue", pue::draw),
     ("energy_per_token", energy_per_token::draw),

@@ -1,0 +1,101 @@
+//! What the nodes of a site drew over the measured window: for each pool, how long its nodes drew how much.
+
+use super::meter::{nanoseconds, whole_watts};
+use crate::fleet::Pool;
+use crate::physics::histogram::Histogram;
+
+/// The replicas of a node, or the nodes of a replica.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    pool: u16,
+    /// Integrated since [fs].
+    since_fs: i128,
+    watts_nw: i64,
+}
+
+/// Nodes of one pool.
+#[derive(Debug, Clone)]
+struct PoolNodes {
+    first_replica: usize,
+    first_group: usize,
+    /// Replicas of a node; 1 where a replica has whole nodes.
+    replicas: usize,
+    /// Nodes of a replica, which share its watts evenly; 1 where a node has whole replicas.
+    nodes: usize,
+    /// Watts of a group, weighted by nanoseconds.
+    spread: Histogram,
+}
+
+/// The nodes of a site.
+#[derive(Debug, Clone, Default)]
+pub struct NodeMeters {
+    groups: Vec<Group>,
+    pools: Vec<PoolNodes>,
+}
+
+impl NodeMeters {
+    /// Nodes of the pools of a site whose replicas all draw nothing yet.
+    pub fn new(pools: &[Pool]) -> Self {
+        let mut meters = Self::default();
+        for (number, pool) in pools.iter().enumerate() {
+            let (of_node, of_replica) = (pool.gpus_per_node.max(1), pool.gpus_per_replica.max(1));
+            let nodes = PoolNodes {
+                first_replica: pool.replicas.start,
+                first_group: meters.groups.len(),
+                replicas: (of_node / of_replica).max(1) as usize,
+                nodes: (of_replica / of_node).max(1) as usize,
+                spread: Histogram::default(),
+            };
+            let groups = pool.replicas.len().div_ceil(nodes.replicas);
+            let none = Group { pool: number as u16, since_fs: 0, watts_nw: 0 };
+            meters.groups.resize(nodes.first_group + groups, none);
+            meters.pools.push(nodes);
+        }
+        meters
+    }
+
+    /// Number of the group of a replica; `pool`: of its site.
+    pub fn group(&self, pool: usize, replica: usize) -> usize {
+        let nodes = &self.pools[pool];
+        nodes.first_group + (replica - nodes.first_replica) / nodes.replicas
+    }
+
+    /// A group draws so much more from now on [nW].
+    #[inline]
+    pub fn change(&mut self, now_fs: i128, group: usize, change_nw: i64) {
+        if change_nw != 0 {
+            self.settle_one(now_fs, group);
+            self.groups[group].watts_nw += change_nw;
+        }
+    }
+
+    #[inline]
+    fn settle_one(&mut self, now_fs: i128, group: usize) {
+        let group = &mut self.groups[group];
+        let duration_fs = now_fs - group.since_fs;
+        if duration_fs > 0 {
+            group.since_fs = now_fs;
+            let watts = whole_watts(i128::from(group.watts_nw));
+            self.pools[usize::from(group.pool)].spread.record_n(watts, nanoseconds(duration_fs));
+        }
+    }
+
+    /// Integrate everything up to an instant.
+    pub fn settle(&mut self, now_fs: i128) {
+        for group in 0..self.groups.len() {
+            self.settle_one(now_fs, group);
+        }
+    }
+
+    /// Forget what was: the measured window opens.
+    pub fn open_window(&mut self, now_fs: i128) {
+        self.groups.iter_mut().for_each(|group| group.since_fs = now_fs);
+        self.pools.iter_mut().for_each(|pool| pool.spread.reset());
+    }
+
+    /// Watts that a node of a pool does not exceed for each of these shares of the time of all its nodes, ascending.
+    pub fn watts(&self, pool: usize, shares: &[f64]) -> Vec<f64> {
+        let PoolNodes { spread, nodes, .. } = &self.pools[pool];
+        spread.values_at(shares).into_iter().map(|watts| watts as f64 / *nodes as f64).collect()
+    }
+}

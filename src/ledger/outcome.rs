@@ -1,7 +1,7 @@
 //! What a run leaves behind: the contract that reports, studies and users read.
 //!
 //! Field names are stable (they are the keys of `summary.json`); every number is finite or absent.
-//! SI units. Counts (`requests`, `tokens`, `energy_j`) cover the whole run; rates, percentiles, shares
+//! SI units. Counts (`requests`, `tokens`, `energy_j`, water, carbon, cost) cover the whole run; rates, percentiles, shares
 //! and per-token figures cover the measured window, warm-up excluded.
 
 use std::collections::BTreeMap;

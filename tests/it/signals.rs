@@ -207,7 +207,7 @@ fn an_outage_costs_nothing_at_the_meter() {
         .replace("name: ups, parent: meter,", "name: ups, parent: meter, backups: [gen],")
         .replace("name: bus, parent: meter,", "name: bus, parent: meter, backups: [gen],")
         .replace("        tree:\n", "        tree:\n          - { name: gen, device: { generator: { rated_mw: 0.1, start_s: 20 } } }\n");
-    let fails = "failures:\n  - { of: { device: meter }, when: { at: [{ at_h: 0.5, for_h: 0.5 }] } }\n";
+    let fails = "failures:\n  - { of: { device: meter }, when: { at: [{ at_h: 23, for_h: 0.5 }] } }\n";
     let text = format!("{}{fails}", scenario(true, price).replace(BUILDING, &tree));
     let outcome = run(&load(&text, &["report.interval_s=20", "duration_s=7200"]));
     let energy_j = |inside: bool| -> f64 {

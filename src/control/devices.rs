@@ -236,6 +236,6 @@ mod tests {
         meters.settle(11 * S);
         let meter = &meters.all()[0];
         assert_eq!((meter.energy().as_j(), meter.max_w(), meter.overshoot().1), (200.0, 200.0, 0));
-        assert_eq!(meter.loads(&[0.99]), [0.8]);
+        assert!((meter.loads(&[0.99])[0] - 0.8).abs() < 4e-3);
     }
 }

@@ -328,6 +328,16 @@ impl PowerControl {
         if change != ZoneChange::default() {
             self.building_changed(now_fs, site, change);
         }
+        // Who boots draws watts that nobody asked for.
+        if self.domains[site].outgrown() {
+            self.solve(now_fs, site, None);
+        }
+        let domain = &self.domains[site];
+        if domain.budget_nw.is_some_and(|budget| domain.planned_nw > budget)
+            && !domain.policy.lowest_reached()
+        {
+            self.lower(now_fs, site, None);
+        }
         self.wake(site);
     }
 

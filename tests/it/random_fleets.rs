@@ -76,6 +76,10 @@ fn peaks(case: &FleetCase, dir: &Path) -> Result<Option<Vec<Peak>>, String> {
 
 /// A policy that plans keeps the cap: P ≤ cap but for the iterations in flight when it fell. Says where it does not.
 fn overshoot(resolved: &Resolved, outcome: &Outcome) -> Option<String> {
+    // Who boots after a failure draws watts at once, and others come down at their next boundaries.
+    if !resolved.scenario.failures.is_empty() {
+        return None;
+    }
     if outcome.summary.notes.iter().any(|note| note.contains("it cannot be kept")) {
         return None;
     }

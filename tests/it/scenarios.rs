@@ -97,7 +97,7 @@ fn thresholds_keep_an_oversubscribed_row_from_its_brake() {
     assert!(price > 0.0);
 
     // Nobody caps: the breaker opens.
-    let tripped = run(name, &["fleet.sites.0.power.policy=none"], false);
+    let tripped = run(name, &[&more[..], &["fleet.sites.0.power.policy=none"]].concat(), false);
     assert!(tripped.summary.binding.share.operations > 0.3);
     assert!(tripped.summary.requests.shed_by.unavailable > 0);
 }

@@ -22,8 +22,7 @@ fleet:
   sites:
     - name: here
 ";
-const POOL: &str = "\
-          model: Llama-3.1-8B
+const POOL: &str = "          model: Llama-3.1-8B
           gpu: H100-SXM-80GB
           nodes: 3
           parallel: { tensor: 8 }
@@ -32,8 +31,7 @@ const POOL: &str = "\
             affine: { base_us: 20000, energy: { per_state: { idle_w: 2400, base_w: 5000, per_seq_w: 300 } } }
 ";
 const PLAIN: &str = "      static_pue: 1.3\n";
-const BUILDING: &str = "\
-      power:
+const BUILDING: &str = "      power:
         tree:
           - { name: meter, device: { utility: { rated_mw: 0.1 } } }
           - { name: ups, parent: meter, zone: hall, device: { ups: { rated_mw: 0.05 } } }

@@ -14,6 +14,11 @@ const NO_LOSS: &str = "loss: { a0: 0, a1: 0, a2: 0 }";
 
 /// A run of an hour with the loop always full; `pools` lines of (name, nodes, feed).
 fn run(tree: &str, pools: &[(&str, u32, &str)], more: &str) -> Outcome {
+    run_under("uniform_clock", tree, pools, more)
+}
+
+/// As [`run`], under a capping policy.
+fn run_under(policy: &str, tree: &str, pools: &[(&str, u32, &str)], more: &str) -> Outcome {
     let mut text = String::from(
         "name: case\nduration_s: 3600\nrouting: round_robin\nworkload:\n  classes:\n    - name: loop\n      \
          arrivals: { closed_loop: { in_flight: 64 } }\n      \
@@ -30,7 +35,7 @@ fn run(tree: &str, pools: &[(&str, u32, &str)], more: &str) -> Outcome {
         ));
     }
     text.push_str(more);
-    let resolved = load(&text, &[]);
+    let resolved = load(&text, &[&format!("fleet.sites.0.power.policy={policy}")]);
     let segments = simulate(&resolved, &SimOptions::default()).expect("runs");
     let stepwise = simulate(&resolved, &SimOptions { engine: EngineKind::Stepwise, ..SimOptions::default() })
         .expect("runs stepwise");
@@ -69,6 +74,25 @@ fn a_breaker_trips_at_the_closed_form_and_closes_again() {
     let down = outcome.summary.binding.share.operations * 3600.0;
     assert!(close(down, 3600.0 - (trip_s + again_s - back_s)), "{down}");
     assert!(outcome.summary.binding.timeline.iter().any(|s| s.constraint == Constraint::Operations));
+}
+
+#[test]
+fn a_cap_keeps_a_breaker_closed_and_without_one_it_trips_at_the_closed_form() {
+    // The row itself is rated for 16 of the 20 kW.
+    let tree = format!(
+        "{{ name: meter, device: {{ utility: {{ rated_mw: 1 }} }} }}\n\
+         {{ name: row, parent: meter, device: {{ pdu: {{ rated_mw: 0.016 }} }}, {NO_LOSS}, \
+         breaker: {{ time_constant_s: 570 }} }}"
+    );
+    let pools = [("main", 4, "row")];
+    let capped = run(&tree, &pools, "");
+    assert!(capped.summary.binding.share.power > 0.99);
+    assert_eq!(capped.summary.requests.shed, 0);
+    let free = run_under("none", &tree, &pools, "");
+    let trip_s = 570.0 * ((1.5625_f64 - 0.0625) / (1.5625 - 1.0)).ln();
+    let it = free.summary.energy_j.it;
+    assert!(close(it, 20e3 * trip_s), "{it} J, by hand {} J", 20e3 * trip_s);
+    assert!(close(free.summary.binding.share.operations * 3600.0, 3600.0 - trip_s));
 }
 
 /// Two supplies, each with two rows; each row's other feed is the other supply.

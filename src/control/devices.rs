@@ -1,7 +1,7 @@
 //! What each power device of a site put out over the measured window: distribution, energy, what was beyond its limit.
 
-use super::meter::{nanoseconds, whole_watts};
-use crate::physics::energy::Energy;
+use super::meter::{nanoseconds, short_nanoseconds, short_watts};
+use crate::physics::energy::{Energy, short};
 use crate::physics::histogram::Histogram;
 use crate::physics::tree::Tree;
 
@@ -10,25 +10,26 @@ const PARTS: u64 = 1_000_000;
 /// Largest share of a limit told apart [parts]: 1,000 times the limit.
 const MOST_PARTS: u64 = 1_000 * PARTS;
 
-/// One device, integrated when its output or its limit changes.
+/// One device, integrated when its output or its limit changes. Outputs beyond 9 GW are counted as that.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceMeter {
-    out_nw: i128,
-    limit_nw: i128,
+    out_nw: i64,
+    limit_nw: i64,
     since_fs: i128,
     energy: Energy,
-    max_nw: i128,
+    max_nw: i64,
     overshoot: Energy,
     overshoot_fs: i128,
     /// Output [W], weighted by nanoseconds.
     spread: Histogram,
     /// Output over the limit in force [parts], likewise; kept once the limit has changed: before, the spread tells it.
-    loads: Option<Histogram>,
+    loads: Option<Box<Histogram>>,
 }
 
 impl DeviceMeter {
     #[inline]
     fn set_out(&mut self, now_fs: i128, out_nw: i128) {
+        let out_nw = i64::try_from(out_nw).unwrap_or(i64::MAX);
         if self.out_nw != out_nw {
             self.settle(now_fs);
             self.out_nw = out_nw;
@@ -36,10 +37,11 @@ impl DeviceMeter {
     }
 
     fn set_limit(&mut self, now_fs: i128, limit_nw: i128) {
+        let limit_nw = i64::try_from(limit_nw).unwrap_or(i64::MAX);
         if self.limit_nw != limit_nw {
             self.settle(now_fs);
             if self.loads.is_none() && self.spread.total() > 0 {
-                self.loads = Some(self.loads_by_spread());
+                self.loads = Some(Box::new(self.loads_by_spread()));
             }
             self.limit_nw = limit_nw;
         }
@@ -47,20 +49,42 @@ impl DeviceMeter {
 
     #[inline]
     fn settle(&mut self, now_fs: i128) {
+        let Some(short_fs) = short(now_fs - self.since_fs) else { return self.settle_far(now_fs) };
+        if short_fs == 0 {
+            return;
+        }
+        self.since_fs = now_fs;
+        self.energy.add_one(self.out_nw, short_fs);
+        let nanoseconds = short_nanoseconds(short_fs);
+        self.spread.record_n(short_watts(self.out_nw), nanoseconds);
+        self.max_nw = self.max_nw.max(self.out_nw);
+        if self.out_nw > self.limit_nw || self.loads.is_some() {
+            self.compare(i128::from(short_fs), nanoseconds);
+        }
+    }
+
+    /// As a long duration passes.
+    #[cold]
+    fn settle_far(&mut self, now_fs: i128) {
         let duration_fs = now_fs - self.since_fs;
         if duration_fs <= 0 {
             return;
         }
         self.since_fs = now_fs;
-        self.energy.add(self.out_nw, duration_fs);
+        self.energy.add(i128::from(self.out_nw), duration_fs);
         let nanoseconds = nanoseconds(duration_fs);
-        self.spread.record_n(whole_watts(self.out_nw), nanoseconds);
+        self.spread.record_n(short_watts(self.out_nw), nanoseconds);
+        self.max_nw = self.max_nw.max(self.out_nw);
+        self.compare(duration_fs, nanoseconds);
+    }
+
+    /// The output that held for a duration, against its limit.
+    fn compare(&mut self, duration_fs: i128, nanoseconds: u64) {
         if let Some(loads) = &mut self.loads {
             loads.record_n(parts(self.out_nw as f64, self.limit_nw as f64), nanoseconds);
         }
-        self.max_nw = self.max_nw.max(self.out_nw);
         if self.out_nw > self.limit_nw {
-            self.overshoot.add(self.out_nw - self.limit_nw, duration_fs);
+            self.overshoot.add(i128::from(self.out_nw) - i128::from(self.limit_nw), duration_fs);
             self.overshoot_fs += duration_fs;
         }
     }

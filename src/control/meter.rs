@@ -340,14 +340,26 @@ impl Meter {
 pub(super) fn nanoseconds(duration_fs: i128) -> u64 {
     // A 128 bit division is an order of magnitude slower, and seldom needed.
     match short(duration_fs) {
-        Some(short_fs) => (short_fs / FS_PER_NS).max(1),
+        Some(short_fs) => short_nanoseconds(short_fs),
         None => u64::try_from(duration_fs / i128::from(FS_PER_NS)).unwrap_or(u64::MAX),
     }
 }
 
+/// The same of a short duration [fs].
+#[inline]
+pub(super) fn short_nanoseconds(short_fs: u64) -> u64 {
+    (short_fs / FS_PER_NS).max(1)
+}
+
+/// Watts ≥ 0 [nW] in whole watts.
+#[inline]
+pub(super) fn short_watts(watts_nw: i64) -> u64 {
+    watts_nw.max(0) as u64 / NW_PER_W
+}
+
 /// Watts ≥ 0 [nW] in whole watts, as far as percentiles tell them apart.
 #[inline]
-pub(super) fn whole_watts(watts_nw: i128) -> u64 {
+fn whole_watts(watts_nw: i128) -> u64 {
     // A 128 bit division is an order of magnitude slower, and seldom needed.
     match u64::try_from(watts_nw) {
         Ok(short_nw) => short_nw / NW_PER_W,

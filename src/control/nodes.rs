@@ -1,7 +1,8 @@
 //! What the nodes of a site drew over the measured window: for each pool, how long its nodes drew how much.
 
-use super::meter::{nanoseconds, whole_watts};
+use super::meter::{nanoseconds, short_nanoseconds, short_watts};
 use crate::fleet::Pool;
+use crate::physics::energy::short;
 use crate::physics::histogram::Histogram;
 
 /// The replicas of a node, or the nodes of a replica.
@@ -22,8 +23,9 @@ struct PoolNodes {
     replicas: usize,
     /// Nodes of a replica, which share its watts evenly; 1 where a node has whole replicas.
     nodes: usize,
-    /// Watts of a group, weighted by nanoseconds.
+    /// Watts of a group, weighted by nanoseconds, and the most.
     spread: Histogram,
+    most_nw: i64,
 }
 
 /// The nodes of a site.
@@ -45,6 +47,7 @@ impl NodeMeters {
                 replicas: (of_node / of_replica).max(1) as usize,
                 nodes: (of_replica / of_node).max(1) as usize,
                 spread: Histogram::default(),
+                most_nw: 0,
             };
             let groups = pool.replicas.len().div_ceil(nodes.replicas);
             let none = Group { pool: number as u16, since_fs: 0, watts_nw: 0 };
@@ -73,11 +76,16 @@ impl NodeMeters {
     fn settle_one(&mut self, now_fs: i128, group: usize) {
         let group = &mut self.groups[group];
         let duration_fs = now_fs - group.since_fs;
-        if duration_fs > 0 {
-            group.since_fs = now_fs;
-            let watts = whole_watts(i128::from(group.watts_nw));
-            self.pools[usize::from(group.pool)].spread.record_n(watts, nanoseconds(duration_fs));
-        }
+        let weight = match short(duration_fs) {
+            Some(0) => return,
+            Some(short_fs) => short_nanoseconds(short_fs),
+            None if duration_fs < 0 => return,
+            None => nanoseconds(duration_fs),
+        };
+        group.since_fs = now_fs;
+        let pool = &mut self.pools[usize::from(group.pool)];
+        pool.spread.record_n(short_watts(group.watts_nw), weight);
+        pool.most_nw = pool.most_nw.max(group.watts_nw);
     }
 
     /// Integrate everything up to an instant.
@@ -90,12 +98,17 @@ impl NodeMeters {
     /// Forget what was: the measured window opens.
     pub fn open_window(&mut self, now_fs: i128) {
         self.groups.iter_mut().for_each(|group| group.since_fs = now_fs);
-        self.pools.iter_mut().for_each(|pool| pool.spread.reset());
+        for pool in &mut self.pools {
+            pool.spread.reset();
+            pool.most_nw = 0;
+        }
     }
 
     /// Watts that a node of a pool does not exceed for each of these shares of the time of all its nodes, ascending.
     pub fn watts(&self, pool: usize, shares: &[f64]) -> Vec<f64> {
-        let PoolNodes { spread, nodes, .. } = &self.pools[pool];
-        spread.values_at(shares).into_iter().map(|watts| watts as f64 / *nodes as f64).collect()
+        let PoolNodes { spread, nodes, most_nw, .. } = &self.pools[pool];
+        // Cells are up to 0.1 % wide: no percentile is above the maximum.
+        let watts = |watts: u64| (watts as f64).min(*most_nw as f64 * 1e-9) / *nodes as f64;
+        spread.values_at(shares).into_iter().map(watts).collect()
     }
 }

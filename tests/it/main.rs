@@ -7,6 +7,7 @@ mod broken;
 mod calibrate;
 mod catalog_command;
 mod compare;
+mod devices;
 mod engines;
 mod explain;
 mod facility_command;

@@ -27,6 +27,8 @@ const SPLITS: [f64; 4] = [190.0, 470.0, 740.0, 1050.0];
 /// Length of a bend, and width of the bar at its end [px].
 const BEND: f64 = 90.0;
 const BAR: f64 = 14.0;
+/// Name of the batteries among the parts of a building.
+const BATTERIES: &str = "batteries";
 /// Largest height of all energy [px].
 const MOST_HEIGHT: f64 = 600.0;
 /// Gap between trunk and what leaves it, and least height for a label [px].
@@ -35,13 +37,32 @@ const LABEL_HEIGHT: f64 = 84.0;
 /// Flows of a smaller share are left to the table: they would be a label without a band.
 const LEAST_SHARE: f64 = 1e-3;
 
-/// The ends of the flow; they sum to the facility's energy.
+/// What batteries took in all [J]; below 0: they gave more than they took, and are a source.
+fn charged_j(outcome: &Outcome) -> f64 {
+    let parts = outcome.summary.energy_j.by.building.iter();
+    parts.filter(|(name, _)| name == BATTERIES).map(|part| part.1).sum()
+}
+
+/// Where the energy comes from besides the utility.
+fn other_sources(outcome: &Outcome) -> Vec<&'static str> {
+    let generators = outcome.summary.per_site.iter().any(|site| {
+        let feeds = |name: &String| site.devices.iter().any(|device| device.parent.as_ref() == Some(name));
+        let mut roots = site.devices.iter().filter(|device| device.parent.is_none());
+        // As built, all hang from the utility.
+        roots.any(|root| !feeds(&root.name) && root.max_w > 0.0 && site.devices.len() > 1)
+    });
+    let batteries = charged_j(outcome) < 0.0;
+    [("generators", generators), ("batteries", batteries)].into_iter().filter(|s| s.1).map(|s| s.0).collect()
+}
+
+/// The ends of the flow; they sum to the facility's energy, and what batteries gave more than they took.
 fn flows(outcome: &Outcome) -> Vec<Flow> {
     let Energy { by, .. } = &outcome.summary.energy_j;
-    let of = |wanted: bool| {
-        let parts = by.building.iter().filter(|(name, _)| name.starts_with("loss_") == wanted);
-        parts.map(|p| p.1).sum::<f64>()
+    let of = |wanted: &dyn Fn(&str) -> bool| {
+        by.building.iter().filter(|(name, _)| wanted(name)).map(|part| part.1).sum::<f64>()
     };
+    let losses = of(&|name| name.starts_with("loss_"));
+    let cooling = of(&|name| !name.starts_with("loss_") && name != BATTERIES);
     let tokens = &outcome.summary.tokens;
     let useful = match tokens.output {
         0 => 0.0,
@@ -50,8 +71,10 @@ fn flows(outcome: &Outcome) -> Vec<Flow> {
     let flow = |name, joules, fill, stage| Flow { name, joules, fill, stage };
     let all = vec![
         flow("losses, cooling", by.pue_overhead, POWER_PARTS[3], 0),
-        flow("losses", of(true), POWER_PARTS[4], 0),
-        flow("cooling", of(false), POWER_PARTS[5], 0),
+        flow("losses", losses, POWER_PARTS[4], 0),
+        flow("cooling", cooling, POWER_PARTS[5], 0),
+        // What they took and did not give back.
+        flow("batteries", of(&|name| name == BATTERIES), POWER_PARTS[3], 0),
         flow("node overhead", by.node_overhead, POWER_PARTS[2], 1),
         flow("GPU idle", by.gpu_idle, POWER_PARTS[1], 2),
         flow("useful tokens", by.gpu_active * useful, POWER_PARTS[0], 3),
@@ -68,8 +91,10 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     if total <= 0.0 {
         return None;
     }
-    let facility = summary.energy_j.facility;
-    debug_assert!((total - facility).abs() <= 1e-6 * facility, "the flows sum to {total}, not {facility}");
+    let supplied = summary.energy_j.facility - charged_j(outcome).min(0.0);
+    debug_assert!((total - supplied).abs() <= 1e-6 * supplied, "the flows sum to {total}, not {supplied}");
+    let others = other_sources(outcome);
+    let trunks = if others.is_empty() { TRUNK } else { ["sources", TRUNK[1], TRUNK[2], TRUNK[3]] };
     let (unit, factor) = match total / 3.6e6 {
         kwh if kwh >= 2000.0 => ("MWh", 3.6e9),
         kwh if kwh >= 1.0 => ("kWh", 3.6e6),
@@ -99,7 +124,7 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let mut splits = SPLITS.map(|x| x * factor);
     for stage in (1..splits.len()).rev() {
         // What the trunk is called fits before the next bar, at the end before the last bend.
-        let wide = [theme.label().width(TRUNK[stage]), amount_style.width(&energy(total))];
+        let wide = [theme.label().width(trunks[stage]), amount_style.width(&energy(total))];
         let bend = if stage + 1 == splits.len() { BEND } else { 0.0 };
         let trunk = bend + BAR + 10.0 + wide[0].max(wide[1]) + 8.0;
         // What left before stands before what leaves here.
@@ -120,7 +145,7 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
         if height(trunk) > LABEL_HEIGHT {
             // Before the next bar, at the end before the last bend.
             let room = split + if stage + 1 == splits.len() { 0.0 } else { BEND } - left - BAR - 14.0;
-            let lines = [(38.0, theme.label(), TRUNK[stage].to_string()), (72.0, small, energy(trunk))];
+            let lines = [(38.0, theme.label(), trunks[stage].to_string()), (72.0, small, energy(trunk))];
             for (down, style, text) in lines.into_iter().filter(|l| l.1.width(&l.2) <= room) {
                 picture.text((left + BAR + 10.0, top + down), Align::Left, style, &text);
             }
@@ -150,7 +175,11 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
         trunk = rest;
         left = split + BEND;
     }
-    frame::draw_footer_with(&mut picture, summary, " · tokens: GPU active energy by count");
+    let mut remark = " · tokens: GPU active energy by count".to_string();
+    if !others.is_empty() {
+        remark += &format!(" · sources: utility, {}", others.join(", "));
+    }
+    frame::draw_footer_with(&mut picture, summary, &remark);
     let table = Table { name: "energy_flow", csv: csv(&flows, total) };
     Some(Figure { name: "energy_flow", picture, tables: vec![table] })
 }
@@ -198,4 +227,31 @@ fn csv(flows: &[Flow], total: f64) -> String {
         let _ = writeln!(out, "{},{name},{},{}", TRUNK[flow.stage], flow.joules, flow.joules / total);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    /// Batteries that charge are an end of the flow; those that give are a source, and no cooling that is negative.
+    #[test]
+    fn batteries_are_neither_losses_nor_cooling() {
+        for charged in [-3.6e8, 3.6e8] {
+            let mut outcome = sample::hot_day();
+            let energy = &mut outcome.summary.energy_j;
+            energy.by.building.push((BATTERIES.to_string(), charged));
+            energy.facility += charged;
+            let facility = energy.facility;
+            let of = |name: &str| flows(&outcome).iter().find(|f| f.name == name).map(|f| f.joules);
+            assert_eq!(of("batteries"), (charged > 0.0).then_some(charged));
+            let cooling: f64 = outcome.summary.energy_j.by.building[2..5].iter().map(|part| part.1).sum();
+            assert!((of("cooling").unwrap() - cooling).abs() < 1e-6 * cooling);
+            let sum: f64 = flows(&outcome).iter().map(|f| f.joules).sum();
+            let supplied = facility + if charged < 0.0 { -charged } else { 0.0 };
+            assert!((sum - supplied).abs() < 1e-9 * supplied, "{sum} {supplied}");
+            let texts = draw(&outcome, &Theme::default()).unwrap().texts();
+            assert_eq!(texts[0].1.contains("sources: utility, batteries"), charged < 0.0);
+        }
+    }
 }

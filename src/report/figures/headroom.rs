@@ -16,6 +16,7 @@ const BAR: f64 = 0.62;
 /// Indentation of a device below another [em].
 const INDENT: f64 = 0.7;
 /// A page may become so many times as high as usual.
+const LOWEST: f64 = 0.5;
 const HIGHEST: f64 = 2.5;
 /// Names take at most this share of the page.
 const NAMES: f64 = 0.3;
@@ -45,14 +46,15 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let key = "mean (dark), 99th percentile (pale), maximum (line), stranded (hatched)";
     let (titles, subtitle) = (titles(tightest), format!("{axis}: {key}"));
     let mut picture = Picture::new(theme, titles[0].clone(), format!("{subtitle}, in the measured window."));
-    picture.head(&titles, &[subtitle, format!("Output [% of limit]: {key}"), axis.to_string()]);
+    let short = "mean (dark), p99 (pale), maximum (line), stranded (hatched)";
+    picture.head(&titles, &[subtitle, format!("Output [% of limit]: {short}"), short.to_string()]);
 
     let name = Style { bold: false, ..theme.label() };
     let pitch = PITCH * name.size;
     let top = theme.strip_baseline() + 14.0;
     let below = theme.foot() + AXIS_ROOM + 12.0;
     let wanted = top + all.len() as f64 * pitch + below;
-    picture.height = wanted.clamp(theme.page.1 * 0.7, theme.higher(HIGHEST).max(theme.page.1));
+    picture.height = wanted.clamp(theme.higher(LOWEST), theme.higher(HIGHEST));
     let fit = ((picture.height - below - top) / pitch) as usize;
     let left_out = all.iter().filter(|row| row.device.is_some()).count();
     let shown = tightest_rows(all, fit);
@@ -62,7 +64,7 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let widest = shown.iter().map(|row| indent(row) + name.width(row.name)).fold(0.0, f64::max);
     let columns: Vec<[String; 2]> =
         shown.iter().map(|row| row.device.map(beside).unwrap_or_default()).collect();
-    let heads = ["of limit", "× sold"];
+    let heads = ["limit", "sold"];
     let wide = |k: usize| {
         let texts = columns.iter().map(|texts| name.width(&texts[k]));
         texts.fold(theme.tick().width(heads[k]), f64::max)
@@ -103,7 +105,7 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
         0 => String::new(),
         n => format!(" · {n} devices with more headroom left out"),
     };
-    let remark = format!(" · × sold: nameplates below over rating{remark}");
+    let remark = format!(" · sold: nameplates below over rating{remark}");
     frame::draw_footer_with(&mut picture, &outcome.summary, &remark);
     Some(Figure { name: "headroom", picture, tables: vec![Table { name: "headroom", csv: csv(&sites) }] })
 }
@@ -162,7 +164,7 @@ fn share(device: &DeviceSummary, watts: f64) -> f64 {
 
 /// What stands beside a bar: the limit, and how often it is sold.
 fn beside(device: &DeviceSummary) -> [String; 2] {
-    let sold = device.oversubscription.map_or("–".to_string(), |share| format!("{share:.2}"));
+    let sold = device.oversubscription.map_or("–".to_string(), |share| format!("{share:.2}×"));
     [quantity(device.limit_w, "W"), sold]
 }
 

@@ -8,12 +8,12 @@ use super::theme::{AXIS_ROOM, TICK_PX, Theme};
 use super::{Figure, Table, csv_number, csv_text};
 use crate::ledger::outcome::{Constraint, DistributionRow, Outcome};
 use crate::report::numbers::{percent, quantity};
-use crate::report::palette::{self, GRID, KINDS, SOFT_INK};
+use crate::report::palette::{self, BOUNDARIES, KINDS};
 
 /// The page with two panels over the usual one.
 const HIGHER: f64 = 1.45;
 /// Lines beyond these are drawn in grey.
-const NAMED: usize = 5;
+const NAMED: usize = 6;
 
 /// What a panel shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,16 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     let bottom = picture.height - theme.foot() - AXIS_ROOM - 12.0;
     let caption = 1.5 * TICK_PX;
     let height = (bottom - top) / panels.len() as f64;
-    let texts = panels.iter().flat_map(|(_, lines)| named(lines).into_iter().map(|k| lines[k].name));
+    // One site needs no name.
+    let one = outcome.summary.per_site.len() == 1;
+    let prefix = outcome.summary.per_site.first().filter(|_| one).map(|site| format!("{}.", site.name));
+    let called = |line: &Line| {
+        let short = prefix.as_ref().and_then(|prefix| line.name.strip_prefix(prefix.as_str()));
+        short.unwrap_or(line.name).to_string()
+    };
+    let names: Vec<String> =
+        panels.iter().flat_map(|(_, lines)| named(lines).into_iter().map(|k| called(&lines[k]))).collect();
+    let texts = names.iter().map(String::as_str);
     let right = theme.page.0 - frame::label_room(theme, texts);
     for (number, (of, lines)) in panels.iter().enumerate() {
         let top = top + number as f64 * height;
@@ -114,7 +123,7 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
             let y = frame.y(1.0);
             picture.path(vec![(frame.left, y), (right, y)], 3.0, palette::fill(Constraint::Power));
         }
-        draw_lines(&mut picture, &frame, lines);
+        draw_lines(&mut picture, &frame, lines, &called);
         if last {
             frame::draw_load_axis(&mut picture, &frame, 0.01, "Share of the measured time [%]");
         }
@@ -134,23 +143,20 @@ fn named(lines: &[Line]) -> Vec<usize> {
     order
 }
 
-fn draw_lines(picture: &mut Picture, frame: &Frame, lines: &[Line]) {
+fn draw_lines(picture: &mut Picture, frame: &Frame, lines: &[Line], called: &impl Fn(&Line) -> String) {
     let named = named(lines);
     let path = |line: &Line| -> Vec<(f64, f64)> {
         line.points.iter().map(|p| (frame.x(p.0), frame.y(p.1.min(frame.limit)))).collect()
     };
     for (_, line) in lines.iter().enumerate().filter(|(k, _)| !named.contains(k)) {
-        picture.path(path(line), 2.5, GRID);
+        picture.path(path(line), 2.5, BOUNDARIES[0].1);
     }
     let mut labels = Vec::new();
     for (&k, (color, text)) in named.iter().zip(KINDS) {
         let points = path(&lines[k]);
         let y = points.last().map_or(frame.bottom, |point| point.1);
         picture.path(points, 5.0, color);
-        labels.push(EndLabel { y, text: lines[k].name.to_string(), color: text, above: false });
-    }
-    if named.is_empty() {
-        picture.path(vec![(frame.left, frame.bottom), (frame.right, frame.bottom)], 2.5, SOFT_INK);
+        labels.push(EndLabel { y, text: called(&lines[k]), color: text, above: false });
     }
     frame::draw_end_labels(picture, frame, labels);
 }
@@ -168,6 +174,7 @@ fn titles(panels: &[(Of, Vec<Line>)]) -> Option<Vec<String>> {
         Of::Nodes => vec![
             format!("A node of {} draws up to {half} for half of the time, {most} for 99 %", line.name),
             format!("{}: up to {half} for half of the time, {most} for 99 %", line.name),
+            format!("Nodes of {} draw up to {most} for 99 % of the time", line.name),
             format!("A node draws up to {most} for 99 % of the time"),
         ],
         Of::Devices => vec![format!("{} puts out up to {most} for 99 % of the time", line.name)],

@@ -320,7 +320,7 @@ fn what_is_wrong_is_said() {
     );
     said(false, &grid("price: { constant: 1 }"), &["price_usd_per_mwh"]);
     let table = "csv: { path: bad.csv, column: usd }";
-    said(false, &grid(&format!("carbon_g_per_kwh: {{ {table} }}")), &["bad.csv:3:1", "'-1'", "0 or above"]);
+    said(false, &grid(&format!("carbon_g_per_kwh: {{ {table} }}")), &["bad.csv:3:1", "`-1`", "0 or above"]);
     said(
         false,
         &grid("carbon_g_per_kwh: { csv: { path: none.csv, column: usd } }"),
@@ -331,5 +331,5 @@ fn what_is_wrong_is_said() {
     let overlapping = "windows: [{ at_h: 1, for_h: 2, value: 0.5 }, { at_h: 2, for_h: 1, value: 0.5 }]";
     said(false, &cap(overlapping), &["windows.1.at_h", "at least 3", "may not overlap"]);
     said(false, &cap("windows: [{ at_h: 1, for_h: 0, value: 0.5 }]"), &["windows.0.for_h", "above 0"]);
-    said(false, &cap(table), &["bad.csv:3:1", "above 0, at most 10"]);
+    said(false, &cap(table), &["bad.csv:2:1", "above 0, at most 10"]);
 }

@@ -86,7 +86,7 @@ fn a_cap_keeps_a_breaker_closed_and_without_one_it_trips_at_the_closed_form() {
     );
     let pools = [("main", 4, "row")];
     let capped = run(&tree, &pools, "");
-    assert!(capped.summary.binding.share.power > 0.99);
+    assert!(capped.summary.binding.share.power > 0.95, "{:?}", capped.summary.binding);
     assert_eq!(capped.summary.requests.shed, 0);
     let free = run_under("none", &tree, &pools, "");
     let trip_s = 570.0 * ((1.5625_f64 - 0.0625) / (1.5625 - 1.0)).ln();

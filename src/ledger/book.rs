@@ -117,6 +117,8 @@ pub(super) struct SiteMark {
     /// Losses of all devices, cooling plants [J]; 0 without a building.
     pub loss_j: f64,
     pub cooling_j: f64,
+    /// What batteries took, less what they gave.
+    pub battery_j: f64,
     /// Outdoor air, and the warmest zone: supply temperature and number.
     pub air_c: Option<(f64, f64)>,
     pub supply_c: Option<(f64, usize)>,
@@ -674,11 +676,14 @@ impl Ledger {
                 let supply_c = building.and_then(|building| warmest_zone(building, now_fs));
                 let meter = power.meter(site);
                 meter.advance(now_fs);
-                let (mut loss_j, mut cooling_j) = (0.0, 0.0);
+                let (mut loss_j, mut cooling_j, mut battery_j) = (0.0, 0.0, 0.0);
                 if let Some(parts) = meter.around() {
-                    let (losses, plants) = parts.split_at(parts.len() - OTHER_PARTS);
+                    let (losses, others) = parts.split_at(parts.len() - OTHER_PARTS);
                     loss_j = losses.iter().map(Energy::as_j).sum();
+                    // Batteries are the last.
+                    let (plants, batteries) = others.split_at(OTHER_PARTS - 1);
                     cooling_j = plants.iter().map(Energy::as_j).sum();
+                    battery_j = batteries.iter().map(Energy::as_j).sum();
                 }
                 let sums = meter.integrals();
                 SiteMark {
@@ -691,6 +696,7 @@ impl Ledger {
                     waiting,
                     loss_j,
                     cooling_j,
+                    battery_j,
                     air_c: air.map(|air| (air.wet_bulb_c, air.dry_bulb_c)),
                     supply_c,
                     staves,

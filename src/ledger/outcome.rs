@@ -688,6 +688,9 @@ pub struct SeriesRow {
     /// Losses of the power tree, and what the cooling plants draw; 0 with a static PUE.
     pub loss_w: f64,
     pub cooling_w: f64,
+    /// What batteries take; negative while they give.
+    #[serde(default)]
+    pub battery_w: f64,
     pub it_w: f64,
     pub facility_w: f64,
     /// Mean facility cap; empty without one.

@@ -514,6 +514,7 @@ impl Ledger {
                 working += now.working - then.working;
                 row.loss_w += watts(|m| m.loss_j);
                 row.cooling_w += watts(|m| m.cooling_j);
+                row.battery_w += watts(|m| m.battery_j);
                 if let (None, Some((wet, dry))) = (row.wet_bulb_c, now.air_c) {
                     (row.wet_bulb_c, row.dry_bulb_c) = (Some(wet), Some(dry));
                 }
@@ -542,7 +543,7 @@ impl Ledger {
                 }
             }
             row.node_overhead_w = row.it_w - row.gpu_active_w - row.gpu_idle_w;
-            row.facility_w = row.it_w + row.pue_overhead_w + row.loss_w + row.cooling_w;
+            row.facility_w = row.it_w + row.pue_overhead_w + row.loss_w + row.cooling_w + row.battery_w;
             row.stave_cooling_tok_per_s = cooling_stave;
             row.pue = if row.it_w > 0.0 { row.facility_w / row.it_w } else { fleet.sites[0].pue };
             row.cap_facility_w = any_cap.then_some(cap);

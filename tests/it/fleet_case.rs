@@ -20,8 +20,19 @@ pub struct FleetCase {
     pub sites: Vec<Site>,
     /// By site; drawn after them, so that fleets are what they were before there were several policies.
     pub cappings: Vec<Capping>,
-    /// Drawn last.
+    /// Drawn last, for the same reason.
+    pub breakage: Breakage,
+}
+
+/// What breaks, and what is done about it.
+#[derive(Debug, Clone)]
+pub struct Breakage {
     pub failures: Vec<Failing>,
+    /// By site; of use where it has a building.
+    pub supplies: Vec<Option<Supply>>,
+    /// By class: whether requests are lost with their replica.
+    pub loses: Vec<bool>,
+    pub start_up_ms: u32,
 }
 
 /// Something that breaks, of all pools and devices the one of a number.
@@ -66,7 +77,6 @@ pub struct Class {
     pub ttft_ms: Option<u32>,
     pub tpot_ms: Option<u32>,
     pub patience_ms: Option<u32>,
-    pub loses: bool,
     pub problems: Option<Problems>,
 }
 
@@ -138,7 +148,6 @@ pub struct Pool {
     pub kv_block_tok: u32,
     pub kv_tok: u32,
     pub max_queue: Option<u32>,
-    pub start_up_ms: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -206,7 +215,6 @@ pub struct Building {
     /// nothing: in the first hour, and after the weather turned.
     pub warm_pct: i32,
     pub warm_later_pct: i32,
-    pub supply: Option<Supply>,
 }
 
 /// What keeps power devices going, or cuts them off.
@@ -279,8 +287,8 @@ impl FleetCase {
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
             with(&|less| _ = less.classes.remove(i));
         }
-        for i in 0..self.failures.len() {
-            with(&|less| _ = less.failures.remove(i));
+        for i in 0..self.breakage.failures.len() {
+            with(&|less| _ = less.breakage.failures.remove(i));
         }
         if self.run.duration_ms > 20 {
             with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
@@ -309,10 +317,24 @@ impl FleetCase {
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
-    let failures = prop_oneof![1 => vec(failing(), 0), 1 => vec(failing(), 1..=4)];
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), failures).prop_map(
-        |(run, classes, sites, cappings, failures)| FleetCase { run, classes, sites, cappings, failures },
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage()).prop_map(
+        |(run, classes, sites, cappings, breakage)| FleetCase { run, classes, sites, cappings, breakage },
     )
+}
+
+fn breakage() -> impl Strategy<Value = Breakage> {
+    (
+        prop_oneof![1 => vec(failing(), 0), 1 => vec(failing(), 1..=4)],
+        vec(option::weighted(0.5, supply()), 2),
+        vec(prop::bool::weighted(0.3), 3),
+        select(vec![100_u32, 0, 20, 1000]),
+    )
+        .prop_map(|(failures, supplies, loses, start_up_ms)| Breakage {
+            failures,
+            supplies,
+            loses,
+            start_up_ms,
+        })
 }
 
 fn failing() -> impl Strategy<Value = Failing> {
@@ -369,20 +391,16 @@ fn class() -> impl Strategy<Value = Class> {
         option::of(select(vec![20_u32, 5, 2])),
         option::of(select(vec![1000_u32, 300, 50, 10])),
         option::weighted(0.3, problems()),
-        option::weighted(0.3, Just(())),
     )
-        .prop_map(
-            |(priority, model_of_pool, arrivals, ttft_ms, tpot_ms, patience_ms, problems, loses)| Class {
-                loses: loses.is_some(),
-                priority,
-                model_of_pool,
-                arrivals,
-                ttft_ms,
-                tpot_ms,
-                patience_ms,
-                problems,
-            },
-        )
+        .prop_map(|(priority, model_of_pool, arrivals, ttft_ms, tpot_ms, patience_ms, problems)| Class {
+            priority,
+            model_of_pool,
+            arrivals,
+            ttft_ms,
+            tpot_ms,
+            patience_ms,
+            problems,
+        })
 }
 
 /// Traces first: whatever fails on another process is tried on them too, and they shrink request by request.
@@ -461,16 +479,14 @@ fn pool() -> impl Strategy<Value = Pool> {
             select(vec![1_u32, 2, 7, 16]),
             40_u32..540,
             option::weighted(0.25, 0_u32..8),
-            select(vec![100_u32, 0, 20, 1000]),
         ),
     )
         .prop_map(
             |(
                 (model, replicas, tensor),
                 (law, tick_ms, energy, ideal_node),
-                (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue, start_up_ms),
+                (max_seqs, max_step_tok, kv_block_tok, kv_tok, max_queue),
             )| Pool {
-                start_up_ms,
                 model,
                 replicas,
                 tensor,
@@ -564,22 +580,10 @@ fn building() -> impl Strategy<Value = Building> {
         prop_oneof![1 => vec(zone(), 0), 4 => vec(zone(), 1), 1 => vec(zone(), 2)],
         -40_i32..90,
         -40_i32..90,
-        option::weighted(0.5, supply()),
     )
-        .prop_map(
-            |(utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct, supply)| {
-                Building {
-                    utility_pct,
-                    ups_pct,
-                    pdu_pct,
-                    losses_in_zone,
-                    zones,
-                    warm_pct,
-                    warm_later_pct,
-                    supply,
-                }
-            },
-        )
+        .prop_map(|(utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct)| {
+            Building { utility_pct, ups_pct, pdu_pct, losses_in_zone, zones, warm_pct, warm_later_pct }
+        })
 }
 
 fn supply() -> impl Strategy<Value = Supply> {

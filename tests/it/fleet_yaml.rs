@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::fleet_case::{
     Arrivals, Building, Burst, Capping, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS,
-    Policy, Pool, Reasoning, Site, What, Zone,
+    Policy, Pool, Reasoning, Site, Supply, What, Zone,
 };
 
 /// Local time of day at which the weather may turn: it changes with the hour only [h].
@@ -102,7 +102,7 @@ impl FleetCase {
         }
         // A run that only finds out the watts has no building to break.
         let failures: Vec<String> = match peaks {
-            Some(_) => self.failures.iter().filter_map(|f| self.failure(f, start_at_h)).collect(),
+            Some(_) => self.breakage.failures.iter().filter_map(|f| self.failure(f, start_at_h)).collect(),
             None => Vec::new(),
         };
         if !failures.is_empty() {
@@ -127,7 +127,8 @@ impl FleetCase {
             What::Device { site, number } => {
                 let site_number = site % self.sites.len();
                 let site = &self.sites[site_number];
-                let devices = site.building.as_ref()?.devices(site.pools.len());
+                let supply = self.breakage.supplies[site_number].as_ref();
+                let devices = site.building.as_ref()?.devices(site.pools.len(), supply);
                 format!("{{ device: s{site_number}.{} }}", devices[number % devices.len()])
             }
             What::Modules { site, count } => {
@@ -210,7 +211,7 @@ impl FleetCase {
         if let Some(ms) = class.patience_ms {
             let _ = writeln!(text, "      patience_s: {}", f64::from(ms) / 1e3);
         }
-        if class.loses {
+        if self.breakage.loses[number] {
             text.push_str("      on_failure: lose\n");
         }
         if let Some(problems) = &class.problems {
@@ -255,12 +256,15 @@ impl FleetCase {
             }
         }
         if let Some((building, peak)) = building {
-            building.yaml(text, number, site.pools.len(), peak, self.run.weather_turns_ms.is_some());
+            let turns = self.run.weather_turns_ms.is_some();
+            let supply = self.breakage.supplies[number].as_ref();
+            building.yaml(text, number, site.pools.len(), peak, turns, supply);
         }
         text.push_str("      pools:\n");
         let most = MOST_REPLICAS / self.pools().count() as u32;
         for (place, pool) in site.pools.iter().enumerate() {
-            pool.yaml(text, place, most, self.run.ticking, capping.power_priorities[place]);
+            let priority = capping.power_priorities[place];
+            pool.yaml(text, place, most, self.run.ticking, priority, self.breakage.start_up_ms);
             if let Some((building, _)) = building {
                 let _ = writeln!(text, "          feed: {}", building.feed(place));
                 if !building.zones.is_empty() {
@@ -348,7 +352,15 @@ impl Pool {
         (self.replicas.min(most) / (8 / self.tensor)).max(1)
     }
 
-    fn yaml(&self, text: &mut String, place: usize, most: u32, ticking: bool, power_priority: &str) {
+    fn yaml(
+        &self,
+        text: &mut String,
+        place: usize,
+        most: u32,
+        ticking: bool,
+        power_priority: &str,
+        start_up_ms: u32,
+    ) {
         let nodes = self.nodes(most);
         let max_step_tok = self.max_step_tok.max(self.max_seqs);
         let kv_blocks = self.kv_tok.div_ceil(self.kv_block_tok).max(2);
@@ -360,7 +372,7 @@ impl Pool {
              kv_blocks: {kv_blocks}{queue} }}",
             self.model, power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
-        let _ = writeln!(text, "          start_up_s: {}", f64::from(self.start_up_ms) / 1e3);
+        let _ = writeln!(text, "          start_up_s: {}", f64::from(start_up_ms) / 1e3);
         let us = |ns: u32| f64::from(ns) / 1e3;
         let law = match &self.law {
             _ if ticking => format!("base_us: {}", self.tick_ms * 1000),
@@ -394,10 +406,10 @@ impl Building {
     }
 
     /// Names of its power devices.
-    fn devices(&self, pools: usize) -> Vec<String> {
+    fn devices(&self, pools: usize, supply: Option<&Supply>) -> Vec<String> {
         let mut names = vec!["meter".to_string(), "trafo".into(), "plant".into()];
-        names.extend(self.supply.iter().filter(|supply| supply.second).map(|_| "trafo2".into()));
-        names.extend(self.supply.iter().filter_map(|supply| supply.generator_ms.map(|_| "gen".into())));
+        names.extend(supply.filter(|supply| supply.second).map(|_| "trafo2".into()));
+        names.extend(supply.and_then(|supply| supply.generator_ms).map(|_| "gen".into()));
         names.extend(self.ups_pct.map(|_| "ups".into()));
         names.extend((0..pools).filter(|_| self.pdu_pct.is_some()).map(|pool| format!("pdu{pool}")));
         names
@@ -411,7 +423,15 @@ impl Building {
         }
     }
 
-    fn yaml(&self, text: &mut String, site: usize, pools: usize, peak: Peak, turns: bool) {
+    fn yaml(
+        &self,
+        text: &mut String,
+        site: usize,
+        pools: usize,
+        peak: Peak,
+        turns: bool,
+        supply: Option<&Supply>,
+    ) {
         let hall = if self.losses_in_zone && !self.zones.is_empty() { ", zone: z0" } else { "" };
         text.push_str("        tree:\n");
         let mut device = |name: &str, place: &str, kind: &str, pct: u32, more: &str, own: &str| {
@@ -421,7 +441,6 @@ impl Building {
                 "          - {{ name: {name}{place}, device: {{ {kind}: {{ {rated} }} }}{own} }}"
             );
         };
-        let supply = self.supply.as_ref();
         let generator = supply.and_then(|supply| supply.generator_ms);
         let second = supply.is_some_and(|supply| supply.second);
         device("meter", "", "utility", self.utility_pct, "", "");

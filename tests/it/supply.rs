@@ -1,6 +1,6 @@
 //! Feeds that fail and what carries the load then: timelines worked out by hand.
 
-use wattmill::ledger::outcome::{Constraint, Outcome};
+use wattmill::ledger::outcome::{Constraint, Outcome, SeriesRow};
 use wattmill::{EngineKind, SimOptions, simulate};
 
 use crate::support::load;
@@ -223,4 +223,10 @@ fn a_battery_shaves_peaks_until_it_is_empty() {
     let by_hand = 13e3 * 1800.0 + 15e3 * 1800.0;
     assert!(close(outcome.summary.energy_j.facility, by_hand), "{}", outcome.summary.energy_j.facility);
     assert!((outcome.summary.pue.min - 13.0 / 15.0).abs() < 1e-6);
+    // It is neither a loss nor cooling: 2 kW given for half an hour.
+    let sum =
+        |of: fn(&SeriesRow) -> f64| -> f64 { outcome.series.iter().map(|row| of(row) * row.length_s).sum() };
+    assert_eq!((sum(|row| row.loss_w), sum(|row| row.cooling_w)), (0.0, 0.0));
+    assert!(close(sum(|row| row.battery_w), -2e3 * 1800.0));
+    assert!(close(sum(|row| row.facility_w), by_hand));
 }

@@ -88,7 +88,8 @@ pub(super) fn draw<'a>(outcome: &Outcome, theme: &'a Theme) -> Option<Figure<'a>
     for (number, (row, texts)) in shown.iter().zip(&columns).enumerate() {
         let middle = top + (number as f64 + 0.5) * pitch;
         let baseline = middle + 0.36 * name.size;
-        let room = frame.left - gap - MARGIN - indent(row);
+        // The widest name fits to the last bit.
+        let room = frame.left - gap - MARGIN - indent(row) + 0.5;
         let style = if row.device.is_some() { name } else { theme.label() };
         let text = style.fit(&[row.name.to_string()], room);
         picture.text((MARGIN + indent(row), baseline), Align::Left, style, &text);

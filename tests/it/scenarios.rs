@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use wattmill::control::timeline;
+use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::Outcome;
+use wattmill::physics::clock::Clock;
+use wattmill::physics::fs_from_s;
+use wattmill::scenario::Resolved;
 use wattmill::study::expect::judge;
 use wattmill::{SimOptions, simulate};
 
@@ -33,7 +38,50 @@ fn as_expected(name: &str) -> Outcome {
         "{name}: {verdicts:#?}\n{:#?}",
         outcome.summary.binding.timeline
     );
+    no_device_carries_too_much(&resolved, &outcome);
     outcome
+}
+
+/// P ≤ limit on every device, but for the iterations in flight when what it may carry fell, or what else it carries rose:
+/// with a step of the cap, a failure or repair, the weather of an hour, a stage of a zone. Each lasts at most as long
+/// as the longest iteration.
+#[track_caller]
+fn no_device_carries_too_much(resolved: &Resolved, outcome: &Outcome) {
+    let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).expect("a fleet");
+    let failures = timeline(&resolved.scenario, &fleet, fs_from_s(outcome.summary.scenario.duration_s))
+        .expect("failures")
+        .len();
+    let hours = (outcome.summary.scenario.duration_s / 3600.0).ceil() as usize;
+    let stages = outcome.counters.throttles.stages as usize;
+    for (site, summary) in fleet.sites.iter().zip(&outcome.summary.per_site) {
+        if !site.policy.plans_power() {
+            continue;
+        }
+        assert!(!summary.devices.is_empty(), "{}: no devices", site.name);
+        let longest_s = fleet.pools[site.pools.clone()].iter().map(|pool| {
+            let kv_tok = pool.kv_blocks as f64 * f64::from(pool.block_tok);
+            let lowest = Clock::at(pool.power.clock.min_share, &pool.power.clock);
+            pool.step.longest_s(pool.max_seqs, kv_tok, &lowest)
+        });
+        let most_s = (site.cap.len() + failures + hours + stages) as f64 * longest_s.fold(0.0, f64::max);
+        for device in &summary.devices {
+            let above_s = device.overshoot_s;
+            assert!(above_s <= most_s, "{}: {above_s} s above its limit, at most {most_s} s", device.name);
+            // As measured, far less: steps are short, and what changes is little.
+            let share = device.overshoot_j / (device.mean_w * outcome.summary.scenario.duration_s).max(1.0);
+            assert!(share < 1e-5, "{}: {share} of its energy was above its limit", device.name);
+        }
+    }
+}
+
+#[test]
+fn no_device_of_a_hot_hall_carries_too_much() {
+    // The hours in which power gives way to cooling.
+    let sets = ["start_at_h=13".to_string(), "duration_s=5400".into()];
+    let resolved = load_file(&config("hot-day.yaml"), &sets, catalog());
+    let outcome = simulate(&resolved, &SimOptions::default()).expect("runs");
+    assert!(outcome.summary.binding.share.power > 0.1 && outcome.summary.binding.share.cooling > 0.1);
+    no_device_carries_too_much(&resolved, &outcome);
 }
 
 #[test]

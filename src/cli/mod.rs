@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod facility;
 mod interrupt;
+mod levers;
 mod out_dir;
 mod progress;
 mod report;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Arguments),
     /// Price every limit: what a little more of it would buy in useful tokens
     Explain(explain::Arguments),
+    /// Measure levers at equal quality and service: what each adds to tokens per MW and takes from joules
+    Levers(levers::Arguments),
     /// Find the smallest fleet, the lowest cap or the largest load that meets conditions
     Size(size::Arguments),
     /// Hold scenarios or results side by side: differences with intervals, changed fields, what binds
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
         Command::Explain(arguments) => explain::main(&arguments),
+        Command::Levers(arguments) => levers::main(&arguments),
         Command::Size(arguments) => size::main(&arguments),
         Command::Compare(arguments) => compare::main(&arguments),
         Command::Facility(arguments) => facility::main(&arguments),

@@ -11,6 +11,7 @@ mod files;
 mod folder;
 mod html;
 mod knee;
+pub mod levers;
 mod numbers;
 mod palette;
 mod points;

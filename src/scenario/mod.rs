@@ -13,6 +13,7 @@ mod facility;
 mod failures;
 mod hash;
 mod inputs;
+pub(crate) mod lever;
 mod lookup;
 mod nearest;
 mod overrides;
@@ -174,7 +175,11 @@ impl Draft {
             ScenarioError::Syntax(source.locate(error.place.unwrap_or_default(), &error.message()))
         })?;
         paths_from_here(&mut scenario, &source, self.changes.len());
-        finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)
+        let resolved = finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)?;
+        match self.lever_problems(&resolved.scenario, options) {
+            problems if problems.is_empty() => Ok(resolved),
+            problems => Err(ScenarioError::Problems(problems)),
+        }
     }
 }
 

@@ -32,6 +32,11 @@ impl Source {
         !self.overrides.is_empty()
     }
 
+    /// The document, if there is one.
+    pub(crate) fn tree(&self) -> Option<&Node> {
+        self.tree.as_ref()
+    }
+
     pub(crate) fn place_of(&self, path: &str) -> Place {
         self.tree.as_ref().map_or(Place::Nowhere, |tree| tree.place_of(path))
     }

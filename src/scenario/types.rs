@@ -16,6 +16,7 @@ pub use super::facility::{
 pub use super::failures::{
     Failure, FailureTimes, ModulesOf, NodesOf, OnFailure, Outage, Part, RandomTimes, ShareOf,
 };
+pub use super::lever::Lever;
 pub use super::plant::{
     Adiabatic, AirCooledChiller, DryCooler, Plant, Pumps, Rejector, RejectorDryCooler, RejectorTower,
     TowerWithChiller, WarmWater,
@@ -61,6 +62,9 @@ pub struct Scenario {
     /// What breaks.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// What `wattmill levers` pulls, alone and together; a run pulls none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levers: Vec<Lever>,
     /// What the author expects of the run; whether it held is told at its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,

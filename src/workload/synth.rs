@@ -393,6 +393,7 @@ fn open_fit(fit: &Path, options: &SynthOptions) -> Result<OpenFit, InputError> {
         routing: types::Routing::default(),
         fleet: types::Fleet { sites: Vec::new() },
         failures: Vec::new(),
+        levers: Vec::new(),
         expect: Vec::new(),
         report: types::Report::default(),
     };

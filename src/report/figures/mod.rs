@@ -1,5 +1,6 @@
 //! Figures of runs, sweeps and validations: each is drawn once as shapes, then written as SVG, as PNG, and as the CSV behind it.
 
+mod accuracy;
 mod binding;
 mod brackets;
 mod contour;
@@ -30,6 +31,7 @@ pub(super) mod sweep;
 mod temperature;
 pub(super) mod theme;
 mod theme_file;
+mod waterfall;
 
 use std::path::{Path, PathBuf};
 
@@ -38,11 +40,13 @@ use rayon::prelude::*;
 use super::ReportError;
 use super::folder::write_file;
 use crate::ledger::outcome::Outcome;
+pub(super) use accuracy::draw as accuracy;
 pub(super) use parity::draw as parity;
 use picture::Picture;
 pub(super) use ribbons::draw as ribbons;
 pub(super) use svg::escape;
 use theme::Theme;
+pub(super) use waterfall::draw as waterfall;
 
 /// A figure ready to be written.
 pub(super) struct Figure<'a> {

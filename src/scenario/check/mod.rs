@@ -2,6 +2,7 @@
 
 mod facility;
 mod fleet;
+mod levers;
 mod plant;
 mod policy;
 mod signals;
@@ -134,6 +135,7 @@ impl Check {
         );
         self.failures(scenario);
         self.expectations(scenario);
+        self.levers(scenario);
         self.positive("report.interval_s", scenario.report.interval_s, MAX_DURATION_S);
     }
 

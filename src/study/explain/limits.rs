@@ -9,8 +9,9 @@ use crate::ledger::outcome::Constraint;
 use crate::physics::loss::LossShares;
 use crate::scenario::Resolved;
 use crate::scenario::types::{
-    Arrivals, Device, Loss, Plant, Policy, Pool, PowerDevice, Pumps, Rejector, Site, StepLaw,
+    Device, Loss, Plant, Policy, Pool, PowerDevice, Pumps, Rejector, Site, StepLaw,
 };
+use crate::study::demand;
 
 /// Clock steps that a move of watts is worth at least: less could be lost between two P-states.
 const P_STATES: f64 = 2.0;
@@ -247,11 +248,7 @@ impl Limit {
         let more = 1.0 + share;
         let sites = &mut moved.scenario.fleet.sites;
         match (self.kind, self.target) {
-            (LimitKind::Demand, _) => {
-                for class in &mut moved.scenario.workload.classes {
-                    more_arrivals(&mut class.arrivals, more);
-                }
-            }
+            (LimitKind::Demand, _) => demand::scale(&mut moved.scenario, more),
             (LimitKind::PowerCap, Target::Site(s)) => {
                 sites[s].power.cap_mw = sites[s].power.cap_mw.map(|cap_mw| cap_mw * more);
             }
@@ -272,18 +269,6 @@ impl Limit {
             _ => {}
         }
         moved
-    }
-}
-
-fn more_arrivals(arrivals: &mut Arrivals, more: f64) {
-    match arrivals {
-        Arrivals::Constant(constant) => constant.rate_per_s *= more,
-        Arrivals::ClosedLoop(closed) => closed.in_flight = (closed.in_flight as f64 * more).ceil() as u64,
-        Arrivals::Poisson(poisson) => poisson.rate_per_s *= more,
-        Arrivals::Gamma(gamma) => gamma.rate_per_s *= more,
-        Arrivals::Diurnal(diurnal) => diurnal.mean_per_s *= more,
-        Arrivals::RateCurve(curve) => curve.scale *= more,
-        Arrivals::Trace(trace) => trace.scale *= more,
     }
 }
 

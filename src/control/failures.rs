@@ -98,6 +98,17 @@ pub fn timeline(scenario: &Scenario, fleet: &Fleet, end_fs: i128) -> Result<Vec<
             }
         }
     }
+    for pool in &fleet.pools {
+        // Nodes that are not there are as those that failed, but for their label.
+        let (from_fs, until_fs) = (pool.installed_fs.start, pool.installed_fs.end);
+        let what = Broken::Replicas(pool.replicas.clone());
+        if from_fs > 0 {
+            push(&mut events, pool.site, &what, (0, Some(from_fs)), end_fs);
+        }
+        if until_fs <= end_fs {
+            push(&mut events, pool.site, &what, (until_fs, None), end_fs);
+        }
+    }
     // A stable sort: what happens at one instant keeps the order of the entries, repairs first.
     events.sort_by_key(|event| (event.at_fs, event.breaks));
     Ok(events)

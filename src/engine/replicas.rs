@@ -816,6 +816,7 @@ impl Replica {
     ) {
         let bound = self.backlogged || self.late || shared.crowded;
         let label = match self.state {
+            State::Down if !pool.is_installed(now_fs) => Label::Absent,
             _ if shared.draining => Label::Operations,
             State::Down | State::Booting => Label::Failed,
             State::Starting => return,

@@ -124,6 +124,7 @@ impl<'a> Engine<'a> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
         let mut notes = Vec::new();
         self.apply_effects(0);
+        self.break_at_start();
         let end_fs = loop {
             events += 1;
             if events.is_multiple_of(PROGRESS_EVERY)
@@ -317,6 +318,21 @@ impl<'a> Engine<'a> {
         if self.replicas.pool_open(pool) {
             for class in std::mem::take(&mut self.held[pool]) {
                 self.replaced.extend(self.setup.stream.replace(class, now_fs));
+            }
+        }
+    }
+
+    /// What is broken, or not installed, from the start is so before anything arrives.
+    fn break_at_start(&mut self) {
+        while self.setup.failures.get(self.failure_next).is_some_and(|event| event.at_fs <= 0) {
+            self.failure(0, self.sources.failure);
+            if self.failure_next == self.setup.failures.len() {
+                self.queue.clear(self.sources.failure);
+            }
+            self.apply_effects(0);
+            for site in 0..self.setup.fleet.sites.len() {
+                self.outage(0, site);
+                self.apply_effects(0);
             }
         }
     }

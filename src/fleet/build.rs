@@ -358,7 +358,14 @@ fn build_pool(
         nodes: pool.nodes as usize,
         gpus_per_node: per_node,
         start_up_fs: fs_from_s(pool.start_up_s),
+        installed_fs: installed(pool, scenario.start_at_h),
     })
+}
+
+/// From when to when the nodes of a pool are there [fs].
+fn installed(pool: &types::Pool, start_at_h: f64) -> std::ops::Range<i128> {
+    let at_fs = |hours: f64| fs_from_s((hours - start_at_h) * 3600.0).max(0);
+    pool.installed_h.map_or(0, at_fs)..pool.removed_h.map_or(i128::MAX, at_fs)
 }
 
 /// How hot a GPU gets in a node, which only a pool in a cooling zone asks.

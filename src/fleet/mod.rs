@@ -124,6 +124,25 @@ pub struct Pool {
     pub gpus_per_node: u32,
     /// From power, or a repair, until a replica serves again [fs].
     pub start_up_fs: i128,
+    /// From when to when its nodes are there [fs].
+    pub installed_fs: std::ops::Range<i128>,
+}
+
+impl Pool {
+    /// Whether its nodes are there.
+    #[inline]
+    pub fn is_installed(&self, at_fs: i128) -> bool {
+        self.installed_fs.contains(&at_fs)
+    }
+
+    /// Share of a stretch of time in which its nodes are there; of an instant whether they are.
+    pub fn installed_share(&self, from_fs: i128, until_fs: i128) -> f64 {
+        if until_fs <= from_fs {
+            return f64::from(u8::from(self.is_installed(from_fs)));
+        }
+        let there_fs = self.installed_fs.end.min(until_fs) - self.installed_fs.start.max(from_fs);
+        there_fs.max(0) as f64 / (until_fs - from_fs) as f64
+    }
 }
 
 /// Temperature of a GPU, T = T_supply + R_th·P.

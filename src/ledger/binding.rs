@@ -38,10 +38,12 @@ pub enum Label {
     Brake,
     /// The replica failed, or boots; counts to operations.
     Failed,
+    /// It is not installed yet, or no more; counts nowhere.
+    Absent,
 }
 
 /// Number of labels.
-const LABELS: usize = 14;
+const LABELS: usize = 15;
 
 impl Label {
     const ALL: [Self; LABELS] = [
@@ -59,6 +61,7 @@ impl Label {
         Self::PowerDevice,
         Self::Brake,
         Self::Failed,
+        Self::Absent,
     ];
 
     /// The constraint it belongs to.
@@ -70,7 +73,7 @@ impl Label {
             Self::KvCapacity => Constraint::KvCapacity,
             Self::PowerMeter | Self::PowerGpuCap | Self::PowerDevice => Constraint::Power,
             Self::Cooling | Self::GpuTemperature => Constraint::Cooling,
-            Self::Operations | Self::Brake | Self::Failed => Constraint::Operations,
+            Self::Operations | Self::Brake | Self::Failed | Self::Absent => Constraint::Operations,
         }
     }
 }
@@ -297,7 +300,7 @@ impl BindingBook {
         let mut by = [0_i128; 7];
         let order = Constraint::ALL;
         for counts in &self.pools[pools] {
-            for label in Label::ALL {
+            for label in Label::ALL.into_iter().filter(|label| *label != Label::Absent) {
                 let constraint = label.constraint();
                 let slot = order.iter().position(|c| *c == constraint).unwrap_or(0);
                 by[slot] += counts[label as usize].window;
@@ -328,9 +331,11 @@ impl Scope {
 
 /// What a pool says: its counts once half of its GPUs are under other labels than demand, else demand alone.
 fn spoken(gpus: &[i64; LABELS]) -> [i64; LABELS] {
+    let mut gpus = *gpus;
+    gpus[Label::Absent as usize] = 0;
     let all: i64 = gpus.iter().sum();
     if 2 * gpus[Label::Demand as usize] <= all {
-        return *gpus;
+        return gpus;
     }
     let mut demand = [0; LABELS];
     demand[Label::Demand as usize] = all;
@@ -386,6 +391,8 @@ fn place_name(fleet: &Fleet, label: Label, place: Place) -> String {
         Label::GpuTemperature => format!("{name}.gpu_temperature"),
         Label::Host => format!("{name}.host"),
         Label::Link => format!("{name}.link"),
-        Label::Compute | Label::MemoryBandwidth | Label::KvCapacity | Label::Failed => name.into(),
+        Label::Compute | Label::MemoryBandwidth | Label::KvCapacity | Label::Failed | Label::Absent => {
+            name.into()
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::binding::{BindingBook, CELL_FS, Label};
 use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, Shares, ShedBy};
 use super::quality::{Promise, QualityBook};
-use super::staves::{Mix, PoolStaves, site_at_power};
+use super::staves::{Mix, PoolStaves, installed, site_at_power};
 use crate::control::{Accounts, Building, OTHER_PARTS, PowerControl};
 use crate::fleet::Fleet;
 use crate::physics::clock::{Clock, FRACTION_BITS};
@@ -666,11 +666,12 @@ impl Ledger {
     fn mark(&mut self, now_fs: i128, power: &mut PowerControl, fleet: &Fleet, gauges: Gauges) {
         self.flush_plain();
         let binding = self.binding.close_interval(now_fs);
+        let staves = installed(fleet, &self.staves, now_fs, now_fs);
         let sites = (0..fleet.sites.len())
             .map(|site| {
                 let (clock, working) = power.clock_integrals(now_fs, site);
                 let waiting = power.waiting(site);
-                let staves = building_staves(fleet, &self.staves, power, site);
+                let staves = building_staves(fleet, &staves, power, site);
                 let building = power.building(site);
                 let air = building.and_then(|building| building.air(now_fs));
                 let supply_c = building.and_then(|building| warmest_zone(building, now_fs));

@@ -8,9 +8,9 @@ use super::outcome::{
     MeanP99Max, Outcome, PerBoundary, PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo,
     SeriesRow, SiteSummary, SourceNote, Staves, Summary, Throughput, Tokens, Tpf, ZoneInfo,
 };
-use super::staves::{PoolStaves, device_staves, site_at_power};
+use super::staves::{PoolStaves, device_staves, installed, site_at_power};
 use crate::control::{DeviceMeter, PolcaTotals, PowerControl};
-use crate::fleet::{Facility, Fleet, Site, ZoneSpec};
+use crate::fleet::{Facility, Fleet, Pool, Site, ZoneSpec};
 use crate::physics::energy;
 use crate::physics::zone::{Ladder, Mode};
 
@@ -67,7 +67,8 @@ impl Ledger {
         let series = self.series(fleet, &frame);
         let mut staves = self.mean_staves(fleet, &frame, window_s);
         let mut tpf = self.tpf(fleet, &sites, end_fs, output_rate, power_w.facility.mean);
-        if fleet.sites.iter().any(|site| site.facility.is_some()) {
+        let moves = |pool: &Pool| pool.installed_share(self.window_fs, end_fs) < 1.0;
+        if fleet.sites.iter().any(|site| site.facility.is_some()) || fleet.pools.iter().any(moves) {
             self.weather_means(&series, &frame, output_rate, &mut staves, &mut tpf);
         }
         let measured =
@@ -337,7 +338,8 @@ impl Ledger {
     }
 
     fn mean_staves(&self, fleet: &Fleet, frame: &Frame, window_s: f64) -> Staves {
-        let mut staves = device_staves(&self.staves);
+        let there = installed(fleet, &self.staves, self.window_fs, frame.end_fs);
+        let mut staves = device_staves(&there);
         if window_s <= 0.0 {
             return staves;
         }
@@ -351,7 +353,7 @@ impl Ledger {
                 .map(|s| {
                     budgets(&fleet.sites[s], self.window_fs, frame.end_fs)
                         .iter()
-                        .map(|b| b.seconds / window_s * site_at_power(fleet, &self.staves, s, b.it_w).0)
+                        .map(|b| b.seconds / window_s * site_at_power(fleet, &there, s, b.it_w).0)
                         .sum::<f64>()
                 })
                 .sum()
@@ -403,12 +405,13 @@ impl Ledger {
         if window_s <= 0.0 {
             return Tpf { phi: None, ..Tpf::default() };
         }
+        let there = installed(fleet, &self.staves, self.window_fs, end_fs);
         let (mut predicted, mut it_w_at_batch, mut rate_at_batch) = (0.0, 0.0, 0.0);
         for (s, site) in fleet.sites.iter().enumerate() {
-            let compute: f64 = self.staves[site.pools.clone()].iter().map(|p| p.compute).sum();
+            let compute: f64 = there[site.pools.clone()].iter().map(|p| p.compute).sum();
             for budget in budgets(site, self.window_fs, end_fs) {
                 let share = budget.seconds / window_s;
-                let (rate, watts) = site_at_power(fleet, &self.staves, s, budget.it_w);
+                let (rate, watts) = site_at_power(fleet, &there, s, budget.it_w);
                 it_w_at_batch += share * watts;
                 rate_at_batch += share * rate;
                 // P_available·θ/e_tok at the clock in force.
@@ -416,9 +419,8 @@ impl Ledger {
                 predicted += share * by_power.map_or(compute, |q| q.min(compute));
             }
         }
-        let compute: f64 = self.staves.iter().map(|p| p.compute).sum();
-        let weighted_flop =
-            self.staves.iter().map(|p| p.c_tok_flop.map(|c| c * p.compute)).sum::<Option<f64>>();
+        let compute: f64 = there.iter().map(|p| p.compute).sum();
+        let weighted_flop = there.iter().map(|p| p.c_tok_flop.map(|c| c * p.compute)).sum::<Option<f64>>();
         let it_mean: f64 = sites.iter().map(|site| site.power.it.mean).sum();
         Tpf {
             k_eff_flop_per_s: weighted_flop,
@@ -438,7 +440,8 @@ impl Ledger {
             let (pool, account, staves) = (&fleet.pools[p], &self.pools[p], &self.staves[p]);
             let replicas = pool.replicas.len() as u64;
             let busy_s = account.busy_fs as f64 * 1e-15;
-            let available_s = window_s * replicas as f64;
+            let there = pool.installed_share(self.window_fs, self.window_fs + (window_s * 1e15) as i128);
+            let available_s = window_s * there * replicas as f64;
             PoolSummary {
                 name: pool.name.clone(),
                 site: fleet.sites[pool.site].name.clone(),
@@ -458,7 +461,7 @@ impl Ledger {
                 }),
                 energy_it_j: account.it.as_j(),
                 preemptions: account.preemptions,
-                staves_tok_per_s: device_staves(std::slice::from_ref(staves)),
+                staves_tok_per_s: device_staves(&[staves.scaled(there)]),
                 feasible_batch: staves.batch,
                 feasible_batch_limit: staves.limit.into(),
                 share: self.binding.pool_shares(p),
@@ -468,17 +471,22 @@ impl Ledger {
     }
 
     fn series(&self, fleet: &Fleet, frame: &Frame) -> Vec<SeriesRow> {
-        let fixed = device_staves(&self.staves);
         let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
         let mut rows = Vec::with_capacity(self.marks.len());
         let mut before: Option<&Mark> = None;
         let any_building = fleet.sites.iter().any(|site| site.facility.is_some());
         let mut power_staves = PowerStaves::default();
+        let changing = fleet.pools.iter().any(|pool| pool.installed_share(0, frame.end_fs) < 1.0);
         for (index, mark) in self.marks.iter().enumerate() {
             let start_fs = before.map_or(0, |m| m.at_fs);
             let length_s = seconds(mark.at_fs - start_fs);
             let interval = self.intervals.get(index).copied().unwrap_or_default();
             let zero = SiteMark::default();
+            let there = installed(fleet, &self.staves, start_fs, mark.at_fs);
+            let fixed = device_staves(&there);
+            if changing {
+                power_staves = PowerStaves::default();
+            }
             let mut row = SeriesRow {
                 time_s: seconds(start_fs),
                 length_s,
@@ -537,7 +545,7 @@ impl Ledger {
                     None => {
                         let limited = !site.cap.is_empty() && site.policy.caps_power();
                         let budget_w = limited.then(|| watts(|m| m.budget_j));
-                        stave += power_staves.rate(fleet, &self.staves, s, budget_w);
+                        stave += power_staves.rate(fleet, &there, s, budget_w);
                         cooling_stave = None;
                     }
                 }

@@ -1,6 +1,8 @@
 //! Staves and the Token Production Function: what each limit alone would allow, from the physics and the
 //! offered mix (PHYSICS D3, D4); nothing here reads what the run produced.
 
+use std::borrow::Cow;
+
 use super::outcome::Staves;
 use crate::fleet::{Fleet, Pool};
 use crate::physics::clock::Clock;
@@ -116,6 +118,18 @@ impl PoolStaves {
         }
     }
 
+    /// Of a share of the replicas.
+    #[must_use]
+    pub fn scaled(&self, share: f64) -> Self {
+        Self {
+            compute: self.compute * share,
+            memory_bandwidth: self.memory_bandwidth.map(|rate| rate * share),
+            kv_capacity: self.kv_capacity * share,
+            replicas: self.replicas * share,
+            ..self.clone()
+        }
+    }
+
     /// Rate of the full step time at a clock, all replicas working [tok/s].
     pub fn rate_at(&self, pool: &Pool, share: f64) -> f64 {
         let clock = Clock::at(share, &pool.power.clock);
@@ -163,6 +177,20 @@ pub fn site_at_power(fleet: &Fleet, staves: &[PoolStaves], site: usize, it_w: Op
         if at(middle).1 <= it_w { low = middle } else { high = middle }
     }
     at(low)
+}
+
+/// Staves of all pools as far as their nodes are there in a stretch of time.
+pub fn installed<'a>(
+    fleet: &Fleet,
+    staves: &'a [PoolStaves],
+    from_fs: i128,
+    until_fs: i128,
+) -> Cow<'a, [PoolStaves]> {
+    let shares: Vec<f64> = fleet.pools.iter().map(|pool| pool.installed_share(from_fs, until_fs)).collect();
+    if shares.iter().all(|share| *share == 1.0) {
+        return Cow::Borrowed(staves);
+    }
+    Cow::Owned(staves.iter().zip(shares).map(|(pool, share)| pool.scaled(share)).collect())
 }
 
 /// Time-independent staves of a set of pools [tok/s].

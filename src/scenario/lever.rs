@@ -74,29 +74,29 @@ pub(crate) fn refused(path: &str) -> Option<String> {
 }
 
 impl Draft {
-    /// This draft with levers pulled, by number, quality targets taken off: they are for the study to hold. Its own
+    /// This draft, which resolves to `base`, with levers pulled, by number, quality targets taken off: they are for the study to hold. Its own
     /// levers and expectations are gone. `options` apply on top of the levers.
     ///
     /// # Errors
     /// As of [`super::load`]; mistakes of a lever with the place where it is written.
     pub(crate) fn resolve_pulled(
         &self,
-        scenario: &Scenario,
+        base: &Resolved,
         pulled: &[usize],
         options: &LoadOptions,
     ) -> Result<Resolved, ScenarioError> {
-        let tree = self.pulled_tree(scenario, pulled)?;
+        let tree = self.pulled_tree(base, pulled)?;
         let (tree, written) = super::changed(tree, self.changes.clone(), options)?;
         let (scenario, source) = self.typed_as_base(tree, written)?;
         super::finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)
     }
 
     /// What is wrong with the levers of a scenario: each is pulled alone.
-    pub(crate) fn lever_problems(&self, scenario: &Scenario, options: &LoadOptions) -> Vec<String> {
+    pub(crate) fn lever_problems(&self, base: &Resolved, options: &LoadOptions) -> Vec<String> {
         let mut lines = Vec::new();
-        for (number, lever) in scenario.levers.iter().enumerate() {
+        for (number, lever) in base.scenario.levers.iter().enumerate() {
             let one = || -> Result<(), ScenarioError> {
-                let tree = self.pulled_tree(scenario, &[number])?;
+                let tree = self.pulled_tree(base, &[number])?;
                 let (tree, written) = super::changed(tree, self.changes.clone(), options)?;
                 let (mut scenario, source) = self.typed_as_base(tree, written)?;
                 defaults::fill(&mut scenario, &self.stem);
@@ -115,15 +115,14 @@ impl Draft {
     }
 
     /// The document with levers pulled. What a lever writes stands where the lever does.
-    fn pulled_tree(&self, scenario: &Scenario, pulled: &[usize]) -> Result<Node, ScenarioError> {
+    fn pulled_tree(&self, base: &Resolved, pulled: &[usize]) -> Result<Node, ScenarioError> {
         let mut tree = self.tree.clone();
         for &number in pulled {
-            for (k, assignment) in scenario.levers[number].set.iter().enumerate() {
+            for (k, assignment) in base.scenario.levers[number].set.iter().enumerate() {
                 let path = format!("levers.{number}.set.{k}");
-                let place = self.tree.place_of(&path);
+                let place = base.source.place_of(&path);
                 let mistake = |message: String| {
-                    let source = Source::new(self.shown.clone(), self.changes.clone(), self.tree.clone());
-                    ScenarioError::Problems(source.lines(&[Problem { path: path.clone(), message }]))
+                    ScenarioError::Problems(base.source.lines(&[Problem { path: path.clone(), message }]))
                 };
                 let Some((at, text)) = assignment.split_once('=') else {
                     return Err(mistake(format!(

@@ -176,7 +176,7 @@ impl Draft {
         })?;
         paths_from_here(&mut scenario, &source, self.changes.len());
         let resolved = finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)?;
-        match self.lever_problems(&resolved.scenario, options) {
+        match self.lever_problems(&resolved, options) {
             problems if problems.is_empty() => Ok(resolved),
             problems => Err(ScenarioError::Problems(problems)),
         }

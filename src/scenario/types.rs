@@ -649,6 +649,13 @@ pub struct Pool {
     /// The cooling zone its nodes heat; needed where the site has cooling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// When its nodes are installed: local time counted from midnight before t = 0 [h]. Before, they draw no power, serve
+    /// nothing and count in no share; default: from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed_h: Option<f64>,
+    /// When they are taken out again, likewise [h]; their requests go elsewhere, as when a node fails. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_h: Option<f64>,
     /// From a repair, or from power again, until a replica serves: boot and loading of weights [s]; quality: guess.
     #[serde(default = "default_start_up_s")]
     pub start_up_s: f64,

@@ -121,6 +121,7 @@ impl<'a> Stepwise<'a> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
         let mut notes = Vec::new();
         self.apply_effects(0);
+        self.break_at_start();
         let end_fs = loop {
             events += 1;
             if events.is_multiple_of(PROGRESS_EVERY)

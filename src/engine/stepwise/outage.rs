@@ -7,6 +7,19 @@ use crate::ledger::Departure;
 use crate::ledger::outcome::RequestOutcome;
 
 impl Stepwise<'_> {
+    /// What is broken, or not installed, from the start is so before anything arrives.
+    pub(super) fn break_at_start(&mut self) {
+        while self.setup.failures.get(self.failure_next).is_some_and(|event| event.at_fs <= 0) {
+            self.pending.retain(|&(_, rank, _)| rank != Rank::Failure);
+            self.failure(0);
+            self.apply_effects(0);
+            for site in 0..self.setup.fleet.sites.len() {
+                self.outage(0, site);
+                self.apply_effects(0);
+            }
+        }
+    }
+
     pub(super) fn failure(&mut self, now_fs: i128) {
         self.setup.power.failure(now_fs, &self.setup.failures[self.failure_next]);
         self.failure_next += 1;

@@ -323,6 +323,7 @@ impl Stepwise<'_> {
                 && self.replicas[pool.replicas.clone()].iter().all(|r| r.full || r.is_out()));
         let bound = backlogged || replica.late;
         let label = match (&replica.doing, &replica.cause) {
+            (Doing::Failed, _) if !pool.is_installed(now_fs) => Label::Absent,
             _ if self.draining[pool_number] => Label::Operations,
             (Doing::Failed | Doing::Booting, _) => Label::Failed,
             (Doing::AboutToStart, _) => return,

@@ -172,6 +172,8 @@ fn binding(subset: &Subset) -> Value {
     json!({
         "constraint": label.map(crate::ledger::outcome::Constraint::key),
         "share": share,
+        "power_lasting_s": subset.power_lasting_s(),
+        "cooling_lasting_s": subset.cooling_lasting_s(),
         "shortest_stave": subset.shortest().map(|good| good.key().trim_end_matches("_tok_per_s")),
     })
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{PHI, Subject, held_in_words};
-use crate::report::numbers::{short, significant};
+use crate::report::numbers::{short, significant, span};
 use crate::report::palette;
-use crate::study::levers::{Answer, Good, Question, Subset, Unreached};
+use crate::study::levers::{Answer, Good, Load, Question, Subset, Unreached};
 use crate::study::paired::Mean;
 
 /// Subsets without a result that are told one by one.
@@ -37,6 +37,9 @@ pub fn text(answer: &Answer, question: &Question, subject: &Subject, color: bool
     table(&mut out, answer, &bold);
     infeasible(&mut out, answer);
     bindings(&mut out, answer);
+    if question.load == Load::Given {
+        crossings(&mut out, answer);
+    }
     out
 }
 
@@ -184,5 +187,26 @@ fn bindings(out: &mut String, answer: &Answer) {
     }
     if let Some(all) = answer.subset(answer.all()) {
         say(if answer.levers.len() > 1 { "with all" } else { "with it" }, all);
+    }
+}
+
+/// Since when power and cooling bind for good with all levers, and how much earlier without each.
+fn crossings(out: &mut String, answer: &Answer) {
+    let whens: [(&str, fn(&Subset) -> Option<f64>); 2] =
+        [("power", Subset::power_lasting_s), ("cooling", Subset::cooling_lasting_s)];
+    for (what, when) in whens {
+        let at = |mask: u32| answer.subset(mask).map(when);
+        let Some(Some(without)) = at(0) else { continue };
+        let _ = write!(out, "{what} binds for good after {} without levers", span(without));
+        let Some(Some(all)) = at(answer.all()) else {
+            let _ = writeln!(out, ", and not at all with all of them");
+            continue;
+        };
+        let _ = writeln!(out, ", after {} with all of them", span(all));
+        for (lever, name) in answer.levers.iter().enumerate() {
+            let Some(Some(but)) = at(answer.all() & !(1 << lever)) else { continue };
+            let (by, which) = if but <= all { (all - but, "earlier") } else { (but - all, "later") };
+            let _ = writeln!(out, "  {} {which} without {name}", span(by));
+        }
     }
 }

@@ -113,6 +113,21 @@ impl Check {
                 );
             }
         }
+        self.not_negative(&format!("{path}.start_up_s"), pool.start_up_s, 1e9);
+        for (name, hours) in [("installed_h", pool.installed_h), ("removed_h", pool.removed_h)] {
+            if let Some(hours) = hours {
+                self.not_negative(&format!("{path}.{name}"), hours, 1e6);
+            }
+        }
+        if let Some(removed_h) = pool.removed_h {
+            let installed_h = pool.installed_h.unwrap_or(scenario.start_at_h);
+            self.require(
+                &format!("{path}.removed_h"),
+                removed_h,
+                removed_h > installed_h,
+                &format!("after its nodes are installed ({installed_h})"),
+            );
+        }
         if let Some(gpu_cap_w) = pool.gpu_cap_w {
             self.positive(&format!("{path}.gpu_cap_w"), gpu_cap_w, 1e6);
         }

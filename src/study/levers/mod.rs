@@ -20,7 +20,7 @@ pub use quality::HeldClass;
 use super::batch::{Progress, StudyError};
 use super::paired::Mean;
 use super::replications;
-use crate::ledger::outcome::{Constraint, Summary};
+use crate::ledger::outcome::{Constraint, Stretch, Summary};
 use crate::scenario::lever::{overlap, path_of};
 use crate::scenario::types::Scenario;
 use crate::scenario::{Draft, LoadOptions, Resolved, ScenarioError};
@@ -29,6 +29,8 @@ use crate::scenario::{Draft, LoadOptions, Resolved, ScenarioError};
 const MOVED: f64 = 0.01;
 /// Shares of GPU time below this do not name what binds.
 const BINDS: f64 = 0.001;
+/// Share of the rest of a run that makes a label last.
+const FOR_GOOD: f64 = 0.9;
 /// Seeds of the curves: they are drawn, not judged.
 const CURVE_SEEDS: usize = 2;
 
@@ -106,6 +108,9 @@ pub struct Run {
     pub slo_attainment: Option<f64>,
     /// Shares of GPU time by what binds.
     pub binding: [f64; 7],
+    /// Since when power, and since when cooling, binds for good [s]: nine tenths of what is left of the run and more; none
+    /// if it does not.
+    pub lasting_s: [Option<f64>; 2],
 }
 
 /// Why a subset has no result.
@@ -165,6 +170,18 @@ impl Subset {
             Constraint::ALL.into_iter().enumerate().filter(|(_, label)| *label != Constraint::Demand);
         let most = others.map(|(k, label)| (label, share(k))).max_by(|a, b| a.1.total_cmp(&b.1))?;
         (most.1 >= BINDS).then_some(most)
+    }
+
+    /// Since when power binds for good [s], mean over the seeds; none unless it does under each.
+    #[must_use]
+    pub fn power_lasting_s(&self) -> Option<f64> {
+        self.mean_of(|run| run.lasting_s[0])
+    }
+
+    /// Since when cooling binds for good [s], likewise.
+    #[must_use]
+    pub fn cooling_lasting_s(&self) -> Option<f64> {
+        self.mean_of(|run| run.lasting_s[1])
     }
 
     /// The shortest stave, demand apart.
@@ -245,7 +262,7 @@ pub fn levers(
         .iter()
         .map(|mask| {
             let pulled: Vec<usize> = (0..n).filter(|k| mask & (1 << k) != 0).collect();
-            draft.resolve_pulled(scenario, &pulled, load)
+            draft.resolve_pulled(&base, &pulled, load)
         })
         .collect::<Result<_, ScenarioError>>()
         .map_err(|error| StudyError::Question(error.to_string()))?;
@@ -356,8 +373,23 @@ impl Run {
             accuracy: summary.quality.as_ref().and_then(|quality| quality.accuracy),
             slo_attainment: summary.slo_attainment,
             binding: Constraint::ALL.map(|label| summary.binding.share.of(label)),
+            lasting_s: [Constraint::Power, Constraint::Cooling]
+                .map(|label| lasting_s(&summary.binding.timeline, label)),
         }
     }
+}
+
+/// The first stretch of a label from which on it holds for nine tenths of the time and more.
+fn lasting_s(timeline: &[Stretch], label: Constraint) -> Option<f64> {
+    let end_s = timeline.last()?.end_s;
+    let (mut held_s, mut since_s) = (0.0, None);
+    for stretch in timeline.iter().rev().filter(|stretch| stretch.constraint == label) {
+        held_s += stretch.end_s - stretch.start_s;
+        if held_s >= FOR_GOOD * (end_s - stretch.start_s) {
+            since_s = Some(stretch.start_s);
+        }
+    }
+    since_s
 }
 
 /// Shares of the joint effect, seed by seed; the interval is over the seeds, and over the orders where they are drawn.
@@ -518,4 +550,33 @@ fn at_share(variant: &Resolved, targets: &[Option<HeldClass>], share: f64) -> Op
     });
     let at = at.collect();
     any.then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_lasts_from_where_little_else_follows() {
+        let stretch = |start_s: f64, end_s: f64, constraint| Stretch {
+            start_s,
+            end_s,
+            constraint,
+            place: String::new(),
+        };
+        let (power, demand) = (Constraint::Power, Constraint::Demand);
+        let timeline = [
+            stretch(0.0, 100.0, demand),
+            stretch(100.0, 110.0, power),
+            stretch(110.0, 400.0, demand),
+            stretch(400.0, 500.0, power),
+            stretch(500.0, 520.0, demand),
+            stretch(520.0, 1000.0, power),
+        ];
+        // Of the 600 s from 400 on, 580.
+        assert_eq!(lasting_s(&timeline, power), Some(400.0));
+        assert_eq!(lasting_s(&timeline[..4], power), Some(400.0));
+        assert_eq!(lasting_s(&timeline[..3], power), None);
+        assert_eq!(lasting_s(&[], power), None);
+    }
 }

@@ -1,0 +1,101 @@
+//! Nodes that are installed during a run, or taken out: watts, shares, staves, requests; both engines alike.
+
+use std::fmt::Write as _;
+
+use wattmill::ledger::outcome::{Constraint, Outcome};
+use wattmill::{EngineKind, SimOptions, simulate};
+
+use crate::support::{close, load};
+
+const HOUR_FS: i128 = 3_600_000_000_000_000_000;
+
+/// Two pools of one replica each, a token a 10 ms step, 1,000 W idle and 2,000 W at work; `when` is of the second.
+fn two(rate_per_s: f64, when: &str) -> String {
+    let mut text = format!(
+        "duration_s: 7200\nstart_at_h: 6\nreport: {{ interval_s: 600 }}\nworkload:\n  classes:\n    - name: jobs\n      \
+         arrivals: {{ constant: {{ rate_per_s: {rate_per_s} }} }}\n      lengths: {{ prompt: {{ constant: {{ tok: 1 }} }}, \
+         answer: {{ constant: {{ tok: 100 }} }} }}\nrouting: round_robin\nfleet:\n  sites:\n    - name: hall\n      static_pue: \
+         1\n      pools:\n"
+    );
+    for (name, when) in [("old", ""), ("new", when)] {
+        let _ = write!(
+            text,
+            "        - name: {name}\n          model: Llama-3.1-8B\n          gpu: H100-SXM-80GB\n          node: \
+             ideal_linear\n          nodes: 1\n          parallel: {{ tensor: 8 }}\n          start_up_s: 0\n          batching: \
+             {{ max_seqs: 1 }}\n{when}          step_law: {{ affine: {{ base_us: 10000, energy: {{ per_state: {{ idle_w: 1000, \
+             base_w: 2000, per_seq_w: 0 }} }} }} }}\n"
+        );
+    }
+    text
+}
+
+/// Both engines, which must agree.
+fn run(text: &str) -> Outcome {
+    let resolved = load(text, &[]);
+    let with = |engine| {
+        let options = SimOptions { engine, keep_requests: true, ..SimOptions::default() };
+        simulate(&resolved, &options).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let (segments, stepwise) = (with(EngineKind::Segments), with(EngineKind::Stepwise));
+    assert_eq!(segments.counters.it_energy_j, stepwise.counters.it_energy_j);
+    assert_eq!(segments.counters.it_energy_rest_nw_fs, stepwise.counters.it_energy_rest_nw_fs);
+    assert_eq!(segments.requests, stepwise.requests);
+    assert_eq!(
+        serde_json::to_value(&segments.summary.binding).expect("JSON"),
+        serde_json::to_value(&stepwise.summary.binding).expect("JSON")
+    );
+    segments
+}
+
+/// From 7:00 on of 6:00 to 8:00 the second node is there. Half a request a second keeps half a replica busy: alone the first
+/// is at work for half of the hour, later both for a quarter each.
+#[test]
+fn a_node_that_comes_later_draws_nothing_before() {
+    let outcome = run(&two(0.5, "          installed_h: 7\n"));
+    let summary = &outcome.summary;
+    let hour_j = 3600.0 * 1000.0;
+    // Idle watts of one, then of two nodes, and 1,000 W more for every second of work: 1,800 s each hour.
+    close("joules", summary.energy_j.it, hour_j + 2.0 * hour_j + 2.0 * 1800.0 * 1000.0, 1e-3);
+    let of = |name: &str| summary.per_pool.iter().find(|pool| pool.name == name).expect("a pool");
+    close("old", of("old").energy_it_j, 2.0 * hour_j + 2700.0 * 1000.0, 1e-3);
+    close("new", of("new").energy_it_j, hour_j + 900.0 * 1000.0, 1e-3);
+    // Of the hour that it was there.
+    close("busy", of("new").busy_share, 0.25, 2e-3);
+    // Nothing was late, and what is not there has no label.
+    assert_eq!(summary.binding.share.demand, 1.0);
+    assert_eq!((summary.requests.retried, summary.requests.shed), (0, 0));
+    let rate = |row: usize| outcome.series[row].stave_compute_tok_per_s.expect("a stave");
+    close("staves double", rate(11), 2.0 * rate(0), 1e-12);
+    let stave = summary.staves_tok_per_s.compute.expect("a stave");
+    close("their mean", stave, 1.5 * rate(0), 1e-12);
+    let before = outcome.requests.expect("requests").into_iter().filter(|row| row.arrival_fs < HOUR_FS);
+    assert!(before.into_iter().all(|row| row.replica == Some(0)));
+}
+
+/// The second node is taken out at 7:00, in the middle of a request, which the first one ends.
+#[test]
+fn a_node_that_goes_hands_its_requests_on() {
+    // A request arrives every 0.8 s, and one takes a second: both are at work when one goes.
+    let outcome = run(&two(1.25, "          removed_h: 7\n"));
+    let summary = &outcome.summary;
+    assert!(summary.requests.retried >= 1, "{:?}", summary.requests);
+    let new = summary.per_pool.iter().find(|pool| pool.name == "new").expect("a pool");
+    assert!(new.energy_it_j <= 3600.0 * 2000.0 + 1.0, "{}", new.energy_it_j);
+    let rows = outcome.requests.expect("requests");
+    assert!(rows.iter().filter(|row| row.arrival_fs > HOUR_FS).all(|row| row.replica == Some(0)));
+    // Then one replica is too few: it falls behind, and what is gone does not count as failed.
+    assert_eq!(summary.binding.share.operations, 0.0);
+    let last = summary.binding.timeline.last().expect("a stretch");
+    assert_eq!(last.constraint, Constraint::Compute, "{:?}", summary.binding.timeline);
+}
+
+#[test]
+fn nothing_is_removed_before_it_is_installed() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("test.yaml");
+    let text = two(0.5, "          installed_h: 7\n          removed_h: 6.5\n");
+    std::fs::write(&path, text).expect("scenario");
+    let options = wattmill::scenario::LoadOptions::new(crate::support::catalog());
+    let error = wattmill::scenario::load(&path, &options).expect_err("refused").to_string();
+    assert!(error.contains("removed_h") && error.contains("after its nodes are installed (7)"), "{error}");
+}

@@ -24,6 +24,17 @@ pub enum Draft<'a> {
 }
 
 impl Model {
+    /// Why it can neither speculate nor draft, if so.
+    pub(crate) fn cannot_speculate(&self) -> Option<String> {
+        let partial = self.sparse.is_some() || self.sliding.as_ref().is_some_and(|sliding| sliding.layers > 0);
+        partial.then(|| {
+            format!(
+                "cannot be simulated: {} has layers that see part of the context only; use a model whose layers see all of it",
+                self.name
+            )
+        })
+    }
+
     /// A model of `layers` of its last layers: those with routed experts where it has any.
     fn last_layers(&self, layers: u32) -> Self {
         Self {
@@ -38,7 +49,7 @@ impl Model {
 /// for the target: a pass only waits between its kernels.
 ///
 /// # Errors
-/// As of [`replica_in`]; a draft that sees windows.
+/// As of [`replica_in`]; a draft some of whose layers see part of the context only.
 pub fn draft_in(
     node: Option<&Node>,
     gpu: &Gpu,
@@ -52,10 +63,10 @@ pub fn draft_in(
         Draft::Head { of, weights, layers } => (of.last_layers(layers), weights),
     };
     let split = Split { expert: if model.moe.is_none() { 1 } else { split.expert }, ..split };
-    let mut params = replica_in(node, gpu, &model, split, weights, kv, engine)?;
-    if params.attention.window_tok.is_some() {
-        return Err(format!("{} has layers that see part of the context only, and cannot draft yet", model.name));
+    if let Some(message) = model.cannot_speculate() {
+        return Err(message);
     }
+    let mut params = replica_in(node, gpu, &model, split, weights, kv, engine)?;
     params.host_step_s -= engine.per_step_us.value * 1e-6;
     params.host_seq_s = 0.0;
     if let Draft::Head { .. } = draft {

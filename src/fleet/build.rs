@@ -353,6 +353,12 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
+    let cooled = thermal.is_some();
+    let mut sources = sources(gpu, &model, node, engine, &pool.step_law, cooled, gpus > per_node);
+    if speculation.is_some() {
+        let why = "the scenario's own acceptance of a draft's tokens".into();
+        sources.push((format!("draft of {}", pool.model), Quality::Guess.word().into(), why));
+    }
     let replicas = (u64::from(pool.nodes) * u64::from(per_node) / u64::from(gpus)) as usize;
     Ok(Pool {
         name: pool.name.clone(),
@@ -371,7 +377,7 @@ fn build_pool(
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
-        sources: sources(gpu, &model, node, engine, &pool.step_law, thermal.is_some(), gpus > per_node),
+        sources,
         power_priority: pool.power_priority,
         feed,
         zone,

@@ -84,11 +84,7 @@ pub(crate) fn draft_of(
         path: format!("models.{number}.speculation{field}"),
         message,
     };
-    if target.sliding.is_some() || target.sparse.is_some() {
-        let message = format!(
-            "cannot be simulated with layers that see part of the context only, and {} has such; leave it out",
-            target.name
-        );
+    if let Some(message) = target.cannot_speculate() {
         return Err(problem("", message));
     }
     let (draft, field) = match &given.draft {

@@ -5,6 +5,7 @@
 
 mod alias;
 mod attention;
+mod draft;
 mod entry;
 mod fit;
 mod load;
@@ -20,6 +21,7 @@ mod within;
 
 pub use alias::EngineMatch;
 pub use attention::{Lever, Sparse};
+pub use draft::{Draft, draft_in};
 pub use entry::{
     CatalogValue, Comm, Engine, Fractions, Gpu, GpuPowerEntry, Network, Node, Overrides, Quality, Sourced,
 };

@@ -670,16 +670,9 @@ impl Replicas {
                 _ => {}
             }
         }
-        for slot in self.slots.in_flight() {
+        for (id, slot) in self.slots.in_flight() {
             let number = slot.replica as usize;
-            let emitted = match slot.stage {
-                Stage::Decoding => {
-                    let replica = &self.replicas[number];
-                    let left = slot.finish_iter - replica.batch.iterations() - ahead[number];
-                    slot.request.output_tok - left as u32
-                }
-                _ => slot.emitted,
-            };
+            let emitted = self.replicas[number].batch.emitted(&self.slots, id, ahead[number]);
             let departure = Departure {
                 request: &slot.request,
                 first_token_fs: (slot.first_token_fs >= 0).then_some(slot.first_token_fs),
@@ -844,7 +837,8 @@ impl Replica {
 /// Whether the steps under way have no token left for another prompt.
 fn step_is_full(replica: &Replica, setup: &Setup) -> bool {
     let shape = &replica.plan.shape;
-    shape.n + shape.p >= setup.fleet.pools[usize::from(replica.pool)].max_step_tok
+    let pool = &setup.fleet.pools[usize::from(replica.pool)];
+    shape.n * pool.tok_per_seq + shape.p >= pool.max_step_tok
 }
 
 /// The oldest watch whose request still waits for its first admission; drops those that do not.
@@ -871,7 +865,8 @@ fn run_of(replica: &Replica, segment: &Segment, until_fs: i128, iterations: i64,
         iterations,
         cut,
         decoding: shape.n,
-        emitted: shape.n + replica.plan.ending,
+        // What decoding sequences emit, they write to the cache.
+        emitted: replica.plan.growth.kv_tok as u32 + replica.plan.ending,
         stall_fs: segment.stall_fs,
         clock: replica.clock,
         it_nw: replica.it_nw,

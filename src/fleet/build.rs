@@ -2,7 +2,7 @@
 
 use super::facility::{self, Facility};
 use super::signals::{self, Grid};
-use super::{Fleet, FleetGraph, GpuThermal, Pool, Site};
+use super::{Fleet, FleetGraph, GpuThermal, Pool, Site, speculation};
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use crate::physics::clock::{Clock, ClockLaw};
 use crate::physics::draw::{Draw, PowerLaw, PowerSource};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
+use crate::physics::speculation::Speculation;
 use crate::physics::step::{LONGEST_STEP_S, StepLaw};
 use crate::scenario::types::{self, Energy, Policy, Precision, Scenario};
 use crate::scenario::{Problem, quality};
@@ -171,6 +172,12 @@ pub struct MemoryPlan {
     pub kv_blocks: u64,
 }
 
+/// A draft takes memory beside its target.
+pub(crate) fn add_memory(target: &mut RooflineParams, draft: &RooflineParams) {
+    target.weight_bytes_per_gpu += draft.weight_bytes_per_gpu;
+    target.kv_bytes_per_tok_per_gpu += draft.kv_bytes_per_tok_per_gpu;
+}
+
 /// How a replica's memory is used.
 pub fn memory_plan(gpu: &Gpu, params: &RooflineParams, batching: &types::Batching) -> MemoryPlan {
     let usable = gpu.hbm_gb.value * 1e9 * batching.hbm_fraction;
@@ -238,6 +245,13 @@ fn build_pool(
             format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
         return Err(problem("parallel.two_batch_overlap", message));
     }
+    let speculating = speculation::draft_of(
+        scenario, catalog, &pool.model, &model, Some(node), gpu, split, engine,
+    )?;
+    let (draft, speculation) = speculating.unzip();
+    if let Some(draft) = &draft {
+        add_memory(&mut params, draft);
+    }
     let memory = memory_plan(gpu, &params, &pool.batching);
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
@@ -276,7 +290,12 @@ fn build_pool(
                 gpu: catalog::gpu_power(gpu, node),
                 hbm_byte_s: gpu.hbm_tb_s.value * 1e12,
             };
-            (StepLaw::roofline(&params, max_step_tok), source)
+            let mut step = StepLaw::roofline(&params, max_step_tok);
+            step.speculation = draft.as_ref().zip(speculation.as_ref()).map(|(draft, speculation)| {
+                let draft = StepLaw::roofline(draft, max_step_tok);
+                Box::new(Speculation { draft_tok: speculation.draft_tok, draft })
+            });
+            (step, source)
         }
         types::StepLaw::Affine(law) => {
             if pool.gpu_cap_w.is_some() {
@@ -334,6 +353,12 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
+    let cooled = thermal.is_some();
+    let mut sources = sources(gpu, &model, node, engine, &pool.step_law, cooled, gpus > per_node);
+    if speculation.is_some() {
+        let why = "the scenario's own acceptance of a draft's tokens".into();
+        sources.push((format!("draft of {}", pool.model), Quality::Guess.word().into(), why));
+    }
     let replicas = (u64::from(pool.nodes) * u64::from(per_node) / u64::from(gpus)) as usize;
     Ok(Pool {
         name: pool.name.clone(),
@@ -342,7 +367,9 @@ fn build_pool(
         gpu: pool.gpu.clone(),
         replicas: first_replica..first_replica + replicas,
         gpus_per_replica: gpus,
+        tok_per_seq: speculation.as_ref().map_or(1, |speculation| speculation.draft_tok + 1),
         step,
+        speculation,
         power,
         clocks: clock_grid(&clock, site.power.policy.steps().clock_step),
         max_seqs: pool.batching.max_seqs,
@@ -350,7 +377,7 @@ fn build_pool(
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
-        sources: sources(gpu, &model, node, engine, &pool.step_law, thermal.is_some(), gpus > per_node),
+        sources,
         power_priority: pool.power_priority,
         feed,
         zone,

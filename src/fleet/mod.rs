@@ -5,16 +5,19 @@ mod facility;
 mod graph;
 mod plant;
 mod signals;
+mod speculation;
 pub mod steady;
 mod supply;
 mod weather;
 
 pub use build::memory_plan;
-pub(crate) use build::model_of;
+pub(crate) use build::{add_memory, model_of};
 pub(crate) use facility::kind as device_kind;
 pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
 pub use signals::Grid;
+pub use speculation::Speculation;
+pub(crate) use speculation::draft_of;
 pub use supply::{Modules, Supply};
 
 use std::ops::Range;
@@ -94,6 +97,10 @@ pub struct Pool {
     pub gpus_per_replica: u32,
     /// Step time.
     pub step: StepLaw,
+    /// Speculative decoding; there is a draft in `step`, too.
+    pub speculation: Option<Speculation>,
+    /// Tokens of a step that a decoding sequence takes: 1, with speculation those proposed and one more.
+    pub tok_per_seq: u32,
     /// Watts.
     pub power: PowerLaw,
     /// Clocks from lowest to full, for a policy with steps; empty for any clock.

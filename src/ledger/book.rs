@@ -42,9 +42,10 @@ pub struct Run {
     pub iterations: i64,
     /// Whether the end of the simulation cuts a further iteration short.
     pub cut: bool,
-    /// Sequences that emit a token in each iteration after having emitted one in the iteration before.
+    /// Sequences that emit tokens in each iteration after having emitted some in the iteration before.
     pub decoding: u32,
-    /// Tokens emitted per iteration: `decoding`, and one per prompt that ends (then there is one iteration).
+    /// Tokens emitted per iteration: one of each of these, with speculation several, and one per prompt that ends (then
+    /// there is one iteration).
     pub emitted: u32,
     /// Stall between the end of the replica's last iteration and `start_fs` [fs].
     pub stall_fs: i128,
@@ -570,7 +571,9 @@ impl Ledger {
         self.post_tokens(run);
     }
 
-    /// Gaps between tokens of decoding sequences: each iteration is one, a stall before it included.
+    /// Gaps between tokens of decoding sequences: each iteration is one, a stall before it included. Tokens that come
+    /// together have no gaps between them, so with speculation there are fewer: one per chunk of a stream, as benchmarks of
+    /// serving engines count.
     fn post_gaps(&mut self, run: &Run) {
         if run.decoding == 0 || run.iterations == 0 {
             return;

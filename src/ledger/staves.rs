@@ -49,10 +49,10 @@ pub struct PoolStaves {
     mix: Mix,
 }
 
-/// Steady step of a replica with `b` sequences in flight: per step each sequence emits one token, of which
-/// 1/E[output] are first tokens that end a prefill.
+/// Steady step of a replica with `b` sequences in flight. A request is in flight for the step that ends its prefill and
+/// emits its first token, and for those of its other tokens: as many as these, with speculation fewer.
 fn steady_step(pool: &Pool, mix: &Mix, b: f64, clock: &Clock) -> (FluidStep, f64) {
-    let finishing = b / mix.output_tok;
+    let finishing = b / stay(pool, mix);
     let n = b - finishing;
     let p = finishing * mix.prompt_tok;
     // Mean context of a decoding sequence over its life.
@@ -67,7 +67,21 @@ fn steady_step(pool: &Pool, mix: &Mix, b: f64, clock: &Clock) -> (FluidStep, f64
         pairs,
         window_pairs: pool.step.even_window_pairs(p, finishing, pairs),
     };
-    (pool.step.fluid(&shape, clock), n + p)
+    (pool.step.fluid(&shape, clock), n * f64::from(pool.tok_per_seq) + p)
+}
+
+/// Mean steps that a request is in flight.
+fn stay(pool: &Pool, mix: &Mix) -> f64 {
+    match &pool.speculation {
+        None => mix.output_tok,
+        // Acceptance is drawn apart from lengths; that steps are whole only makes them more.
+        Some(speculation) => 1.0 + (mix.output_tok - 1.0) * speculation.step_per_tok,
+    }
+}
+
+/// Tokens that a steady step emits with `b` sequences in flight.
+fn step_tok(pool: &Pool, mix: &Mix, b: f64) -> f64 {
+    if pool.speculation.is_some() { b / stay(pool, mix) * mix.output_tok } else { b }
 }
 
 impl PoolStaves {
@@ -77,7 +91,9 @@ impl PoolStaves {
         // Blocks are held for whole prompts and rounded up: half a block each on average.
         let blocks = context / f64::from(pool.block_tok) + 0.5;
         let kv = pool.kv_blocks as f64 / blocks;
-        let tokens = f64::from(pool.max_step_tok) / (1.0 + (mix.prompt_tok - 1.0) / mix.output_tok);
+        let each = f64::from(pool.tok_per_seq);
+        let tokens =
+            f64::from(pool.max_step_tok) / (each + (mix.prompt_tok - each) / stay(pool, &mix));
         let mut batch = f64::from(pool.max_seqs);
         let mut limit = "slots";
         for (bound, name) in [(kv, "kv"), (tokens, "step_tokens")] {
@@ -87,7 +103,8 @@ impl PoolStaves {
         }
         batch = batch.max(1.0);
         if let Some(tpot_s) = mix.tpot_s {
-            let time = |b: f64| steady_step(pool, &mix, b, &Clock::FULL).0.parts.total_s();
+            let per_tok = pool.speculation.as_ref().map_or(1.0, |speculation| speculation.step_per_tok);
+            let time = |b: f64| steady_step(pool, &mix, b, &Clock::FULL).0.parts.total_s() * per_tok;
             if time(batch) > tpot_s {
                 limit = "tpot";
                 let (mut low, mut high) = (1.0, batch);
@@ -100,7 +117,8 @@ impl PoolStaves {
         }
         let (step, processed) = steady_step(pool, &mix, batch, &Clock::FULL);
         let replicas = pool.replicas.len() as f64;
-        let rate = |seconds: f64| replicas * batch / seconds;
+        let emitted = step_tok(pool, &mix, batch);
+        let rate = |seconds: f64| replicas * emitted / seconds;
         // Host and link time count to compute, as in the binding rule.
         let compute_s = step.parts.compute_s + step.parts.host_s + step.parts.link_s;
         let gpus = f64::from(pool.gpus_per_replica);
@@ -110,7 +128,7 @@ impl PoolStaves {
             compute: rate(compute_s),
             memory_bandwidth: (step.parts.memory_s > 0.0).then(|| rate(step.parts.memory_s)),
             kv_capacity: rate(step.parts.total_s()),
-            c_tok_flop: pool.step.knows_flop.then(|| step.work.flop * gpus / batch),
+            c_tok_flop: pool.step.knows_flop.then(|| step.work.flop * gpus / emitted),
             draw: pool.power.at_step(&Activity::from(&step), processed, batch),
             idle: pool.power.idle(),
             replicas,
@@ -134,7 +152,7 @@ impl PoolStaves {
     pub fn rate_at(&self, pool: &Pool, share: f64) -> f64 {
         let clock = Clock::at(share, &pool.power.clock);
         let seconds = steady_step(pool, &self.mix, self.batch, &clock).0.parts.total_s();
-        self.replicas * self.batch / seconds
+        self.replicas * step_tok(pool, &self.mix, self.batch) / seconds
     }
 
     /// Watts of all replicas at b* at a clock [W].

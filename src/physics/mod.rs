@@ -19,6 +19,7 @@ pub mod plant;
 pub mod power;
 pub mod roofline;
 pub mod series;
+pub mod speculation;
 pub mod step;
 pub mod tree;
 pub mod weather;

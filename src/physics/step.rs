@@ -3,6 +3,7 @@
 use super::bucket;
 use super::clock::{Clock, scale};
 use super::roofline::RooflineParams;
+use super::speculation::Speculation;
 use super::{FS_PER_S, fs_from_s};
 
 /// Longest step that a law may have [s]: durations fit 64 bits with room to spare.
@@ -150,6 +151,8 @@ pub struct StepLaw {
     pub window_pair: Work,
     /// Whether the law knows FLOP and bytes (a user's own does not).
     pub knows_flop: bool,
+    /// A draft that proposes tokens; all else is the target's own.
+    pub speculation: Option<Box<Speculation>>,
 }
 
 /// Duration of an iteration: `base_fs + kv_tok·kv_tok_fs + window_tok·window_tok_fs + pairs·pair_fs +
@@ -250,6 +253,23 @@ pub struct FluidStep {
     pub work: Work,
 }
 
+impl FluidStep {
+    /// `times` further passes after this one.
+    pub(super) fn add(&mut self, pass: &Self, times: f64) {
+        let (before_s, more_s) = (self.parts.total_s(), times * pass.parts.total_s());
+        let parts = &mut self.parts;
+        if before_s + more_s > 0.0 {
+            let growing_s = parts.batch_elasticity * before_s + pass.parts.batch_elasticity * more_s;
+            parts.batch_elasticity = growing_s / (before_s + more_s);
+        }
+        parts.compute_s += times * pass.parts.compute_s;
+        parts.memory_s += times * pass.parts.memory_s;
+        parts.link_s += times * pass.parts.link_s;
+        parts.host_s += times * pass.parts.host_s;
+        self.work.add(&pass.work, times);
+    }
+}
+
 /// How busy one GPU is in a step at full clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Activity {
@@ -326,6 +346,7 @@ impl StepLaw {
             pair: work(prefill.flop_per_pair, prefill.peak_flop_s, prefill.bytes_per_pair),
             window_pair: work(prefill.flop_per_window_pair, prefill.window_peak_flop_s, 0.0),
             knows_flop: true,
+            speculation: None,
         }
     }
 
@@ -360,6 +381,7 @@ impl StepLaw {
             pair: Work::default(),
             window_pair: Work::default(),
             knows_flop: false,
+            speculation: None,
         }
         .with_seq_compute(round_fs(seq_s))
     }
@@ -381,6 +403,9 @@ impl StepLaw {
     /// must stay below [`LONGEST_STEP_S`].
     #[inline]
     pub fn coefficients(&self, n: u32, p: u32, chunks: u32, clock: &Clock) -> Coefficients {
+        if let Some(speculation) = &self.speculation {
+            return speculation.coefficients(self, n, p, chunks, clock);
+        }
         let linear = &self.linear[(n + p) as usize];
         let sampled = i64::from(n + chunks);
         let mut compute = linear.compute_fs + sampled * self.sampled_compute_fs;
@@ -392,6 +417,26 @@ impl StepLaw {
             return self.assemble(n, compute, linear.memory_fs, fixed, clock, |value, _| value);
         }
         self.assemble(n, compute, linear.memory_fs, fixed, clock, scale)
+    }
+
+    /// Coefficients of an iteration in which each decoding sequence has `verify_tok` tokens, all of them sampled, but for
+    /// their attention.
+    pub(super) fn verifying(
+        &self,
+        n: u32,
+        p: u32,
+        chunks: u32,
+        verify_tok: u32,
+        clock: &Clock,
+    ) -> Coefficients {
+        let verified = n * verify_tok;
+        let linear = &self.linear[(verified + p) as usize];
+        let mut compute = linear.compute_fs + i64::from(verified + chunks) * self.sampled_compute_fs;
+        let fixed = linear.link_fs + self.host_step_fs + i64::from(n + chunks) * self.host_seq_fs;
+        if p > 0 {
+            compute += self.prefill_compute_fs + i64::from(p) * self.prompt_tok_compute_fs;
+        }
+        self.assemble(0, compute, linear.memory_fs, fixed, clock, scale)
     }
 
     #[inline]
@@ -468,6 +513,9 @@ impl StepLaw {
     /// A bound on the duration of a step at a clock, with at most `max_seqs` sequences and `kv_tok` tokens in the
     /// cache [s].
     pub fn longest_s(&self, max_seqs: u32, kv_tok: f64, clock: &Clock) -> f64 {
+        if let Some(speculation) = &self.speculation {
+            return speculation.longest_s(self, max_seqs, kv_tok, clock);
+        }
         let most = |of: fn(&LinearCost) -> i64| self.linear.iter().map(of).max().unwrap_or(0) as f64;
         let tokens = self.linear.len() as f64;
         let seqs = f64::from(max_seqs) + tokens;
@@ -494,42 +542,56 @@ impl StepLaw {
 
     /// Real-valued step of a real-valued shape at a clock.
     pub fn fluid(&self, shape: &FluidShape, clock: &Clock) -> FluidStep {
+        match &self.speculation {
+            None => self.pass(shape, 1.0, clock),
+            Some(speculation) => speculation.fluid(self, shape, clock),
+        }
+    }
+
+    /// A pass of this law alone, in which each decoding sequence has `verify_tok` tokens, all of them sampled.
+    pub(super) fn pass(&self, shape: &FluidShape, verify_tok: f64, clock: &Clock) -> FluidStep {
         let FluidShape { n, kv_tok, window_tok, p, chunks, pairs, window_pairs } = *shape;
         let one = super::clock::ONE as f64;
         let (slow_c, slow_m) = (clock.slow_compute as f64 / one, clock.slow_memory as f64 / one);
-        let linear = self.linear_at(n + p);
+        let verified = n * verify_tok;
+        let linear = self.linear_at(verified + p);
         let prompt = if p > 0.0 {
             self.prefill_compute_fs as f64 + p * self.prompt_tok_compute_fs as f64
         } else {
             0.0
         };
-        let slower = |tokens: f64, compute_fs: i64, memory_fs: i64| {
-            let (compute, memory) = (compute_fs as f64 * slow_c, memory_fs as f64 * slow_m);
-            if compute > memory { (tokens * compute, 0.0) } else { (0.0, tokens * memory) }
+        let slower = |attended: f64, read: f64, compute_fs: i64, memory_fs: i64| {
+            let compute = attended * (compute_fs as f64 * slow_c);
+            let memory = read * (memory_fs as f64 * slow_m);
+            if compute > memory { (compute, 0.0) } else { (0.0, memory) }
         };
-        // With the token that each decoding sequence writes.
-        let attended = kv_tok + n;
-        let global = slower(attended, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
-        let windowed = slower(window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
+        // With the tokens that each decoding sequence writes: all are read once, and attended to by those after them.
+        let attended = verify_tok * kv_tok + n * (0.5 * verify_tok * (verify_tok + 1.0));
+        let read = kv_tok + verified;
+        let global = slower(attended, read, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
+        let windowed =
+            slower(window_tok, window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
         let (attention_c, attention_m) = (global.0 + windowed.0, global.1 + windowed.1);
         let prompt_attention =
             pairs * self.pair_compute_fs as f64 + window_pairs * self.window_pair_compute_fs as f64;
         let compute =
-            (linear.compute_fs + prompt + prompt_attention + (n + chunks) * self.sampled_compute_fs as f64)
+            (linear.compute_fs + prompt + prompt_attention + (verified + chunks) * self.sampled_compute_fs as f64)
                 * slow_c
                 + attention_c;
         let memory = linear.memory_fs * slow_m + attention_m;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
         let total = compute + memory + linear.link_fs + host;
-        let growth = (n + p)
+        let growth = (verified + p)
             * (linear.compute_slope_fs * slow_c + linear.memory_slope_fs * slow_m + linear.link_slope_fs)
             + (prompt + prompt_attention) * slow_c
             + (n + chunks) * (self.sampled_compute_fs as f64 * slow_c + self.host_seq_fs as f64)
+            + (verified - n) * (self.sampled_compute_fs as f64 * slow_c)
             + attention_c
             + attention_m;
         let mut work = linear.work;
-        work.add(&self.sampled, n + chunks);
-        work.add(&self.kv_tok, attended);
+        work.add(&self.sampled, verified + chunks);
+        work.add(&Work { bytes: 0.0, ..self.kv_tok }, attended);
+        work.bytes += self.kv_tok.bytes * read;
         work.add(&self.in_window, window_tok);
         work.add(&self.pair, pairs);
         work.add(&self.window_pair, window_pairs);
@@ -550,6 +612,9 @@ impl StepLaw {
     /// only causes need.
     #[inline(always)]
     pub fn activity(&self, state: &PowerState) -> Activity {
+        if self.speculation.is_some() {
+            return Activity::from(&self.at_state(state, &Clock::FULL));
+        }
         let linear = &self.linear[(state.n + state.p) as usize];
         let sampled = f64::from(state.n + state.chunks);
         let mut fs = linear.compute_fs as f64

@@ -22,6 +22,7 @@ mod policy;
 pub(crate) mod quality;
 mod schema;
 mod signals;
+mod speculation;
 mod source;
 mod supply;
 pub(crate) mod typed;

@@ -23,6 +23,7 @@ pub use super::plant::{
 };
 pub use super::policy::{ClockSteps, Polca, Policy, PowerPriority, Proportional};
 pub use super::signals::{CapWindow, Column, Daily, Grid, SignalCourse};
+pub use super::speculation::{Draft, DraftHead, Speculation};
 pub use super::supply::{Battery, Breaker, Generator};
 use crate::catalog::Difficulty;
 pub use crate::catalog::Precision;
@@ -465,21 +466,23 @@ pub struct Model {
     /// variant for what it says of quality.
     #[serde(default)]
     pub attention: Attention,
-    /// Speculative decoding; cannot be simulated yet.
-    #[serde(default)]
-    pub speculative: Speculative,
+    /// Speculative decoding; default: none, one token per decoding step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speculation: Option<Speculation>,
+    /// What there was before `speculation`: only `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speculative: Option<Speculative>,
     /// The catalog's quality tier: how often it is right; default: by the model's size. Only classes with
     /// `difficulty` ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality_tier: Option<String>,
 }
 
-/// Speculative decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+/// `speculative`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Speculative {
     /// One token per decoding step.
-    #[default]
     None,
 }
 

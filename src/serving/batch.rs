@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::slots::{List, NONE, Slots, Stage};
+use super::speculation::Speculation;
 use super::window::{self, Window};
 use crate::fleet::Pool;
 use crate::physics::bucket;
@@ -102,7 +103,7 @@ pub struct Batch {
     finish: BinaryHeap<Reverse<Due>>,
     /// Iteration of the first of them; `u64::MAX` of none.
     first_finish: u64,
-    /// Decoding sequences by (context − iter) mod block size.
+    /// Decoding sequences by (context − iter) mod block size; none of those that speculate.
     residues: Vec<u32>,
     /// (−iter) mod block size: the sequences that need a block in the next iteration.
     growing: usize,
@@ -113,6 +114,8 @@ pub struct Batch {
     ending: Vec<u32>,
     /// Of a model with windowed layers.
     window: Option<Box<Window>>,
+    /// Of a model that speculates.
+    speculation: Option<Box<Speculation>>,
 }
 
 /// The chunk of the sequence that stays in prefill.
@@ -145,6 +148,10 @@ impl Batch {
             prefill: None,
             ending: Vec::new(),
             window: pool.step.windows().map(|(decode, prompt)| Box::new(Window::new(decode, prompt))),
+            speculation: pool
+                .speculation
+                .as_ref()
+                .map(|speculation| Box::new(Speculation::new(speculation, pool.block_tok))),
         }
     }
 
@@ -224,7 +231,7 @@ impl Batch {
     pub fn start(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
         notes.clear();
         self.ending.clear();
-        if self.growth(0) > self.free_blocks {
+        if self.next_blocks() > self.free_blocks {
             self.make_room(slots, pool, notes);
         }
         // Who was preempted waits.
@@ -241,7 +248,7 @@ impl Batch {
             return false;
         }
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
-        let mut growth = Growth { kv_tok: i64::from(self.decoding), ..Growth::default() };
+        let mut growth = Growth { kv_tok: i64::from(self.next_tok()), ..Growth::default() };
         if let Some(window) = &self.window {
             shape.window_tok = window.inside();
             growth.window_tok = i64::from(window.below());
@@ -258,9 +265,8 @@ impl Batch {
     /// Let prompts in, and plan iterations with some of their tokens; false if there is nothing to do.
     #[inline(never)]
     fn plan_prompts(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes, plan: &mut Plan) -> bool {
-        let growth = self.growth(0);
-        let budget = pool.max_step_tok - self.decoding;
-        let mut left = budget;
+        let growth = self.next_blocks();
+        let mut left = pool.max_step_tok - self.decoding * pool.tok_per_seq;
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
         let window = self.window.as_deref().map(Window::prompt_tokens);
         if let Some(window) = &self.window {
@@ -319,7 +325,7 @@ impl Batch {
         let ending = self.ending.len() as u32;
         let state = shape.power_state();
         let mut growth = Growth {
-            kv_tok: i64::from(shape.n),
+            kv_tok: i64::from(self.next_tok()),
             pairs: i64::from(partial.tok) * i64::from(partial.tok),
             ..Growth::default()
         };
@@ -344,7 +350,7 @@ impl Batch {
     /// Preempt until the next token of every decoding sequence has a block.
     #[cold]
     fn make_room(&mut self, slots: &mut Slots, pool: &Pool, notes: &mut Notes) {
-        while self.growth(0) > self.free_blocks {
+        while self.next_blocks() > self.free_blocks {
             let Some(id) = self.running_lists.iter().rev().find(|l| !l.is_empty()).map(|l| l.tail) else {
                 break;
             };
@@ -352,18 +358,15 @@ impl Batch {
             let priority = usize::from(slots[id].priority);
             self.running_lists[priority].remove(slots, id);
             self.running -= 1;
+            let emitted = self.emitted(slots, id, 0);
             let slot = &mut slots[id];
             let was_decoding = slot.stage == Stage::Decoding;
             let lost = if was_decoding {
-                slot.emitted = slot.request.output_tok - (slot.finish_iter - self.iter) as u32;
+                slot.emitted = emitted;
                 let context = slot.request.prompt_tok + slot.emitted - 1;
                 self.decoding -= 1;
                 self.kv_tok -= i64::from(context);
-                let residue = self.residue(context);
-                self.residues[residue] -= 1;
-                if let Some(window) = &mut self.window {
-                    window.remove(context);
-                }
+                self.forget(id, context);
                 self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
                 slot.need = slot.request.prompt_tok + slot.emitted;
                 u64::from(context)
@@ -382,6 +385,39 @@ impl Batch {
             if let Some(window) = &mut self.window {
                 window.find_first(slots);
             }
+            if let Some(speculation) = &mut self.speculation {
+                speculation.find_first(slots);
+            }
+        }
+    }
+
+    /// Tokens that decoding sequences emit in the next iteration.
+    #[inline]
+    fn next_tok(&self) -> u32 {
+        self.speculation.as_ref().map_or(self.decoding, |speculation| speculation.tok())
+    }
+
+    /// Blocks that decoding sequences take with the next iteration.
+    #[inline]
+    fn next_blocks(&self) -> u64 {
+        match &self.speculation {
+            None => self.growth(0),
+            Some(speculation) => speculation.blocks(1),
+        }
+    }
+
+    /// A decoding sequence with `context` tokens in the cache is one no more.
+    #[inline]
+    fn forget(&mut self, id: u32, context: u32) {
+        match &mut self.speculation {
+            None => {
+                let residue = self.residue(context);
+                self.residues[residue] -= 1;
+            }
+            Some(speculation) => speculation.remove(id, context),
+        }
+        if let Some(window) = &mut self.window {
+            window.remove(context);
         }
     }
 
@@ -435,8 +471,13 @@ impl Batch {
         }
         if shape.n > 0 {
             let edge = bucket::upper_edge(state.kv_bucket);
-            count = count.min(iterations_below(edge, shape.kv_tok, i64::from(shape.n)));
             count = count.min(self.first_finish - self.iter);
+            if let Some(speculation) = &self.speculation {
+                count = count.min(iterations_below(edge, shape.kv_tok, speculation.tok().into()));
+                count = count.min(speculation.until_first(self.iter));
+                return speculation.fitting(count, self.free_blocks).max(1);
+            }
+            count = count.min(iterations_below(edge, shape.kv_tok, i64::from(shape.n)));
             let block = self.residues.len() as u64;
             if (count.div_ceil(block) + 1).saturating_mul(u64::from(shape.n)) > self.free_blocks {
                 let mut fits = self.free_blocks / u64::from(shape.n) * block;
@@ -499,9 +540,15 @@ impl Batch {
         done: &mut Vec<u32>,
         mut token: impl FnMut(&mut Slots, u32),
     ) {
-        self.free_blocks -= self.growth_over(count);
+        self.free_blocks -= match &self.speculation {
+            None => self.growth_over(count),
+            Some(speculation) => speculation.blocks(count),
+        };
+        self.kv_tok += i64::from(self.next_tok()) * count as i64;
         self.advance(count);
-        self.kv_tok += i64::from(self.decoding) * count as i64;
+        if let Some(speculation) = &mut self.speculation {
+            speculation.advance(slots, self.iter, count);
+        }
         if let Some(window) = &mut self.window {
             window.advance(slots, self.iter, count);
         }
@@ -516,11 +563,7 @@ impl Batch {
             let context = request.prompt_tok + request.output_tok - 1;
             self.decoding -= 1;
             self.kv_tok -= i64::from(context);
-            let residue = self.residue(context);
-            self.residues[residue] -= 1;
-            if let Some(window) = &mut self.window {
-                window.remove(context);
-            }
+            self.forget(id, context);
             self.leave(slots, pool, id, context);
             done.push(id);
             self.find_first_finish(slots);
@@ -541,13 +584,18 @@ impl Batch {
                 continue;
             }
             slot.stage = Stage::Decoding;
-            slot.finish_iter = self.iter + u64::from(slot.request.output_tok - slot.emitted);
+            slot.finish_iter = match &mut self.speculation {
+                None => self.iter + u64::from(slot.request.output_tok - slot.emitted),
+                Some(speculation) => speculation.add(slot, id, self.iter, context),
+            };
             self.first_finish = self.first_finish.min(slot.finish_iter);
             self.finish.push(Reverse(Due::new(slot.finish_iter, slot.request.index, id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);
-            let residue = self.residue(context);
-            self.residues[residue] += 1;
+            if self.speculation.is_none() {
+                let residue = self.residue(context);
+                self.residues[residue] += 1;
+            }
             if let Some(window) = &mut self.window {
                 window.add(&slots[id], id, context);
             }
@@ -570,6 +618,9 @@ impl Batch {
     pub fn emitted(&self, slots: &Slots, id: u32, ahead: u64) -> u32 {
         let slot = &slots[id];
         match slot.stage {
+            Stage::Decoding if let Some(speculation) = &self.speculation => {
+                speculation.emitted(slot, id, self.iter + ahead)
+            }
             Stage::Decoding => slot.request.output_tok - (slot.finish_iter - self.iter - ahead) as u32,
             _ => slot.emitted,
         }
@@ -580,6 +631,7 @@ impl Batch {
         let (mut decoding, mut running, mut kv, mut blocks) = (0, 0, 0_i64, 0_u64);
         let seen = self.window.as_deref().map_or(0, Window::tokens);
         let (mut inside, mut below) = (0_i64, 0_u32);
+        let mut contexts = Vec::new();
         for list in &self.running_lists {
             let mut id = list.head;
             while id != NONE {
@@ -589,6 +641,7 @@ impl Batch {
                     decoding += 1;
                     let context = slot.request.prompt_tok + self.emitted(slots, id, 0) - 1;
                     kv += i64::from(context);
+                    contexts.push((id, context));
                     inside += i64::from(context.min(seen));
                     below += u32::from(context < seen);
                     blocks += u64::from(context.div_ceil(pool.block_tok));
@@ -601,7 +654,10 @@ impl Batch {
         let windows = self.window.as_deref().map_or((0, 0), |window| (window.inside(), window.below()));
         let ok = (decoding, running, kv) == (self.decoding, self.running, self.kv_tok)
             && blocks + self.free_blocks == pool.kv_blocks
-            && self.residues.iter().sum::<u32>() == self.decoding
+            && match &self.speculation {
+                None => self.residues.iter().sum::<u32>() == self.decoding,
+                Some(speculation) => speculation.holds(&contexts),
+            }
             && (inside, below) == windows;
         (!ok).then(|| {
             format!(

@@ -6,4 +6,5 @@ pub mod draws;
 pub mod loads;
 pub mod router;
 pub mod slots;
+mod speculation;
 mod window;

@@ -11,6 +11,8 @@
 
 use rand_pcg::Pcg64Mcg;
 
+use super::Request;
+
 /// Increment of the Weyl sequence of splitmix64: 2^64 over the golden ratio, odd.
 const WEYL: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -44,6 +46,8 @@ pub enum Purpose {
     Thinking,
     /// Whether its answer is right.
     Correct,
+    /// The share of a draft's tokens that it accepts; see [`of_request`].
+    Acceptance,
     /// Coefficients of the catalog's fit; no request's, and its number is that of the draw.
     Fit,
     /// Failures and repairs; no request's: its class is the entry under `failures`, its number the part.
@@ -63,6 +67,7 @@ impl Purpose {
             Self::Flag => *b"flag\0\0\0\0",
             Self::Thinking => *b"thinking",
             Self::Correct => *b"correct\0",
+            Self::Acceptance => *b"accept\0\0",
             Self::Fit => *b"fit\0\0\0\0\0",
             Self::Failure => *b"failure\0",
         })
@@ -104,6 +109,13 @@ impl Key {
     }
 }
 
+/// The generator of what is drawn where a request is served, not when it arrives: from the bits of its own that it
+/// carries, which are a hash of seed, class and number.
+#[must_use]
+pub fn of_request(purpose: Purpose, request: &Request) -> Pcg64Mcg {
+    Key::new(request.route_bits, purpose, request.class).generator(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +148,7 @@ mod tests {
                 Purpose::Flag,
                 Purpose::Thinking,
                 Purpose::Correct,
+                Purpose::Acceptance,
                 Purpose::Fit,
                 Purpose::Failure,
             ] {

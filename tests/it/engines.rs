@@ -30,6 +30,8 @@ pub struct Tally {
     pub retried: u64,
     pub lost: u64,
     pub unavailable: u64,
+    /// Scenarios in which some pool speculates.
+    pub speculating: u64,
 }
 
 impl Tally {
@@ -52,6 +54,9 @@ impl Tally {
             retried: segments.summary.requests.retried,
             lost: segments.summary.requests.shed_by.lost,
             unavailable: segments.summary.requests.shed_by.unavailable,
+            speculating: u64::from(
+                segments.summary.sources.iter().any(|source| source.entry.starts_with("draft of ")),
+            ),
         });
     }
 
@@ -72,6 +77,7 @@ impl Tally {
         self.retried += other.retried;
         self.lost += other.lost;
         self.unavailable += other.unavailable;
+        self.speculating += other.speculating;
     }
 }
 

@@ -20,8 +20,21 @@ pub struct FleetCase {
     pub sites: Vec<Site>,
     /// By site; drawn after them, so that fleets are what they were before there were several policies.
     pub cappings: Vec<Capping>,
-    /// Drawn last, for the same reason.
+    /// Drawn later, for the same reason.
     pub breakage: Breakage,
+    /// By site and pool, two of each; drawn last, for the same reason.
+    pub speculating: Vec<Option<Speculating>>,
+}
+
+/// A draft in front of a model, in place of the pool's own law: that of a replica.
+#[derive(Debug, Clone)]
+pub struct Speculating {
+    pub draft_tok: u32,
+    /// A head; else a model of its own.
+    pub head: bool,
+    pub acceptance_pct: u32,
+    /// Its spread over requests, in percent of the largest there can be.
+    pub spread_pct: u32,
 }
 
 /// What breaks, and what is done about it.
@@ -269,6 +282,7 @@ impl FleetCase {
             with(&|less| {
                 less.sites.remove(i);
                 less.cappings.remove(i);
+                less.speculating.drain(2 * i..2 * i + 2);
             });
         }
         for (i, site) in self.sites.iter().enumerate() {
@@ -277,6 +291,8 @@ impl FleetCase {
                     with(&|less| {
                         less.sites[i].pools.remove(k);
                         less.cappings[i].power_priorities.remove(k);
+                        less.speculating.remove(2 * i + k);
+                        less.speculating.insert(2 * i + 1, None);
                     });
                 }
                 if site.pools[k].tensor < 8 {
@@ -286,6 +302,9 @@ impl FleetCase {
         }
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
             with(&|less| _ = less.classes.remove(i));
+        }
+        for i in (0..self.speculating.len()).filter(|&i| self.speculating[i].is_some()) {
+            with(&|less| less.speculating[i] = None);
         }
         for i in 0..self.breakage.failures.len() {
             with(&|less| _ = less.breakage.failures.remove(i));
@@ -317,8 +336,28 @@ impl FleetCase {
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage()).prop_map(
-        |(run, classes, sites, cappings, breakage)| FleetCase { run, classes, sites, cappings, breakage },
+    let speculating =
+        prop_oneof![1 => Just(vec![None; 4]), 1 => vec(option::weighted(0.7, speculating()), 4)];
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), speculating).prop_map(
+        |(run, classes, sites, cappings, breakage, speculating)| FleetCase {
+            run,
+            classes,
+            sites,
+            cappings,
+            breakage,
+            speculating,
+        },
+    )
+}
+
+fn speculating() -> impl Strategy<Value = Speculating> {
+    (select(vec![1_u32, 2, 3, 5, 8]), any::<bool>(), 0_u32..=100, select(vec![0_u32, 10, 50, 95])).prop_map(
+        |(draft_tok, head, acceptance_pct, spread_pct)| Speculating {
+            draft_tok,
+            head,
+            acceptance_pct,
+            spread_pct,
+        },
     )
 }
 

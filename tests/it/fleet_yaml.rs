@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::fleet_case::{
     Arrivals, Building, Burst, Capping, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS,
-    Policy, Pool, Reasoning, Site, Supply, What, Zone,
+    Policy, Pool, Reasoning, Site, Speculating, Supply, What, Zone,
 };
 
 /// Local time of day at which the weather may turn: it changes with the hour only [h].
@@ -79,6 +79,46 @@ impl FleetCase {
         self.run.by_difficulty && self.classes.iter().any(decides)
     }
 
+    /// How a pool speculates, if it does. Steps with a draft are no multiple of anything.
+    fn speculating(&self, site: usize, place: usize) -> Option<&Speculating> {
+        self.speculating[2 * site + place].as_ref().filter(|_| !self.run.ticking)
+    }
+
+    /// Models of pools that speculate.
+    fn drafts(&self) -> Vec<String> {
+        let places = (0..self.sites.len())
+            .flat_map(|site| (0..self.sites[site].pools.len()).map(move |place| (site, place)));
+        places
+            .filter_map(|(site, place)| {
+                let Speculating { draft_tok, head, acceptance_pct, spread_pct } =
+                    *self.speculating(site, place)?;
+                let draft = if head { "head: { layers: 1 }" } else { "model: Llama-3.1-8B" };
+                let acceptance = f64::from(acceptance_pct) / 1e2;
+                let sd = f64::from(spread_pct) / 1e2 * (acceptance * (1.0 - acceptance)).sqrt();
+                Some(format!(
+                    "  - name: draft{site}{place}\n    catalog: Llama-3.1-8B\n    speculation: {{ draft_tok: {draft_tok}, \
+                     draft: {{ {draft} }}, acceptance: {acceptance}, acceptance_sd: {sd} }}\n"
+                ))
+            })
+            .collect()
+    }
+
+    /// Models by pool.
+    fn models(&self) -> Vec<String> {
+        let of_site = |(s, site): (usize, &Site)| -> Vec<String> {
+            let pools = site.pools.iter().enumerate();
+            pools.map(|(place, pool)| self.model(s, place, pool)).collect()
+        };
+        self.sites.iter().enumerate().flat_map(of_site).collect()
+    }
+
+    fn model(&self, site: usize, place: usize, pool: &Pool) -> String {
+        match self.speculating(site, place) {
+            Some(_) => format!("draft{site}{place}"),
+            None => pool.model.into(),
+        }
+    }
+
     fn yaml(&self, peaks: Option<&[Peak]>) -> String {
         let run = &self.run;
         let turns_s = run.weather_turns_ms.map(|ms| f64::from(ms) / 1e3);
@@ -95,6 +135,10 @@ impl FleetCase {
         );
         for (number, class) in self.classes.iter().enumerate() {
             self.class(&mut text, number, class);
+        }
+        let drafts = self.drafts();
+        if !drafts.is_empty() {
+            let _ = writeln!(text, "models:\n{}", drafts.concat());
         }
         text.push_str("fleet:\n  sites:\n");
         for (number, site) in self.sites.iter().enumerate() {
@@ -168,18 +212,18 @@ impl FleetCase {
         if !self.by_difficulty() {
             return self.run.router.into();
         }
-        let easy = self.pools().next().map_or("", |pool| pool.model);
-        let hard = self.pools().last().map_or("", |pool| pool.model);
+        let models = self.models();
+        let (easy, hard) = (&models[0], &models[models.len() - 1]);
         format!("{{ difficulty_aware: {{ easy: {easy}, hard: {hard}, within: {} }} }}", self.run.router)
     }
 
     fn class(&self, text: &mut String, number: usize, class: &Class) {
         let _ = writeln!(text, "    - name: c{number}\n      priority: {}", class.priority);
-        let models: Vec<&str> = self.pools().map(|pool| pool.model).collect();
-        let mut model = class.model_of_pool.map(|pool| models[pool % models.len()]);
+        let models = self.models();
+        let mut model = class.model_of_pool.map(|pool| &models[pool % models.len()]);
         if class.problems.is_some() && !self.by_difficulty() && models.iter().any(|m| *m != models[0]) {
             // How long a request thinks must not hang on where it lands.
-            model = model.or(Some(models[0]));
+            model = model.or(Some(&models[0]));
         }
         if let Some(model) = model {
             let _ = writeln!(text, "      model: {model}");
@@ -264,7 +308,15 @@ impl FleetCase {
         let most = MOST_REPLICAS / self.pools().count() as u32;
         for (place, pool) in site.pools.iter().enumerate() {
             let priority = capping.power_priorities[place];
-            pool.yaml(text, place, most, self.run.ticking, priority, self.breakage.start_up_ms);
+            let mut pool = pool.clone();
+            if let Some(Speculating { draft_tok, .. }) = self.speculating(number, place) {
+                if let Law::Affine { .. } = pool.law {
+                    pool.law = Law::Roofline { gpu_cap_w: None };
+                }
+                pool.max_step_tok = pool.max_step_tok.max(pool.max_seqs * (draft_tok + 1));
+            }
+            let model = self.model(number, place, &pool);
+            pool.yaml(text, place, most, self.run.ticking, priority, self.breakage.start_up_ms, &model);
             if let Some((building, _)) = building {
                 let _ = writeln!(text, "          feed: {}", building.feed(place));
                 if !building.zones.is_empty() {
@@ -360,6 +412,7 @@ impl Pool {
         ticking: bool,
         power_priority: &str,
         start_up_ms: u32,
+        model: &str,
     ) {
         let nodes = self.nodes(most);
         let max_step_tok = self.max_step_tok.max(self.max_seqs);
@@ -370,7 +423,7 @@ impl Pool {
             "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
              power_priority: {}\n          parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
              kv_blocks: {kv_blocks}{queue} }}",
-            self.model, power_priority, self.tensor, self.max_seqs, self.kv_block_tok
+            model, power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
         let _ = writeln!(text, "          start_up_s: {}", f64::from(start_up_ms) / 1e3);
         let us = |ns: u32| f64::from(ns) / 1e3;

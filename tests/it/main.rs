@@ -31,6 +31,7 @@ mod scenario;
 mod scenarios;
 mod signals;
 mod size;
+mod speculation;
 mod summit;
 mod supply;
 mod support;

@@ -18,6 +18,8 @@ pub(super) struct Sequence {
     need: u32,
     /// Tokens it adds to the cache in the iteration under way; while in prefill.
     chunk: u32,
+    /// Iterations until it is done; while decoding.
+    steps_to_go: u32,
     pub(super) decoding: bool,
     pub(super) ever_admitted: bool,
     pub(super) first_token_fs: Option<i128>,
@@ -34,6 +36,7 @@ impl Sequence {
             cached: 0,
             need: request.prompt_tok,
             chunk: 0,
+            steps_to_go: 0,
             decoding: false,
             ever_admitted: false,
             first_token_fs: None,
@@ -41,10 +44,15 @@ impl Sequence {
         }
     }
 
-    /// KV blocks it holds once its next token has a place.
+    /// Tokens that it emits in its next iteration; while decoding.
+    fn next_tok(&self) -> u32 {
+        (self.request.output_tok - self.emitted) / self.steps_to_go
+    }
+
+    /// KV blocks it holds once its next tokens have a place.
     fn blocks(&self, block_tok: u32, fault: Option<PlantedFault>) -> u64 {
         let late = u32::from(fault == Some(PlantedFault::KvBlockOffByOne));
-        let tokens = if self.decoding { self.cached + 1 - late } else { self.need };
+        let tokens = if self.decoding { self.cached + self.next_tok() - late } else { self.need };
         u64::from(tokens.div_ceil(block_tok))
     }
 }
@@ -58,8 +66,8 @@ pub(super) struct Begun {
     pub(super) admitted: Vec<Request>,
     pub(super) refused: bool,
     pub(super) shape: Shape,
-    /// Prompts that the iteration completes.
-    pub(super) ending: u32,
+    /// Tokens that it emits: of decoding sequences, and of the prompts that it completes.
+    pub(super) emitted: u32,
 }
 
 /// A prompt whose end emitted a token, and when the sequence had emitted one before.
@@ -113,7 +121,8 @@ impl Batch {
         let (seen, seen_by_prompts) =
             pool.step.windows().map_or((0, 0), |(w, prompts)| (w + off, prompts + off));
         begun.shape.window_tok = decoding().map(|s| i64::from(s.cached.min(seen))).sum();
-        let mut budget = pool.max_step_tok - begun.shape.n;
+        begun.emitted = decoding().map(Sequence::next_tok).sum();
+        let mut budget = pool.max_step_tok - begun.shape.n * pool.tok_per_seq;
         for sequence in self.running.iter_mut().filter(|s| !s.decoding) {
             take_chunk(sequence, seen_by_prompts, &mut budget, &mut begun);
         }
@@ -136,11 +145,14 @@ impl Batch {
     }
 
     /// The iteration is over: tokens are out. Returns the prompts that ended and the sequences that are done.
-    pub(super) fn finish(&mut self, now_fs: i128) -> (Vec<Prompt>, Vec<Sequence>) {
+    pub(super) fn finish(&mut self, now_fs: i128, pool: &Pool) -> (Vec<Prompt>, Vec<Sequence>) {
         let mut prompts = Vec::new();
         for sequence in &mut self.running {
             if sequence.decoding {
-                sequence.cached += 1;
+                let tok = sequence.next_tok();
+                sequence.cached += tok;
+                sequence.emitted += tok;
+                sequence.steps_to_go -= 1;
             } else {
                 sequence.cached += sequence.chunk;
                 sequence.chunk = 0;
@@ -153,8 +165,13 @@ impl Batch {
                     Some(_) => Prompt::Again(sequence.last_token_fs),
                 });
                 sequence.first_token_fs.get_or_insert(now_fs);
+                sequence.emitted += 1;
+                let to_go = sequence.request.output_tok - sequence.emitted;
+                sequence.steps_to_go = match &pool.speculation {
+                    None => to_go,
+                    Some(speculation) => speculation.steps(&sequence.request, to_go),
+                };
             }
-            sequence.emitted += 1;
             sequence.last_token_fs = now_fs;
         }
         let is_done = |s: &Sequence| s.emitted == s.request.output_tok;
@@ -198,5 +215,5 @@ fn take_chunk(sequence: &mut Sequence, seen: u32, budget: &mut u32, begun: &mut 
         let positions = sequence.cached + 1..=sequence.cached + chunk;
         begun.shape.window_pairs += positions.map(|position| i64::from(position.min(seen))).sum::<i64>();
     }
-    begun.ending += u32::from(sequence.cached + chunk == sequence.need);
+    begun.emitted += u32::from(sequence.cached + chunk == sequence.need);
 }

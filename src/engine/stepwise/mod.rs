@@ -249,7 +249,9 @@ impl<'a> Stepwise<'a> {
                 replica.doing = Doing::AboutToStart;
                 self.pending.insert((now_fs, Rank::IterationStart, number));
             }
-            Doing::Iterating(iteration) if iteration.shape.n + iteration.shape.p >= pool.max_step_tok => {
+            Doing::Iterating(iteration)
+                if iteration.shape.n * pool.tok_per_seq + iteration.shape.p >= pool.max_step_tok =>
+            {
                 self.set_full(now_fs, number, true);
             }
             Doing::Iterating(_) if is_next => self.new_head(now_fs, number),
@@ -262,7 +264,7 @@ impl<'a> Stepwise<'a> {
         let pool = self.setup.fleet.pool(number);
         let replica = &mut self.replicas[number];
         let Doing::Iterating(iteration) = &replica.doing else { return };
-        let has_tokens = iteration.shape.n + iteration.shape.p < pool.max_step_tok;
+        let has_tokens = iteration.shape.n * pool.tok_per_seq + iteration.shape.p < pool.max_step_tok;
         if has_tokens && replica.batch.running.len() == pool.max_seqs as usize {
             replica.refused = true;
         }

@@ -41,9 +41,9 @@ pub(super) enum Doing {
 pub(super) struct Replica {
     pub(super) batch: Batch,
     pub(super) doing: Doing,
-    /// Shape and prompts that end of the iteration planned or under way.
+    /// Shape of the iteration planned or under way, and tokens that it emits.
     shape: Shape,
-    ending: u32,
+    emitted: u32,
     /// When it was planned [fs].
     planned_fs: i128,
     /// Power state of the last request for a clock; none while idle.
@@ -73,7 +73,7 @@ impl Replica {
             batch: Batch::default(),
             doing: Doing::Nothing,
             shape: Shape::default(),
-            ending: 0,
+            emitted: 0,
             planned_fs: 0,
             asked: None,
             recheck_fs: None,
@@ -118,7 +118,7 @@ impl Stepwise<'_> {
         let Doing::Iterating(iteration) = self.replicas[number].doing else { return };
         self.post_iteration(now_fs, number, &iteration, 1);
         let replica = &mut self.replicas[number];
-        let (prompts, done) = replica.batch.finish(now_fs);
+        let (prompts, done) = replica.batch.finish(now_fs, self.setup.fleet.pool(number));
         replica.doing = Doing::AboutToStart;
         self.pending.insert((now_fs, Rank::IterationStart, number));
         for prompt in prompts {
@@ -155,7 +155,7 @@ impl Stepwise<'_> {
         for request in &begun.admitted {
             self.setup.ledger.admitted(now_fs, request);
         }
-        (replica.shape, replica.ending, replica.planned_fs) = (begun.shape, begun.ending, now_fs);
+        (replica.shape, replica.emitted, replica.planned_fs) = (begun.shape, begun.emitted, now_fs);
         replica.refused = begun.refused;
         if replica.batch.waiting.is_empty() {
             replica.backlogged = false;
@@ -293,7 +293,7 @@ impl Stepwise<'_> {
             iterations: count,
             cut: count == 0,
             decoding: iteration.shape.n,
-            emitted: iteration.shape.n + replica.ending,
+            emitted: replica.emitted,
             stall_fs: iteration.stall_fs,
             clock: replica.clock,
             it_nw: replica.it_nw,

@@ -135,6 +135,7 @@ impl Check {
             self.affine(&format!("{path}.step_law.affine"), affine);
         }
         self.batching(&format!("{path}.batching"), &pool.batching);
+        self.speculating(path, pool, scenario);
     }
 
     fn affine(&mut self, path: &str, affine: &Affine) {

@@ -6,6 +6,7 @@ mod levers;
 mod plant;
 mod policy;
 mod signals;
+mod speculation;
 mod supply;
 mod workload;
 
@@ -203,6 +204,7 @@ impl Check {
                 let path = format!("models.{i}.attention.{}", refused.field);
                 self.refuse(path.trim_end_matches('.'), refused.message);
             }
+            self.speculation(&format!("models.{i}"), model, catalog);
             if let Some(tier) = &model.quality_tier {
                 self.known(&format!("models.{i}.quality_tier"), tier, Kind::QualityTier, catalog);
             }

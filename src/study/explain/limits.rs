@@ -488,7 +488,13 @@ fn kv_gb(resolved: &Resolved, (s, p): (usize, usize)) -> Option<f64> {
     let (model, weights, kv) = crate::fleet::model_of(scenario, &resolved.catalog, &pool.model)?;
     let split = catalog::Split::from(&pool.parallel);
     let node = resolved.catalog.node(pool.node.as_deref().unwrap_or(&gpu.node));
-    let params = catalog::replica_in(node, gpu, &model, split, weights, kv, engine).ok()?;
+    let mut params = catalog::replica_in(node, gpu, &model, split, weights, kv, engine).ok()?;
+    let draft = crate::fleet::draft_of(
+        scenario, &resolved.catalog, &pool.model, &model, node, gpu, split, engine,
+    );
+    if let Some((draft, _)) = draft.ok()? {
+        crate::fleet::add_memory(&mut params, &draft);
+    }
     let memory = memory_plan(gpu, &params, &pool.batching);
     Some((memory.usable_gb - memory.weights_gb).max(0.0) / pool.batching.hbm_fraction)
 }

@@ -1,0 +1,233 @@
+//! Decoding sequences that emit several tokens an iteration: their speeds, when these change, and the KV blocks they take.
+//!
+//! A sequence with D tokens to go has T iterations to go, and emits ⌊tokens to go / iterations to go⌋ in each. That is
+//! g = ⌊D/T⌋ in the first T − (D mod T) of them and g + 1 in the others, so its context is affine but for one *kink*.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::batch::Due;
+use super::slots::{Slot, Slots, Stage};
+use crate::fleet;
+
+/// How a decoding sequence goes on.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Tokens an iteration up to its kink; one more after it.
+    tok: u32,
+    /// Iteration after which it kinks; its last if it does not (any more).
+    kink_iter: u64,
+}
+
+impl Pace {
+    /// Tokens to go of a sequence after iteration `iter`.
+    fn to_go(&self, slot: &Slot, iter: u64) -> u32 {
+        let slow = self.kink_iter.saturating_sub(iter);
+        let fast = slot.finish_iter - self.kink_iter.max(iter);
+        self.tok * slow as u32 + (self.tok + 1) * fast as u32
+    }
+}
+
+/// Sequences that emit equally many tokens an iteration.
+#[derive(Debug, Clone)]
+struct Speed {
+    /// Tokens an iteration.
+    tok: u64,
+    count: u32,
+    /// By (context − tok·iterations) mod block size.
+    residues: Vec<u32>,
+    /// (−tok·iterations) mod block size: those whose last block is full.
+    full: usize,
+}
+
+impl Speed {
+    /// Where a sequence with `context` tokens in the cache stands in the histogram.
+    fn place(&mut self, context: u32) -> &mut u32 {
+        let block = self.residues.len();
+        &mut self.residues[(context as usize % block + self.full) % block]
+    }
+
+    fn add(&mut self, context: u32) {
+        self.count += 1;
+        *self.place(context) += 1;
+    }
+
+    fn remove(&mut self, context: u32) {
+        self.count -= 1;
+        *self.place(context) -= 1;
+    }
+
+    /// Blocks that they take with the next `count` iterations.
+    fn blocks(&self, count: u64) -> u64 {
+        if self.count == 0 {
+            return 0;
+        }
+        let block = self.residues.len() as u64;
+        let each = self.tok * count;
+        // With y places free in its last block, a sequence takes ⌈(each − y)/block⌉ more.
+        let up_to = each.min(block);
+        let taken = |free: u64| {
+            let at = (self.full as u64 + block - free) % block;
+            u64::from(self.residues[at as usize]) * (each - free).div_ceil(block)
+        };
+        (0..up_to).map(taken).sum()
+    }
+
+    fn advance(&mut self, count: u64) {
+        let block = self.residues.len();
+        let on = (self.tok * (count % block as u64) % block as u64) as usize;
+        self.full = (self.full + block - on) % block;
+    }
+}
+
+/// What a batch keeps of its decoding sequences while a draft proposes tokens.
+#[derive(Debug, Clone)]
+pub(super) struct Speculation {
+    law: fleet::Speculation,
+    /// By tokens an iteration, from 1.
+    speeds: Vec<Speed>,
+    /// Tokens that all of them emit in an iteration.
+    tok: u32,
+    /// By slot.
+    paces: BTreeMap<u32, Pace>,
+    /// When sequences kink; entries of preempted ones are stale.
+    kinks: BinaryHeap<Reverse<Due>>,
+    /// Iteration of the first of them; `u64::MAX` of none.
+    first: u64,
+}
+
+impl Speculation {
+    /// Over an empty batch.
+    pub(super) fn new(law: &fleet::Speculation, block_tok: u32) -> Self {
+        let speed = |tok: u32| Speed {
+            tok: tok.into(),
+            count: 0,
+            residues: vec![0; block_tok as usize],
+            full: 0,
+        };
+        Self {
+            law: law.clone(),
+            speeds: (1..=law.draft_tok + 1).map(speed).collect(),
+            tok: 0,
+            paces: BTreeMap::new(),
+            kinks: BinaryHeap::new(),
+            first: u64::MAX,
+        }
+    }
+
+    /// Tokens that the decoding sequences emit in an iteration.
+    pub(super) fn tok(&self) -> u32 {
+        self.tok
+    }
+
+    /// Iterations from `iter` until the first kink.
+    pub(super) fn until_first(&self, iter: u64) -> u64 {
+        self.first - iter
+    }
+
+    /// Blocks that decoding sequences take with the next `count` iterations, none of which is beyond a kink.
+    pub(super) fn blocks(&self, count: u64) -> u64 {
+        self.speeds.iter().map(|speed| speed.blocks(count)).sum()
+    }
+
+    /// Of the next `most` iterations, how many `free` blocks suffice for.
+    pub(super) fn fitting(&self, most: u64, free: u64) -> u64 {
+        if self.blocks(most) <= free {
+            return most;
+        }
+        let (mut fits, mut too_many) = (0, most);
+        while too_many - fits > 1 {
+            let middle = fits + (too_many - fits) / 2;
+            if self.blocks(middle) <= free { fits = middle } else { too_many = middle }
+        }
+        fits
+    }
+
+    /// A sequence begins to decode after iteration `iter` with `context` tokens in the cache; returns its last iteration.
+    pub(super) fn add(&mut self, slot: &Slot, id: u32, iter: u64, context: u32) -> u64 {
+        let to_go = slot.request.output_tok - slot.emitted;
+        let steps = self.law.steps(&slot.request, to_go);
+        let (tok, more) = (to_go / steps, to_go % steps);
+        let finish_iter = iter + u64::from(steps);
+        let kink_iter = finish_iter - u64::from(more);
+        self.paces.insert(id, Pace { tok, kink_iter });
+        self.speeds[tok as usize - 1].add(context);
+        self.tok += tok;
+        if more > 0 {
+            self.kinks.push(Reverse(Due::new(kink_iter, slot.request.index, id)));
+            self.first = self.first.min(kink_iter);
+        }
+        finish_iter
+    }
+
+    /// A sequence with `context` tokens in the cache leaves.
+    pub(super) fn remove(&mut self, id: u32, context: u32) {
+        if let Some(pace) = self.paces.remove(&id) {
+            self.speeds[pace.tok as usize - 1].remove(context);
+            self.tok -= pace.tok;
+        }
+    }
+
+    /// Tokens that a decoding sequence has emitted after iteration `iter`.
+    pub(super) fn emitted(&self, slot: &Slot, id: u32, iter: u64) -> u32 {
+        slot.request.output_tok - self.paces.get(&id).map_or(0, |pace| pace.to_go(slot, iter))
+    }
+
+    /// `count` iterations are over, up to `iter`: who kinks goes on faster.
+    pub(super) fn advance(&mut self, slots: &Slots, iter: u64, count: u64) {
+        for speed in &mut self.speeds {
+            speed.advance(count);
+        }
+        while self.first == iter {
+            if let Some(Reverse(due)) = self.kinks.pop() {
+                let id = due.slot();
+                let slot = &slots[id];
+                let context = slot.request.prompt_tok + self.emitted(slot, id, iter) - 1;
+                self.remove(id, context);
+                // Its last iteration is known, and beyond the kink: what is left divides evenly.
+                let left = slot.request.prompt_tok + slot.request.output_tok - 1 - context;
+                let tok = left / (slot.finish_iter - iter) as u32;
+                self.paces.insert(id, Pace { tok, kink_iter: slot.finish_iter });
+                self.speeds[tok as usize - 1].add(context);
+                self.tok += tok;
+            }
+            self.find_first(slots);
+        }
+    }
+
+    /// Find the first sequence to kink; drops the entries of preempted ones on the way.
+    pub(super) fn find_first(&mut self, slots: &Slots) {
+        while let Some(&Reverse(due)) = self.kinks.peek() {
+            let slot = &slots[due.slot()];
+            let kinks = |pace: &Pace| {
+                pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter
+            };
+            if slot.stage == Stage::Decoding
+                && slot.request.index == due.index()
+                && self.paces.get(&due.slot()).is_some_and(kinks)
+            {
+                self.first = due.iteration();
+                return;
+            }
+            self.kinks.pop();
+        }
+        self.first = u64::MAX;
+    }
+
+    /// Whether counts, tokens and blocks are those of these sequences: slots and contexts. For tests and debug builds.
+    pub(super) fn holds(&self, decoding: &[(u32, u32)]) -> bool {
+        let pace = |id: &u32| self.paces.get(id).map_or(0, |pace| pace.tok);
+        let block = self.speeds[0].residues.len() as u64;
+        let blocks = |count: u64| -> u64 {
+            let taken = |&(id, context): &(u32, u32)| {
+                let after = u64::from(context) + u64::from(pace(&id)) * count;
+                after.div_ceil(block) - u64::from(context).div_ceil(block)
+            };
+            decoding.iter().map(taken).sum()
+        };
+        decoding.iter().map(|(id, _)| pace(id)).sum::<u32>() == self.tok
+            && self.speeds.iter().map(|speed| speed.count).sum::<u32>() as usize == decoding.len()
+            && self.paces.len() == decoding.len()
+            && [1, 2, 7].into_iter().all(|count| blocks(count) == self.blocks(count))
+    }
+}

@@ -12,7 +12,7 @@ use crate::physics::draw::{Draw, PowerLaw, PowerSource};
 use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
 use crate::physics::step::{LONGEST_STEP_S, StepLaw};
-use crate::scenario::types::{self, Energy, Policy, Precision, Scenario};
+use crate::scenario::types::{self, Energy, Length, Policy, Precision, Scenario};
 use crate::scenario::{Problem, quality};
 use crate::workload::MOST_TOK;
 
@@ -309,6 +309,10 @@ fn build_pool(
     // Prompts and outputs have at most so many tokens, and the cache has room for so many.
     let kv_tok = (kv_blocks as f64 * f64::from(pool.batching.kv_block_tok))
         .min(f64::from(pool.batching.max_seqs) * 2.0 * f64::from(MOST_TOK));
+    // What sequences share takes room once, but each of them reads it.
+    let longest_prefix_tok = longest_prefix_tok(scenario, pool);
+    let shared_tok = kv_tok.min(f64::from(longest_prefix_tok.unwrap_or(0)));
+    let kv_tok = kv_tok + f64::from(pool.batching.max_seqs) * shared_tok;
     let longest_s = step.longest_s(pool.batching.max_seqs, kv_tok, &Clock::at(clock.min_share, &clock));
     if longest_s > LONGEST_STEP_S {
         return Err(problem(
@@ -349,6 +353,7 @@ fn build_pool(
         max_step_tok,
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
+        prefix_cache: longest_prefix_tok.is_some(),
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
         sources: sources(gpu, &model, node, engine, &pool.step_law, thermal.is_some(), gpus > per_node),
         power_priority: pool.power_priority,
@@ -359,6 +364,19 @@ fn build_pool(
         gpus_per_node: per_node,
         start_up_fs: fs_from_s(pool.start_up_s),
     })
+}
+
+/// Most tokens of a prefix that the cache of a pool may hold; `None` if it has no cache, or nothing for it.
+fn longest_prefix_tok(scenario: &Scenario, pool: &types::Pool) -> Option<u32> {
+    let may_come = |class: &&types::Class| class.model.as_ref().is_none_or(|model| *model == pool.model);
+    let prefixes = scenario.workload.classes.iter().filter(may_come).filter_map(|class| class.prefixes.as_ref());
+    let longest = |tok: &Length| match tok {
+        Length::Constant(constant) => constant.tok,
+        Length::Exponential(exponential) => exponential.max_tok,
+        Length::Lognormal(lognormal) => lognormal.max_tok,
+        Length::Empirical(_) => MOST_TOK,
+    };
+    prefixes.map(|prefixes| longest(&prefixes.tok)).max().filter(|_| pool.batching.prefix_cache)
 }
 
 /// How hot a GPU gets in a node, which only a pool in a cooling zone asks.

@@ -44,6 +44,10 @@ pub enum Purpose {
     Thinking,
     /// Whether its answer is right.
     Correct,
+    /// The shared prefix its prompt begins with.
+    Prefix,
+    /// Tokens of a shared prefix; no request's, and its number is that of the prefix in its class, from 0.
+    PrefixTokens,
     /// Coefficients of the catalog's fit; no request's, and its number is that of the draw.
     Fit,
     /// Failures and repairs; no request's: its class is the entry under `failures`, its number the part.
@@ -63,6 +67,8 @@ impl Purpose {
             Self::Flag => *b"flag\0\0\0\0",
             Self::Thinking => *b"thinking",
             Self::Correct => *b"correct\0",
+            Self::Prefix => *b"prefix\0\0",
+            Self::PrefixTokens => *b"pre tok\0",
             Self::Fit => *b"fit\0\0\0\0\0",
             Self::Failure => *b"failure\0",
         })
@@ -136,6 +142,8 @@ mod tests {
                 Purpose::Flag,
                 Purpose::Thinking,
                 Purpose::Correct,
+                Purpose::Prefix,
+                Purpose::PrefixTokens,
                 Purpose::Fit,
                 Purpose::Failure,
             ] {

@@ -118,12 +118,18 @@ impl Stepwise<'_> {
         let Doing::Iterating(iteration) = self.replicas[number].doing else { return };
         self.post_iteration(now_fs, number, &iteration, 1);
         let replica = &mut self.replicas[number];
-        let (prompts, done) = replica.batch.finish(now_fs);
+        let (prompts, done) = replica.batch.finish(now_fs, self.setup.fleet.pool(number));
         replica.doing = Doing::AboutToStart;
         self.pending.insert((now_fs, Rank::IterationStart, number));
         for prompt in prompts {
             match prompt {
-                Prompt::First(request) => self.setup.ledger.first_token(now_fs, &request),
+                Prompt::First(request, found) => {
+                    self.setup.ledger.first_token(now_fs, &request);
+                    if request.prefix > 0 {
+                        let pool = usize::from(self.setup.fleet.pool_of[number]);
+                        self.setup.ledger.prefix(now_fs, pool, &request, found);
+                    }
+                }
                 Prompt::Again(last_token_fs) => self.setup.ledger.resumed(now_fs, last_token_fs),
             }
         }
@@ -155,6 +161,7 @@ impl Stepwise<'_> {
         for request in &begun.admitted {
             self.setup.ledger.admitted(now_fs, request);
         }
+        self.setup.ledger.spared(begun.spared);
         (replica.shape, replica.ending, replica.planned_fs) = (begun.shape, begun.ending, now_fs);
         replica.refused = begun.refused;
         if replica.batch.waiting.is_empty() {

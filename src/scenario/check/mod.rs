@@ -168,6 +168,14 @@ impl Check {
         {
             self.count(&format!("{path}.least_loaded.probe"), probe.into(), u32::MAX.into());
         }
+        if let Routing::PrefixAware(aware) = routing {
+            self.require(
+                &format!("{path}.prefix_aware.overload"),
+                aware.overload,
+                (1.0..=1e6).contains(&aware.overload),
+                "a factor between 1 and 1,000,000",
+            );
+        }
     }
 
     /// A model that is known and that a pool serves.

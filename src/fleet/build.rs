@@ -369,7 +369,8 @@ fn build_pool(
 /// Most tokens of a prefix that the cache of a pool may hold; `None` if it has no cache, or nothing for it.
 fn longest_prefix_tok(scenario: &Scenario, pool: &types::Pool) -> Option<u32> {
     let may_come = |class: &&types::Class| class.model.as_ref().is_none_or(|model| *model == pool.model);
-    let prefixes = scenario.workload.classes.iter().filter(may_come).filter_map(|class| class.prefixes.as_ref());
+    let prefixes =
+        scenario.workload.classes.iter().filter(may_come).filter_map(|class| class.prefixes.as_ref());
     let longest = |tok: &Length| match tok {
         Length::Constant(constant) => constant.tok,
         Length::Exponential(exponential) => exponential.max_tok,

@@ -85,7 +85,8 @@ impl PoolStaves {
         // Blocks are held for whole prompts and rounded up: half a block each on average.
         let blocks = context / f64::from(pool.block_tok) + 0.5;
         let kv = pool.kv_blocks as f64 / blocks;
-        let tokens = f64::from(pool.max_step_tok) / (1.0 + (mix.prompt_tok - mix.cached_tok - 1.0) / mix.output_tok);
+        let tokens =
+            f64::from(pool.max_step_tok) / (1.0 + (mix.prompt_tok - mix.cached_tok - 1.0) / mix.output_tok);
         let mut batch = f64::from(pool.max_seqs);
         let mut limit = "slots";
         for (bound, name) in [(kv, "kv"), (tokens, "step_tokens")] {

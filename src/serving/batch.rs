@@ -680,7 +680,8 @@ impl Batch {
         }
         let windows = self.window.as_deref().map_or((0, 0), |window| (window.inside(), window.below()));
         blocks += shared.values().map(|&(blocks, _)| u64::from(blocks)).sum::<u64>();
-        let shared: Vec<_> = shared.into_iter().map(|(prefix, (blocks, users))| (prefix, blocks, users)).collect();
+        let shared: Vec<_> =
+            shared.into_iter().map(|(prefix, (blocks, users))| (prefix, blocks, users)).collect();
         let cached = self.prefixes.as_deref().map_or_else(Default::default, PrefixCache::contents);
         let idle_blocks = self.prefixes.as_deref().map_or(0, PrefixCache::idle_blocks);
         let ok = (decoding, running, kv) == (self.decoding, self.running, self.kv_tok)

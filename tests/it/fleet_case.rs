@@ -20,8 +20,27 @@ pub struct FleetCase {
     pub sites: Vec<Site>,
     /// By site; drawn after them, so that fleets are what they were before there were several policies.
     pub cappings: Vec<Capping>,
-    /// Drawn last, for the same reason.
+    /// Drawn after these, for the same reason, as is all that follows.
     pub breakage: Breakage,
+    pub sharing: Sharing,
+}
+
+/// Prefixes that prompts share, and what becomes of them.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// By class; of use where it does not replay a trace.
+    pub prefixes: Vec<Option<Prefixes>>,
+    /// The router goes by them, in place of the other; its overload in percent.
+    pub router: Option<u32>,
+    /// The pool of each site that keeps none.
+    pub uncached: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Prefixes {
+    pub tok: Length,
+    pub count: u32,
+    pub zipf_pct: u32,
 }
 
 /// What breaks, and what is done about it.
@@ -287,6 +306,9 @@ impl FleetCase {
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
             with(&|less| _ = less.classes.remove(i));
         }
+        for i in (0..self.sharing.prefixes.len()).filter(|&i| self.sharing.prefixes[i].is_some()) {
+            with(&|less| less.sharing.prefixes[i] = None);
+        }
         for i in 0..self.breakage.failures.len() {
             with(&|less| _ = less.breakage.failures.remove(i));
         }
@@ -317,9 +339,31 @@ impl FleetCase {
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage()).prop_map(
-        |(run, classes, sites, cappings, breakage)| FleetCase { run, classes, sites, cappings, breakage },
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), sharing()).prop_map(
+        |(run, classes, sites, cappings, breakage, sharing)| FleetCase {
+            run,
+            classes,
+            sites,
+            cappings,
+            breakage,
+            sharing,
+        },
     )
+}
+
+fn sharing() -> impl Strategy<Value = Sharing> {
+    let prefixes = (length(60), 1_u32..=8, select(vec![100_u32, 0, 200]))
+        .prop_map(|(tok, count, zipf_pct)| Prefixes { tok, count, zipf_pct });
+    let by_class = prop_oneof![
+        1 => vec(Just(None), 3),
+        1 => vec(option::weighted(0.8, prefixes), 3),
+    ];
+    let router = option::weighted(0.3, select(vec![200_u32, 100, 1000]));
+    (by_class, router, option::weighted(0.2, 0..2_usize)).prop_map(|(prefixes, router, uncached)| Sharing {
+        prefixes,
+        router,
+        uncached,
+    })
 }
 
 fn breakage() -> impl Strategy<Value = Breakage> {

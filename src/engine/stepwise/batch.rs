@@ -197,7 +197,8 @@ impl Batch {
                     None => Prompt::First(sequence.request, sequence.found),
                     Some(_) => Prompt::Again(sequence.last_token_fs),
                 });
-                let (prefix, blocks) = (sequence.request.prefix, sequence.request.prefix_tok / pool.block_tok);
+                let (prefix, blocks) =
+                    (sequence.request.prefix, sequence.request.prefix_tok / pool.block_tok);
                 let known = self.cache.iter().any(|cached| cached.prefix == prefix);
                 if pool.prefix_cache && blocks > 0 && !known {
                     self.cache.push(Cached { prefix, blocks, left: None });
@@ -236,8 +237,12 @@ impl Batch {
             if idle == 0 || self.blocks(pool, fault) + idle <= pool.kv_blocks {
                 return;
             }
-            let oldest = self.cache.iter().filter_map(|c| Some((c.left?, c.prefix))).min();
-            self.cache.retain(|c| Some(c.prefix) != oldest.map(|(_, prefix)| prefix));
+            let idle = self.cache.iter().filter_map(|c| Some((c.left?, c.prefix)));
+            let first = match fault {
+                Some(PlantedFault::YoungestPrefixGivesWay) => idle.max(),
+                _ => idle.min(),
+            };
+            self.cache.retain(|c| Some(c.prefix) != first.map(|(_, prefix)| prefix));
         }
     }
 

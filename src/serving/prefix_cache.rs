@@ -135,6 +135,30 @@ mod tests {
         assert_eq!(cache.contents(), (vec![(4, 5, 1)], 0));
     }
 
+    /// While free blocks only fall, giving way once at the end comes to the same as giving way each time.
+    #[test]
+    fn giving_way_at_last_is_giving_way_all_along() {
+        for seed in 0..200_u64 {
+            let mut once = PrefixCache::default();
+            for prefix in 1..=12 {
+                let bits = mix64(seed << 8 | u64::from(prefix));
+                once.insert(prefix, 1 + (bits & 7) as u32);
+                if bits >> 8 & 3 > 0 {
+                    once.leave(prefix, bits >> 32 & 3);
+                }
+            }
+            let mut each = once.clone();
+            let mut free = once.idle_blocks() + 3;
+            for step in 0..8 {
+                free = free.saturating_sub(mix64(seed ^ step) & 7);
+                each.fit(free);
+            }
+            once.fit(free);
+            assert_eq!(once.contents(), each.contents(), "seed {seed}");
+            assert_eq!(once.idle, each.idle, "seed {seed}");
+        }
+    }
+
     /// A cache that keeps a list, the oldest first, and looks through all of it.
     #[derive(Default)]
     struct Plain {

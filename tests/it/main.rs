@@ -22,6 +22,7 @@ mod label;
 mod ledger;
 mod plants;
 mod policies;
+mod prefixes;
 mod random_fleets;
 mod reasoning;
 mod report_command;

@@ -547,6 +547,11 @@ pub struct PrefixAware {
     pub overload: f64,
 }
 
+impl PrefixAware {
+    /// What `overload` may be.
+    pub const OVERLOAD: std::ops::RangeInclusive<f64> = 1.0..=1e6;
+}
+
 impl Default for PrefixAware {
     fn default() -> Self {
         Self { overload: two() }

@@ -176,8 +176,8 @@ fn first_open(
 }
 
 /// The less loaded of the two homes of a request's prefix: replicas drawn by a hash of the prefix, the same for all its
-/// requests. A home that is overloaded is passed over for one drawn by the request's own bits, as is one that is
-/// closed. Requests without a prefix are spread as by [`Probing`].
+/// requests; where both are closed, those that the hash draws on. A home that is overloaded is passed over for one drawn
+/// by the request's own bits. Requests without a prefix are spread as by [`Probing`].
 ///
 /// It knows no cache: a home may have lost the prefix, others may have it from requests that were passed on.
 struct PrefixAware {

@@ -165,9 +165,14 @@ impl FleetCase {
     }
 
     fn routing(&self) -> String {
+        let share = |(class, prefixes): (&Class, &Option<Prefixes>)| {
+            prefixes.is_some() && !matches!(class.arrivals, Arrivals::Trace(_))
+        };
         let router = match self.sharing.router {
-            Some(pct) => format!("{{ prefix_aware: {{ overload: {} }} }}", f64::from(pct) / 1e2),
-            None => self.run.router.into(),
+            Some(pct) if self.classes.iter().zip(&self.sharing.prefixes).any(share) => {
+                format!("{{ prefix_aware: {{ overload: {} }} }}", f64::from(pct) / 1e2)
+            }
+            _ => self.run.router.into(),
         };
         if !self.by_difficulty() {
             return router;

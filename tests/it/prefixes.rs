@@ -324,6 +324,12 @@ fn mistakes_are_told_where_they_stand() {
             "prompts of a trace are whole",
         ),
         ("fleet:", "routing: { prefix_aware: { overload: 0.5 } }\nfleet:", ":9:", "between 1 and"),
+        (
+            "      prefixes: { tok: { constant: { tok: 100 } }, count: 1 }\nfleet:",
+            "routing: prefix_aware\nfleet:",
+            ":8:",
+            "add them",
+        ),
     ] {
         assert!(ONE_BY_ONE.contains(old), "{old}");
         let dir = tempfile::tempdir().expect("temporary folder");

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use super::lookup::{self, Kind};
 use super::nearest::suggestion;
-use super::types::{Arrivals, Class, Routing, Scenario};
+use super::types::{Arrivals, Class, PrefixAware, Routing, Scenario};
 use super::{Problem, inputs};
 use crate::catalog::Catalog;
 
@@ -139,11 +139,13 @@ impl Check {
 
     fn routing(&mut self, scenario: &Scenario, catalog: &Catalog) {
         self.probe("routing", &scenario.routing);
+        self.prefix_aware("routing", &scenario.routing, scenario);
         let Routing::DifficultyAware(aware) = &scenario.routing else { return };
         let path = "routing.difficulty_aware";
         self.served_model(&format!("{path}.easy"), &aware.easy, scenario, catalog);
         self.served_model(&format!("{path}.hard"), &aware.hard, scenario, catalog);
         self.probe(&format!("{path}.within"), &aware.within);
+        self.prefix_aware(&format!("{path}.within"), &aware.within, scenario);
         if matches!(*aware.within, Routing::DifficultyAware(_)) {
             self.refuse(
                 format!("{path}.within"),
@@ -168,13 +170,19 @@ impl Check {
         {
             self.count(&format!("{path}.least_loaded.probe"), probe.into(), u32::MAX.into());
         }
-        if let Routing::PrefixAware(aware) = routing {
-            self.require(
-                &format!("{path}.prefix_aware.overload"),
-                aware.overload,
-                (1.0..=1e6).contains(&aware.overload),
-                "a factor between 1 and 1,000,000",
-            );
+    }
+
+    fn prefix_aware(&mut self, path: &str, routing: &Routing, scenario: &Scenario) {
+        let Routing::PrefixAware(aware) = routing else { return };
+        let path = format!("{path}.prefix_aware");
+        self.require(
+            &format!("{path}.overload"),
+            aware.overload,
+            PrefixAware::OVERLOAD.contains(&aware.overload),
+            "a factor between 1 and 1,000,000",
+        );
+        if scenario.workload.classes.iter().all(|class| class.prefixes.is_none()) {
+            self.refuse(path, "has nothing to go by: no class has `prefixes`; add them, or use power_of_two");
         }
     }
 

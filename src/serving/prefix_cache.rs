@@ -185,7 +185,7 @@ mod tests {
             let bits = mix64(step);
             let prefix = 1 + (bits % 24) as u32;
             match bits >> 32 & 3 {
-                0 | 1 => {
+                0 => {
                     let found = cache.find(prefix);
                     match plain.place(prefix) {
                         Some(place) => {
@@ -204,7 +204,7 @@ mod tests {
                     }
                     users.push(prefix);
                 }
-                2 if !users.is_empty() => {
+                1 | 2 if !users.is_empty() => {
                     let prefix = users.swap_remove((bits >> 40) as usize % users.len());
                     let place = plain.place(prefix).expect("in use");
                     plain.list[place].2 -= 1;
@@ -231,6 +231,6 @@ mod tests {
             assert_eq!(cache.contents(), (used, plain.idle()), "step {step}");
             assert_eq!(cache.idle_blocks(), plain.idle());
         }
-        assert!(hits > 1000 && evicted > 1000, "{hits} hits, {evicted} gave way");
+        assert!(hits > 500 && evicted > 500, "{hits} hits, {evicted} gave way");
     }
 }

@@ -123,6 +123,10 @@ impl Replicas {
         let slot = &mut self.slots[stray.slot];
         let from = std::mem::replace(&mut slot.replica, number as u32) as usize;
         let shared_blocks = std::mem::take(&mut slot.shared_blocks);
+        if slot.emitted == 0 {
+            // Its new replica may have no cache to look into.
+            slot.cached_tok = 0;
+        }
         let lost = match (slot.was_decoding, slot.emitted) {
             (true, _) => slot.need - 1,
             (false, 0) => 0,

@@ -299,7 +299,8 @@ impl Replicas {
         let replica = &mut self.replicas[number];
         let State::Running(segment) = &replica.state else { return };
         let iterations = segment.iterations;
-        let pool = &setup.fleet.pools[usize::from(replica.pool)];
+        let pool_number = usize::from(replica.pool);
+        let pool = &setup.fleet.pools[pool_number];
         let ledger = &mut setup.ledger;
         ledger.post_whole(run_of(replica, segment, now_fs, iterations as i64, false));
         self.done.clear();
@@ -314,6 +315,9 @@ impl Replicas {
                 if slot.first_token_fs < 0 {
                     slot.first_token_fs = now_fs;
                     ledger.first_token(now_fs, &slot.request);
+                    if slot.request.prefix > 0 {
+                        ledger.prefix(now_fs, pool_number, &slot.request, slot.cached_tok);
+                    }
                 } else {
                     ledger.resumed(now_fs, slot.last_token_fs);
                 }
@@ -372,6 +376,9 @@ impl Replicas {
                 slot.admitted = true;
                 setup.ledger.admitted(now_fs, &slot.request);
             }
+        }
+        if self.notes.spared_tok > 0 {
+            setup.ledger.spared(self.notes.spared_tok);
         }
         let waiting = replica.batch.waiting();
         if waiting == 0 {

@@ -106,7 +106,7 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
             let open: Vec<Part> = (0..classes.len())
                 .filter_map(|class| part_of(&fleet, &workload, class, pool as u16))
                 .collect();
-            offered_mix(scenario, &open)
+            offered_mix(scenario, &open, fleet.pools[pool].prefix_cache)
         })
         .collect();
     let warm_up_fs = fs_from_s(scenario.warm_up_s);
@@ -160,8 +160,9 @@ fn part_of(fleet: &Fleet, workload: &Workload, class: usize, pool: u16) -> Optio
 }
 
 /// Mean tokens of the classes a pool is open to, by their share of requests. Closed loops fill whatever is free,
-/// so where there are any, they are the mix: in proportion to in_flight over the time a request stays.
-fn offered_mix(scenario: &crate::scenario::Scenario, parts: &[Part]) -> Mix {
+/// so where there are any, they are the mix: in proportion to in_flight over the time a request stays. `caches`: the
+/// pool keeps shared prefixes.
+fn offered_mix(scenario: &crate::scenario::Scenario, parts: &[Part], caches: bool) -> Mix {
     let in_flight = |class: usize| match &scenario.workload.classes[class].arrivals {
         Arrivals::ClosedLoop(closed) => Some(closed.in_flight as f64),
         _ => None,
@@ -173,6 +174,9 @@ fn offered_mix(scenario: &crate::scenario::Scenario, parts: &[Part]) -> Mix {
         prompt_output: 0.0,
         output_sq: 0.0,
         prompt_sq: 0.0,
+        cached_tok: 0.0,
+        cached_output: 0.0,
+        cached_sq: 0.0,
         tpot_s: None,
     };
     let mut total = 0.0;
@@ -188,6 +192,11 @@ fn offered_mix(scenario: &crate::scenario::Scenario, parts: &[Part]) -> Mix {
         sum.prompt_output += weight * mix.mean_prompt_times_output;
         sum.output_sq += weight * mix.mean_output_sq;
         sum.prompt_sq += weight * mix.mean_prompt_sq;
+        if caches {
+            sum.cached_tok += weight * mix.mean_prefix_tok;
+            sum.cached_output += weight * mix.mean_prefix_times_output;
+            sum.cached_sq += weight * mix.mean_prefix_sq;
+        }
         if let Some(ms) = scenario.workload.classes[class].slo.tpot_ms {
             sum.tpot_s = Some(sum.tpot_s.map_or(ms * 1e-3, |least: f64| least.min(ms * 1e-3)));
         }
@@ -199,6 +208,9 @@ fn offered_mix(scenario: &crate::scenario::Scenario, parts: &[Part]) -> Mix {
             &mut sum.prompt_output,
             &mut sum.output_sq,
             &mut sum.prompt_sq,
+            &mut sum.cached_tok,
+            &mut sum.cached_output,
+            &mut sum.cached_sq,
         ] {
             *value /= total;
         }

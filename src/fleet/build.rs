@@ -13,7 +13,7 @@ use crate::physics::fs_from_s;
 use crate::physics::roofline::RooflineParams;
 use crate::physics::speculation::Speculation;
 use crate::physics::step::{LONGEST_STEP_S, StepLaw};
-use crate::scenario::types::{self, Energy, Policy, Precision, Scenario};
+use crate::scenario::types::{self, Energy, Length, Policy, Precision, Scenario};
 use crate::scenario::{Problem, quality};
 use crate::workload::MOST_TOK;
 
@@ -245,9 +245,8 @@ fn build_pool(
             format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
         return Err(problem("parallel.two_batch_overlap", message));
     }
-    let speculating = speculation::draft_of(
-        scenario, catalog, &pool.model, &model, Some(node), gpu, split, engine,
-    )?;
+    let speculating =
+        speculation::draft_of(scenario, catalog, &pool.model, &model, Some(node), gpu, split, engine)?;
     let (draft, speculation) = speculating.unzip();
     if let Some(draft) = &draft {
         add_memory(&mut params, draft);
@@ -328,6 +327,10 @@ fn build_pool(
     // Prompts and outputs have at most so many tokens, and the cache has room for so many.
     let kv_tok = (kv_blocks as f64 * f64::from(pool.batching.kv_block_tok))
         .min(f64::from(pool.batching.max_seqs) * 2.0 * f64::from(MOST_TOK));
+    // What sequences share takes room once, but each of them reads it.
+    let longest_prefix_tok = longest_prefix_tok(scenario, pool);
+    let shared_tok = kv_tok.min(f64::from(longest_prefix_tok.unwrap_or(0)));
+    let kv_tok = kv_tok + f64::from(pool.batching.max_seqs) * shared_tok;
     let longest_s = step.longest_s(pool.batching.max_seqs, kv_tok, &Clock::at(clock.min_share, &clock));
     if longest_s > LONGEST_STEP_S {
         return Err(problem(
@@ -376,6 +379,7 @@ fn build_pool(
         max_step_tok,
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
+        prefix_cache: longest_prefix_tok.is_some(),
         max_queue: pool.batching.max_queue.unwrap_or(u64::MAX),
         sources,
         power_priority: pool.power_priority,
@@ -393,6 +397,20 @@ fn build_pool(
 fn installed(pool: &types::Pool, start_at_h: f64) -> std::ops::Range<i128> {
     let at_fs = |hours: f64| fs_from_s((hours - start_at_h) * 3600.0).max(0);
     pool.installed_h.map_or(0, at_fs)..pool.removed_h.map_or(i128::MAX, at_fs)
+}
+
+/// Most tokens of a prefix that the cache of a pool may hold; `None` if it has no cache, or nothing for it.
+fn longest_prefix_tok(scenario: &Scenario, pool: &types::Pool) -> Option<u32> {
+    let may_come = |class: &&types::Class| class.model.as_ref().is_none_or(|model| *model == pool.model);
+    let prefixes =
+        scenario.workload.classes.iter().filter(may_come).filter_map(|class| class.prefixes.as_ref());
+    let longest = |tok: &Length| match tok {
+        Length::Constant(constant) => constant.tok,
+        Length::Exponential(exponential) => exponential.max_tok,
+        Length::Lognormal(lognormal) => lognormal.max_tok,
+        Length::Empirical(_) => MOST_TOK,
+    };
+    prefixes.map(|prefixes| longest(&prefixes.tok)).max().filter(|_| pool.batching.prefix_cache)
 }
 
 /// How hot a GPU gets in a node, which only a pool in a cooling zone asks.

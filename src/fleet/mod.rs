@@ -113,6 +113,8 @@ pub struct Pool {
     pub block_tok: u32,
     /// KV blocks of a replica.
     pub kv_blocks: u64,
+    /// Whether shared prefixes stay in its KV memory, and a class that may come has any.
+    pub prefix_cache: bool,
     /// Most waiting requests at a replica.
     pub max_queue: u64,
     /// Catalog entries it rests on: (entry, weakest quality, source).

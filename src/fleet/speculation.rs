@@ -117,6 +117,8 @@ mod tests {
             output_tok: 100,
             thinking_tok: 0,
             attempt: Attempt::NONE,
+            prefix: 0,
+            prefix_tok: 0,
             route_bits,
         }
     }

@@ -1,5 +1,7 @@
 //! The ledger: every run of iterations, every request and every change of label is posted here once.
 
+use std::collections::BTreeMap;
+
 use super::binding::{BindingBook, CELL_FS, Label};
 use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, Shares, ShedBy};
@@ -103,6 +105,8 @@ pub(super) struct Interval {
     pub arrivals: u64,
     pub completed: u64,
     pub shed: u64,
+    /// Prompt tokens taken from prefix caches.
+    pub cached_tokens: u64,
 }
 
 /// State of a site's meter at the end of an interval.
@@ -148,6 +152,9 @@ pub(super) struct PoolAccount {
     pub plain_tokens: u64,
     pub busy_fs: i128,
     pub preemptions: u64,
+    /// Tokens of shared prefixes in completed prompts, and those of them that came from the cache.
+    pub prefix_tokens: u64,
+    pub cached_tokens: u64,
     /// Σ clock·busy time, the clock in 2^-20.
     pub clock_fs: i128,
 }
@@ -232,6 +239,8 @@ pub struct Ledger {
     count: Option<Count>,
     pub(super) window_prompt_tokens: u64,
     pub(super) prompt_tokens: u64,
+    /// Of rows to come: prompt tokens from the cache, by index of the request.
+    cached_of_row: BTreeMap<u64, u32>,
     pub(super) output_tokens: u64,
     pub(super) completed_output_tokens: u64,
     pub(super) in_flight_output_tokens: u64,
@@ -306,6 +315,7 @@ impl Ledger {
             count: None,
             window_prompt_tokens: 0,
             prompt_tokens: 0,
+            cached_of_row: BTreeMap::new(),
             output_tokens: 0,
             completed_output_tokens: 0,
             in_flight_output_tokens: 0,
@@ -389,6 +399,22 @@ impl Ledger {
             self.window_prompt_tokens += u64::from(request.prompt_tok);
             self.ttft.record(now_fs - request.arrival_fs, 1);
         }
+    }
+
+    /// A prompt with a shared prefix is complete for the first time; `cached_tok` of it came from the cache.
+    pub fn prefix(&mut self, now_fs: i128, pool: usize, request: &Request, cached_tok: u32) {
+        let account = &mut self.pools[pool];
+        account.prefix_tokens += u64::from(request.prefix_tok);
+        account.cached_tokens += u64::from(cached_tok);
+        self.interval_at(now_fs).cached_tokens += u64::from(cached_tok);
+        if self.keep {
+            self.cached_of_row.insert(request.index, cached_tok);
+        }
+    }
+
+    /// Preempted sequences took `tokens` from the cache again, which were counted as lost.
+    pub fn spared(&mut self, tokens: u64) {
+        self.recomputed_tokens -= tokens;
     }
 
     /// A preempted sequence is back after recomputing `tokens`; its last token came at `last_token_fs`.
@@ -789,6 +815,7 @@ impl Ledger {
             first_token_fs: departure.first_token_fs,
             finish_fs,
             prompt_tok: request.prompt_tok,
+            cached_tok: self.cached_of_row.remove(&request.index),
             output_tok: request.output_tok,
             thinking_tok: request.thinking_tok,
             attempt: request.attempt,

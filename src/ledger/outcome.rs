@@ -210,6 +210,9 @@ pub struct Tokens {
     pub useful_output: u64,
     /// Tokens processed again after preemption.
     pub recomputed: u64,
+    /// Of `prompt`, tokens of shared prefixes that were taken from the cache, not computed.
+    #[serde(default)]
+    pub prompt_cached: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -644,6 +647,12 @@ pub struct PoolSummary {
     pub mean_clock: Option<f64>,
     pub energy_it_j: f64,
     pub preemptions: u64,
+    /// Prompt tokens taken from the prefix cache, and their share of the tokens of shared prefixes in completed prompts;
+    /// null without those.
+    #[serde(default)]
+    pub prompt_cached_tok: u64,
+    #[serde(default)]
+    pub prefix_hit_rate: Option<f64>,
     pub staves_tok_per_s: Staves,
     /// Largest feasible batch b* of the offered mix [sequences], and what limits it.
     pub feasible_batch: f64,
@@ -680,6 +689,9 @@ pub struct SeriesRow {
     /// Output tokens per second.
     pub output_tok_per_s: f64,
     pub useful_tok_per_s: f64,
+    /// Prompt tokens taken from prefix caches, of prompts that were complete in the interval.
+    #[serde(default)]
+    pub prompt_cached_tok_per_s: f64,
     pub gpu_active_w: f64,
     pub gpu_idle_w: f64,
     pub node_overhead_w: f64,
@@ -724,6 +736,8 @@ pub struct RequestRow {
     pub first_token_fs: Option<i128>,
     pub finish_fs: Option<i128>,
     pub prompt_tok: u32,
+    /// Of the prompt tokens, those taken from the cache; known of prompts that share a prefix and are complete.
+    pub cached_tok: Option<u32>,
     pub output_tok: u32,
     /// Of the output tokens.
     pub thinking_tok: u32,

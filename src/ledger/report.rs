@@ -112,6 +112,7 @@ impl Ledger {
                 output: self.output_tokens,
                 useful_output: self.useful_tokens,
                 recomputed: self.recomputed_tokens,
+                prompt_cached: self.pools.iter().map(|account| account.cached_tokens).sum(),
             },
             throughput: Throughput {
                 output_tok_per_s: output_rate,
@@ -461,6 +462,9 @@ impl Ledger {
                 }),
                 energy_it_j: account.it.as_j(),
                 preemptions: account.preemptions,
+                prompt_cached_tok: account.cached_tokens,
+                prefix_hit_rate: (account.prefix_tokens > 0)
+                    .then(|| account.cached_tokens as f64 / account.prefix_tokens as f64),
                 staves_tok_per_s: device_staves(&[staves.scaled(there)]),
                 feasible_batch: staves.batch,
                 feasible_batch_limit: staves.limit.into(),
@@ -498,6 +502,7 @@ impl Ledger {
                 binding: Some(mark.binding),
                 output_tok_per_s: tokens_f64(interval.tokens) / length_s,
                 useful_tok_per_s: interval.useful_tokens as f64 / length_s,
+                prompt_cached_tok_per_s: interval.cached_tokens as f64 / length_s,
                 queue: mark.gauges.queue,
                 running: mark.gauges.running,
                 arrivals: interval.arrivals,

@@ -22,6 +22,15 @@ pub struct Mix {
     pub output_sq: f64,
     /// E[prompt²].
     pub prompt_sq: f64,
+    /// Of the prompts, what a prefix cache could have at best: all tokens of all shared prefixes, E[prefix].
+    ///
+    /// How often it has them is known only after the run. Staves and b* are what limits would allow at the most, so
+    /// they are taken with every prefix found and without room for it; what a run reaches lies below.
+    pub cached_tok: f64,
+    /// E[prefix·output].
+    pub cached_output: f64,
+    /// E[prefix²].
+    pub cached_sq: f64,
     /// Tightest TPOT limit [s].
     pub tpot_s: Option<f64>,
 }
@@ -54,10 +63,11 @@ pub struct PoolStaves {
 fn steady_step(pool: &Pool, mix: &Mix, b: f64, clock: &Clock) -> (FluidStep, f64) {
     let finishing = b / stay(pool, mix);
     let n = b - finishing;
-    let p = finishing * mix.prompt_tok;
+    let p = finishing * (mix.prompt_tok - mix.cached_tok);
     // Mean context of a decoding sequence over its life.
     let context = (mix.prompt_output + 0.5 * mix.output_sq) / mix.output_tok;
-    let pairs = finishing * 0.5 * (mix.prompt_sq + mix.prompt_tok);
+    // Those of a prompt's tokens with the ones before them, but for the pairs within what is cached.
+    let pairs = finishing * 0.5 * (mix.prompt_sq - mix.cached_sq + mix.prompt_tok - mix.cached_tok);
     let shape = FluidShape {
         n,
         kv_tok: n * context,
@@ -87,13 +97,13 @@ fn step_tok(pool: &Pool, mix: &Mix, b: f64) -> f64 {
 impl PoolStaves {
     /// Staves of a pool for a mix.
     pub fn new(pool: &Pool, mix: Mix) -> Self {
-        let context = (mix.prompt_output + 0.5 * mix.output_sq) / mix.output_tok;
+        let context = (mix.prompt_output - mix.cached_output + 0.5 * mix.output_sq) / mix.output_tok;
         // Blocks are held for whole prompts and rounded up: half a block each on average.
         let blocks = context / f64::from(pool.block_tok) + 0.5;
         let kv = pool.kv_blocks as f64 / blocks;
         let each = f64::from(pool.tok_per_seq);
-        let tokens =
-            f64::from(pool.max_step_tok) / (each + (mix.prompt_tok - each) / stay(pool, &mix));
+        let prompt_tok = mix.prompt_tok - mix.cached_tok;
+        let tokens = f64::from(pool.max_step_tok) / (each + (prompt_tok - each) / stay(pool, &mix));
         let mut batch = f64::from(pool.max_seqs);
         let mut limit = "slots";
         for (bound, name) in [(kv, "kv"), (tokens, "step_tokens")] {

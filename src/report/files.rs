@@ -70,11 +70,14 @@ pub(super) fn distribution_csv(rows: &[DistributionRow]) -> Result<String, csv::
 }
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.
-/// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed.
+/// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed. Where any
+/// prompt shares a prefix, also what came from the cache.
 pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> String {
+    let with_cache = requests.iter().any(|r| r.cached_tok.is_some());
     let mut out = String::with_capacity(64 * (requests.len() + 2));
     out.push_str("index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome");
-    out.push_str(if with_quality { ",difficulty,flagged,thinking_tok,correct\n" } else { "\n" });
+    out.push_str(if with_quality { ",difficulty,flagged,thinking_tok,correct" } else { "" });
+    out.push_str(if with_cache { ",cached_tok\n" } else { "\n" });
     for r in requests {
         let instant = |fs: Option<i128>| fs.map(exact_seconds).unwrap_or_default();
         // Writing to a String cannot fail.
@@ -105,6 +108,9 @@ pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> Strin
                 }
             };
         }
+        if with_cache {
+            let _ = write!(out, ",{}", r.cached_tok.map(|tok| tok.to_string()).unwrap_or_default());
+        }
         out.push('\n');
     }
     out
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn requests_are_exact_to_the_femtosecond() {
-        let rows = [
+        let mut rows = [
             RequestRow {
                 index: 0,
                 class: 1,
@@ -127,6 +133,7 @@ mod tests {
                 first_token_fs: Some(1_000_000_000_000_000),
                 finish_fs: Some(1_250_000_000_000_000),
                 prompt_tok: 12,
+                cached_tok: None,
                 output_tok: 3,
                 thinking_tok: 2,
                 attempt: Attempt::new(Difficulty::Medium, true, true, false),
@@ -140,6 +147,7 @@ mod tests {
                 first_token_fs: None,
                 finish_fs: None,
                 prompt_tok: 1,
+                cached_tok: None,
                 output_tok: 1,
                 thinking_tok: 0,
                 attempt: Attempt::NONE,
@@ -160,6 +168,10 @@ mod tests {
              0,1,0.000000000000001,1,1.25,12,3,7,completed,medium,true,2,false\n\
              1,0,604799.999999999999999,,,1,1,,shed_queue_full,,,,\n"
         );
+        rows[0].cached_tok = Some(8);
+        let lines = requests_csv(&rows, false);
+        assert!(lines.contains(",outcome,cached_tok\n"), "{lines}");
+        assert!(lines.contains(",completed,8\n") && lines.ends_with(",shed_queue_full,\n"), "{lines}");
     }
 
     #[test]

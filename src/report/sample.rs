@@ -180,6 +180,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             output: output as u64,
             useful_output: (output * 0.97) as u64,
             recomputed: 1200,
+            prompt_cached: 0,
         },
         throughput: Throughput {
             output_tok_per_s: output / time,
@@ -241,6 +242,8 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             mean_clock: Some(0.95),
             energy_it_j: energy.it,
             preemptions: 12,
+            prompt_cached_tok: 0,
+            prefix_hit_rate: None,
             staves_tok_per_s: staves,
             feasible_batch: 210.0,
             feasible_batch_limit: "kv".to_string(),

@@ -225,6 +225,12 @@ fn service(page: &mut Page, summary: &Summary) {
     quality(page, summary);
     page.parts("Latency   ", &[latency("TTFT", &latencies.ttft), latency("TPOT", &latencies.tpot)]);
 
+    let cached = summary.tokens.prompt_cached;
+    if cached > 0 {
+        let share = percent(cached as f64 / summary.tokens.prompt as f64);
+        page.parts("Prompts   ", &[format!("{} tokens from the prefix cache ({share})", count(cached))]);
+    }
+
     let r = &summary.requests;
     let shed = [
         ("out of patience", r.shed_by.patience),

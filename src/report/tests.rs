@@ -31,6 +31,7 @@ fn writes_all_files_replaces_them_and_leaves_nothing_beside() {
         first_token_fs: None,
         finish_fs: None,
         prompt_tok: 1,
+        cached_tok: None,
         output_tok: 1,
         thinking_tok: 0,
         attempt: crate::workload::Attempt::NONE,

@@ -22,12 +22,13 @@ pub(crate) fn paths_mut(scenario: &mut Scenario) -> Vec<(String, &mut String)> {
             | Arrivals::Gamma(_)
             | Arrivals::Diurnal(_) => {}
         }
-        if let Some(lengths) = &mut class.lengths {
-            for (name, length) in [("prompt", &mut lengths.prompt), ("answer", &mut lengths.answer)] {
-                if let Length::Empirical(empirical) = length {
-                    let path = format!("{class_path}.lengths.{name}.empirical.path");
-                    found.push((path, &mut empirical.path));
-                }
+        let lengths = class.lengths.iter_mut().flat_map(|lengths| {
+            [("lengths.prompt", &mut lengths.prompt), ("lengths.answer", &mut lengths.answer)]
+        });
+        let prefixes = class.prefixes.iter_mut().map(|prefixes| ("prefixes.tok", &mut prefixes.tok));
+        for (name, length) in lengths.chain(prefixes) {
+            if let Length::Empirical(empirical) = length {
+                found.push((format!("{class_path}.{name}.empirical.path"), &mut empirical.path));
             }
         }
     }

@@ -110,6 +110,11 @@ pub struct Class {
     /// Token counts per request; must be absent for trace replay, which brings its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<Lengths>,
+    /// Prefixes that its prompts share, such as system prompts or documents; their tokens come on top of
+    /// `lengths.prompt`. Default: no prompt has anything in common with another. Must be absent for trace replay, whose
+    /// prompts are whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefixes: Option<Prefixes>,
     /// How hard its problems are; without it, answers have no quality and nothing is thought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difficulty: Option<DifficultyMix>,
@@ -380,6 +385,26 @@ pub struct Lengths {
     pub answer: Length,
 }
 
+/// Shared prefixes of a class: each prompt begins with one of them, number k of them with probability ∝ k^(−zipf).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prefixes {
+    /// Tokens of a prefix, drawn once for each.
+    pub tok: Length,
+    /// How many there are, 1 to 1,000,000.
+    pub count: u32,
+    /// Exponent of their popularity, 0 (all alike) to 10. Default 1, Zipf's law: a guess.
+    #[serde(default = "one")]
+    pub zipf: f64,
+}
+
+impl Prefixes {
+    /// What `count` may be; each prefix costs memory, here and in every cache.
+    pub const COUNT: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+    /// What `zipf` may be; at the upper end, the first prefix is drawn 999 times of 1,000.
+    pub const ZIPF: std::ops::RangeInclusive<f64> = 0.0..=10.0;
+}
+
 /// A distribution of token counts. Real draws are rounded up; results lie in 1..=max_tok.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -499,6 +524,9 @@ pub enum Routing {
     /// The less loaded of two replicas drawn at random.
     #[default]
     PowerOfTwo,
+    /// Each shared prefix has two homes, replicas drawn by a hash of the prefix alone, where it is likely cached: the
+    /// less loaded of them. Requests without a prefix: the less loaded of two drawn at random.
+    PrefixAware(PrefixAware),
     /// Problems flagged hard to one model, all else to another. A class that names its model stays with it.
     DifficultyAware(DifficultyAware),
 }
@@ -514,6 +542,27 @@ pub struct DifficultyAware {
     /// How requests are spread over the replicas of the model: any other router.
     #[serde(default)]
     pub within: Box<Routing>,
+}
+
+/// `prefix_aware`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrefixAware {
+    /// A home with more than this many times the requests (waiting and running, plus one) of the less loaded of two
+    /// replicas drawn at random is passed over for that one, 1 to 1,000,000. Default 2: a guess.
+    #[serde(default = "two")]
+    pub overload: f64,
+}
+
+impl PrefixAware {
+    /// What `overload` may be.
+    pub const OVERLOAD: std::ops::RangeInclusive<f64> = 1.0..=1e6;
+}
+
+impl Default for PrefixAware {
+    fn default() -> Self {
+        Self { overload: two() }
+    }
 }
 
 /// `least_loaded`.
@@ -803,6 +852,10 @@ pub struct Batching {
     /// Requests that may wait at a replica; a further one is shed. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_queue: Option<u64>,
+    /// Whether KV blocks of shared prefixes stay in memory while it is not needed, so that later prompts take them
+    /// from there; default: yes, as vLLM does. Without effect unless a class has `prefixes`.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub prefix_cache: bool,
 }
 
 impl Default for Batching {
@@ -816,6 +869,7 @@ impl Default for Batching {
             kv_blocks: None,
             on_kv_full: OnKvFull::default(),
             max_queue: None,
+            prefix_cache: yes(),
         }
     }
 }
@@ -882,6 +936,12 @@ pub(super) fn one_u32() -> u32 {
 fn default_start_up_s() -> f64 {
     300.0
 }
+fn yes() -> bool {
+    true
+}
+fn is_yes(flag: &bool) -> bool {
+    *flag
+}
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -919,6 +979,9 @@ fn default_kv_block_tok() -> u32 {
 }
 fn default_hbm_fraction() -> f64 {
     0.9
+}
+fn two() -> f64 {
+    2.0
 }
 fn default_interval_s() -> f64 {
     60.0

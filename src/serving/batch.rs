@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::prefix_cache::{Hit, PrefixCache};
 use super::slots::{List, NONE, Slots, Stage};
 use super::speculation::Speculation;
 use super::window::{self, Window};
@@ -52,6 +53,8 @@ pub struct Notes {
     pub preempted: Vec<(u32, u64, bool)>,
     /// Whether the head of the queue was refused for slots or KV blocks.
     pub refused: bool,
+    /// Tokens that preempted sequences took from the prefix cache in place of recomputing them.
+    pub spared_tok: u64,
 }
 
 impl Notes {
@@ -59,6 +62,7 @@ impl Notes {
         self.admitted.clear();
         self.preempted.clear();
         self.refused = false;
+        self.spared_tok = 0;
     }
 }
 
@@ -107,6 +111,7 @@ pub struct Batch {
     residues: Vec<u32>,
     /// (−iter) mod block size: the sequences that need a block in the next iteration.
     growing: usize,
+    /// Those of idle prefixes in the cache among them.
     free_blocks: u64,
     /// The sequence in prefill and its tokens in the cache.
     prefill: Option<(u32, u32)>,
@@ -116,6 +121,8 @@ pub struct Batch {
     window: Option<Box<Window>>,
     /// Of a model that speculates.
     speculation: Option<Box<Speculation>>,
+    /// Of a pool with requests that share prefixes.
+    prefixes: Option<Box<PrefixCache>>,
 }
 
 /// The chunk of the sequence that stays in prefill.
@@ -152,6 +159,7 @@ impl Batch {
                 .speculation
                 .as_ref()
                 .map(|speculation| Box::new(Speculation::new(speculation, pool.block_tok))),
+            prefixes: pool.prefix_cache.then(Box::default),
         }
     }
 
@@ -300,7 +308,14 @@ impl Batch {
                 && let Some((priority, id)) = self.head()
             {
                 let need = slots[id].need;
-                let blocks = u64::from(need.div_ceil(pool.block_tok));
+                let mut blocks = u64::from(need.div_ceil(pool.block_tok));
+                let mut hit = Hit::default();
+                if let Some(cache) = &mut self.prefixes {
+                    // This start's growth, and who was admitted before, took their blocks first.
+                    cache.fit(self.free_blocks - growth);
+                    hit = cache.find(slots[id].request.prefix);
+                    blocks -= if hit.in_use { u64::from(hit.blocks) } else { 0 };
+                }
                 if self.running == pool.max_seqs || blocks > self.free_blocks - growth {
                     notes.refused = true;
                     break;
@@ -312,10 +327,11 @@ impl Batch {
                 self.running_lists[priority].push_back(slots, id);
                 slots[id].stage = Stage::Prefill;
                 notes.admitted.push(id);
-                if take(&mut shape, &mut left, need, 0) {
+                let done = if self.prefixes.is_some() { self.share(slots, pool, id, hit, notes) } else { 0 };
+                if take(&mut shape, &mut left, need, done) {
                     self.ending.push(id);
                 } else {
-                    self.prefill = Some((id, 0));
+                    self.prefill = Some((id, done));
                 }
             }
         }
@@ -373,9 +389,15 @@ impl Batch {
             } else {
                 let done = self.prefill.take().map_or(0, |(_, done)| done);
                 self.free_blocks += u64::from(slot.need.div_ceil(pool.block_tok));
-                u64::from(done)
+                // A first prompt has lost what it computed; of a later one, what it took from the cache was
+                // counted as spared.
+                let taken = if slot.emitted == 0 { slot.cached_tok } else { 0 };
+                u64::from(done - taken)
             };
             slot.stage = Stage::Waiting;
+            if self.prefixes.is_some() {
+                self.unshare(slots, id);
+            }
             self.queues[priority].push_front(slots, id);
             self.waiting += 1;
             notes.preempted.push((id, lost, was_decoding));
@@ -546,6 +568,10 @@ impl Batch {
         };
         self.kv_tok += i64::from(self.next_tok()) * count as i64;
         self.advance(count);
+        if let Some(cache) = &mut self.prefixes {
+            // Within a run nobody looks into the cache and blocks are only taken: as if each iteration had done it.
+            cache.fit(self.free_blocks);
+        }
         if let Some(speculation) = &mut self.speculation {
             speculation.advance(slots, self.iter, count);
         }
@@ -575,6 +601,9 @@ impl Batch {
         let ending = std::mem::take(&mut self.ending);
         for &id in &ending {
             token(slots, id);
+            if self.prefixes.is_some() {
+                self.publish(slots, pool, id);
+            }
             let slot = &mut slots[id];
             slot.emitted += 1;
             let context = slot.need;
@@ -612,6 +641,51 @@ impl Batch {
         self.free_blocks += u64::from(context.div_ceil(pool.block_tok));
         self.running -= 1;
         self.running_lists[usize::from(slots[id].priority)].remove(slots, id);
+        if self.prefixes.is_some() {
+            self.unshare(slots, id);
+        }
+    }
+
+    /// Who is admitted refers to what the cache has of its prompt; returns how many tokens that is.
+    fn share(&mut self, slots: &mut Slots, pool: &Pool, id: u32, hit: Hit, notes: &mut Notes) -> u32 {
+        let slot = &mut slots[id];
+        if let Some(cache) = &mut self.prefixes
+            && hit.blocks > 0
+        {
+            cache.join(slot.request.prefix);
+        }
+        slot.shared_blocks = hit.blocks;
+        let cached_tok = hit.blocks * pool.block_tok;
+        if slot.emitted == 0 {
+            slot.cached_tok = cached_tok;
+        } else {
+            notes.spared_tok += u64::from(cached_tok);
+        }
+        cached_tok
+    }
+
+    /// A prompt is complete: its prefix goes into the cache, unless it is there.
+    fn publish(&mut self, slots: &mut Slots, pool: &Pool, id: u32) {
+        let slot = &mut slots[id];
+        let blocks = slot.request.prefix_tok / pool.block_tok;
+        if let Some(cache) = &mut self.prefixes
+            && cache.insert(slot.request.prefix, blocks)
+        {
+            slot.shared_blocks = blocks;
+        }
+    }
+
+    /// A sequence whose blocks have all been counted as free refers to its prefix no more: the blocks of that are free
+    /// only if nobody else does.
+    fn unshare(&mut self, slots: &mut Slots, id: u32) {
+        let slot = &mut slots[id];
+        let blocks = std::mem::take(&mut slot.shared_blocks);
+        if let Some(cache) = &mut self.prefixes
+            && blocks > 0
+            && !cache.leave(slot.request.prefix, self.iter)
+        {
+            self.free_blocks -= u64::from(blocks);
+        }
     }
 
     /// Tokens a decoding sequence has emitted after `ahead` further iterations.
@@ -632,6 +706,7 @@ impl Batch {
         let seen = self.window.as_deref().map_or(0, Window::tokens);
         let (mut inside, mut below) = (0_i64, 0_u32);
         let mut contexts = Vec::new();
+        let mut shared = std::collections::BTreeMap::<u32, (u32, u32)>::new();
         for list in &self.running_lists {
             let mut id = list.head;
             while id != NONE {
@@ -648,21 +723,33 @@ impl Batch {
                 } else {
                     blocks += u64::from(slot.need.div_ceil(pool.block_tok));
                 }
+                if slot.shared_blocks > 0 {
+                    blocks -= u64::from(slot.shared_blocks);
+                    let entry = shared.entry(slot.request.prefix).or_insert((slot.shared_blocks, 0));
+                    entry.1 += 1;
+                }
                 id = slot.next;
             }
         }
         let windows = self.window.as_deref().map_or((0, 0), |window| (window.inside(), window.below()));
+        blocks += shared.values().map(|&(blocks, _)| u64::from(blocks)).sum::<u64>();
+        let shared: Vec<_> =
+            shared.into_iter().map(|(prefix, (blocks, users))| (prefix, blocks, users)).collect();
+        let cached = self.prefixes.as_deref().map_or_else(Default::default, PrefixCache::contents);
+        let idle_blocks = self.prefixes.as_deref().map_or(0, PrefixCache::idle_blocks);
         let ok = (decoding, running, kv) == (self.decoding, self.running, self.kv_tok)
             && blocks + self.free_blocks == pool.kv_blocks
             && match &self.speculation {
                 None => self.residues.iter().sum::<u32>() == self.decoding,
                 Some(speculation) => speculation.holds(&contexts),
             }
-            && (inside, below) == windows;
+            && (inside, below) == windows
+            && (&shared, idle_blocks) == (&cached.0, cached.1)
+            && idle_blocks <= self.free_blocks;
         (!ok).then(|| {
             format!(
                 "running {running}/{}, decoding {decoding}/{}, cached {kv}/{}, blocks {blocks} + {} of {}, \
-                 in windows {inside} and {below} below / {windows:?}",
+                 in windows {inside} and {below} below / {windows:?}, prefixes {shared:?} / {cached:?}",
                 self.running, self.decoding, self.kv_tok, self.free_blocks, pool.kv_blocks
             )
         })

@@ -24,6 +24,10 @@ pub fn build(routing: &Routing, fleet: &Fleet) -> (Box<dyn Router>, Loads) {
         }
         Routing::Random => (Box::new(Probing { candidates, probes: 1 }), Loads::new(replicas, false)),
         Routing::PowerOfTwo => (Box::new(Probing { candidates, probes: 2 }), Loads::new(replicas, false)),
+        Routing::PrefixAware(aware) => {
+            let (random, overload) = (Probing { candidates, probes: 2 }, aware.overload);
+            (Box::new(PrefixAware { random, overload }), Loads::new(replicas, false))
+        }
         Routing::LeastLoaded(options) => match options.probe {
             Some(probes) => (Box::new(Probing { candidates, probes }), Loads::new(replicas, false)),
             None => (Box::new(LeastLoadedOfAll { candidates }), Loads::new(replicas, true)),
@@ -117,10 +121,17 @@ struct Probing {
 
 impl Router for Probing {
     fn route(&mut self, request: &Request, loads: &Loads) -> usize {
+        self.draw(request, request.route_bits, loads)
+    }
+}
+
+impl Probing {
+    /// By random bits: the request's own, or others.
+    #[inline]
+    fn draw(&self, request: &Request, mut bits: u64, loads: &Loads) -> usize {
         let group = self.candidates.group(request);
         let count = self.candidates.counts[group] as u64;
         let ranges = &self.candidates.ranges[group];
-        let mut bits = request.route_bits;
         // High half of a product: uniform without a division.
         let probe = |bits: u64| nth(ranges, ((u128::from(bits) * u128::from(count)) >> 64) as usize);
         let mut best = probe(bits);
@@ -163,6 +174,33 @@ fn first_open(
     }
     ranges.iter().cloned().flatten().find(|&replica| loads.is_open(replica)).unwrap_or(drawn)
 }
+
+/// The less loaded of the two homes of a request's prefix: replicas drawn by a hash of the prefix, the same for all its
+/// requests; where both are closed, those that the hash draws on. A home that is overloaded is passed over for one drawn
+/// by the request's own bits. Requests without a prefix are spread as by [`Probing`].
+///
+/// It knows no cache: a home may have lost the prefix, others may have it from requests that were passed on.
+struct PrefixAware {
+    random: Probing,
+    overload: f64,
+}
+
+impl Router for PrefixAware {
+    fn route(&mut self, request: &Request, loads: &Loads) -> usize {
+        let other = self.random.route(request, loads);
+        if request.prefix == 0 {
+            return other;
+        }
+        let bits = crate::workload::random::mix64(HOMES ^ u64::from(request.prefix));
+        let home = self.random.draw(request, bits, loads);
+        let load = |replica: usize| f64::from(loads.of(replica));
+        // Where all are closed, neither is better.
+        if load(home) > self.overload * (load(other) + 1.0) { other } else { home }
+    }
+}
+
+/// Told apart from what else is hashed.
+const HOMES: u64 = u64::from_le_bytes(*b"prefixes");
 
 struct LeastLoadedOfAll {
     candidates: Candidates,

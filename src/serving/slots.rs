@@ -35,6 +35,10 @@ pub struct Slot {
     pub replica: u32,
     /// Tokens to process before it emits its next token: its prompt, after preemption also what it had emitted.
     pub need: u32,
+    /// Blocks of its shared prefix in the cache to which it refers; 0: all its blocks are its own.
+    pub shared_blocks: u32,
+    /// Tokens of its prompt that it took from the cache when it was last admitted without having emitted any.
+    pub cached_tok: u32,
     /// Tokens emitted when it last began to decode, or when it was preempted.
     pub emitted: u32,
     /// Iteration number of its replica after which it is done; valid while decoding.
@@ -67,6 +71,8 @@ impl Slots {
             was_decoding: false,
             replica,
             need: request.prompt_tok,
+            shared_blocks: 0,
+            cached_tok: 0,
             emitted: 0,
             finish_iter: 0,
             first_token_fs: -1,

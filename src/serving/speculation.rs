@@ -99,12 +99,8 @@ pub(super) struct Speculation {
 impl Speculation {
     /// Over an empty batch.
     pub(super) fn new(law: &fleet::Speculation, block_tok: u32) -> Self {
-        let speed = |tok: u32| Speed {
-            tok: tok.into(),
-            count: 0,
-            residues: vec![0; block_tok as usize],
-            full: 0,
-        };
+        let speed =
+            |tok: u32| Speed { tok: tok.into(), count: 0, residues: vec![0; block_tok as usize], full: 0 };
         Self {
             law: law.clone(),
             speeds: (1..=law.draft_tok + 1).map(speed).collect(),
@@ -199,9 +195,7 @@ impl Speculation {
     pub(super) fn find_first(&mut self, slots: &Slots) {
         while let Some(&Reverse(due)) = self.kinks.peek() {
             let slot = &slots[due.slot()];
-            let kinks = |pace: &Pace| {
-                pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter
-            };
+            let kinks = |pace: &Pace| pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter;
             if slot.stage == Stage::Decoding
                 && slot.request.index == due.index()
                 && self.paces.get(&due.slot()).is_some_and(kinks)

@@ -14,6 +14,7 @@ pub mod convert;
 pub mod describe;
 pub mod fit;
 mod lengths;
+mod prefixes;
 mod presets;
 pub mod random;
 mod rates;
@@ -40,6 +41,7 @@ use crate::input::InputError;
 use crate::scenario::types::{self, Arrivals, ByDifficulty, Scenario};
 use arrivals::{Cosine, Curve, check_rate};
 use lengths::Sampler;
+use prefixes::Sharing;
 use random::{Key, Purpose};
 use reasoning::{Recorded, Thinking};
 use trace::Trace;
@@ -53,7 +55,7 @@ pub struct Request {
     pub class: u16,
     /// Instant of arrival [fs].
     pub arrival_fs: i128,
-    /// Prompt tokens, ≥ 1.
+    /// Prompt tokens, ≥ 1, those of its shared prefix among them.
     pub prompt_tok: u32,
     /// Output tokens, ≥ 1: thinking and answer.
     pub output_tok: u32,
@@ -61,6 +63,10 @@ pub struct Request {
     pub thinking_tok: u32,
     /// Its problem and what comes of it, if its class has difficulty.
     pub attempt: Attempt,
+    /// Number of the shared prefix its prompt begins with, among those of all classes from 1; 0: none.
+    pub prefix: u32,
+    /// Tokens of that prefix, fewer than the prompt's.
+    pub prefix_tok: u32,
     /// 64 random bits of this request's own for routing: hash(seed, "route", class, number in class).
     pub route_bits: u64,
 }
@@ -88,6 +94,12 @@ pub struct ClassMix {
     pub mean_output_sq: f64,
     /// Mean of prompt² [tokens²].
     pub mean_prompt_sq: f64,
+    /// Mean tokens of the shared prefix, 0 of a request without one.
+    pub mean_prefix_tok: f64,
+    /// Mean of prefix² [tokens²].
+    pub mean_prefix_sq: f64,
+    /// Mean of prefix · output [tokens²].
+    pub mean_prefix_times_output: f64,
     /// Requests over which the means are taken: all rows of a trace, also those after the end of the
     /// run, or the first 16,384 draws of the class (a pure function of the seed).
     pub n: u64,
@@ -102,6 +114,9 @@ pub(crate) struct Moments {
     prompt_times_output: u128,
     output_sq: u128,
     prompt_sq: u128,
+    prefix: u128,
+    prefix_sq: u128,
+    prefix_times_output: u128,
 }
 
 impl Moments {
@@ -116,6 +131,14 @@ impl Moments {
         self.prompt_sq += u128::from(p * p);
     }
 
+    /// Of a request that was added, its shared prefix.
+    fn add_prefix(&mut self, prefix_tok: u32, output_tok: u32) {
+        let (p, o) = (u64::from(prefix_tok), u64::from(output_tok));
+        self.prefix += u128::from(p);
+        self.prefix_sq += u128::from(p * p);
+        self.prefix_times_output += u128::from(p * o);
+    }
+
     /// The sum of two.
     fn and(&self, other: &Self) -> Self {
         Self {
@@ -125,6 +148,9 @@ impl Moments {
             prompt_times_output: self.prompt_times_output + other.prompt_times_output,
             output_sq: self.output_sq + other.output_sq,
             prompt_sq: self.prompt_sq + other.prompt_sq,
+            prefix: self.prefix + other.prefix,
+            prefix_sq: self.prefix_sq + other.prefix_sq,
+            prefix_times_output: self.prefix_times_output + other.prefix_times_output,
         }
     }
 
@@ -138,6 +164,9 @@ impl Moments {
             mean_prompt_times_output: self.prompt_times_output as f64 / n,
             mean_output_sq: self.output_sq as f64 / n,
             mean_prompt_sq: self.prompt_sq as f64 / n,
+            mean_prefix_tok: self.prefix as f64 / n,
+            mean_prefix_sq: self.prefix_sq as f64 / n,
+            mean_prefix_times_output: self.prefix_times_output as f64 / n,
             n: self.n,
         }
     }
@@ -164,6 +193,8 @@ struct OpenClass {
     lengths: Option<(Sampler, Sampler)>,
     /// Difficulty and thinking.
     thinking: Option<Thinking>,
+    /// Shared prefixes.
+    sharing: Option<Sharing>,
 }
 
 /// The offered work of a scenario, with all its files checked.
@@ -198,13 +229,17 @@ impl Workload {
             })?),
         };
         let mut classes = Vec::with_capacity(given.len());
+        // 0 is no prefix.
+        let mut next_prefix = 1;
         for (i, class) in given.iter().enumerate() {
             let field = format!("workload.classes.{i}");
             let thinking = Thinking::open(scenario, catalog, i as u16, &field)?;
             let process =
                 open_process(class, &field, scenario.start_at_h, base_dir, duration_fs, thinking.as_ref())?;
             let lengths = open_lengths(class, &field, base_dir)?;
-            classes.push(OpenClass { process, lengths, thinking });
+            let sharing = open_prefixes(class, scenario.seed, i as u16, next_prefix, &field, base_dir)?;
+            next_prefix = sharing.as_ref().map_or(next_prefix, Sharing::end);
+            classes.push(OpenClass { process, lengths, thinking, sharing });
         }
         let duration_fs = match duration_fs {
             Some(fs) => fs,
@@ -324,8 +359,11 @@ impl Workload {
                         Some(thinking) => thinking.draw(k, Recorded::default()),
                         None => (0, Attempt::NONE),
                     };
-                    moments[usize::from(attempt.flagged_hard())]
-                        .add(prompt.draw(&prompt_key, k), thinking_tok + answer.draw(&answer_key, k));
+                    let output_tok = thinking_tok + answer.draw(&answer_key, k);
+                    let prefix_tok = class.sharing.as_ref().map_or(0, |sharing| sharing.draw(k).1);
+                    let moments = &mut moments[usize::from(attempt.flagged_hard())];
+                    moments.add(prefix_tok + prompt.draw(&prompt_key, k), output_tok);
+                    moments.add_prefix(prefix_tok, output_tok);
                 }
                 moments
             }
@@ -406,6 +444,24 @@ fn open_lengths(
                 Sampler::open(&lengths.answer, &format!("{field}.answer"), base_dir)?,
             )))
         }
+    }
+}
+
+fn open_prefixes(
+    class: &types::Class,
+    seed: u64,
+    number: u16,
+    first: u32,
+    field: &str,
+    base_dir: &Path,
+) -> Result<Option<Sharing>, InputError> {
+    let field = format!("{field}.prefixes");
+    match (&class.arrivals, &class.prefixes) {
+        (_, None) => Ok(None),
+        (Arrivals::Trace(_), Some(_)) => {
+            Err(InputError::field(field, "must be left out: the prompts of a trace are whole"))
+        }
+        (_, Some(given)) => Sharing::open(given, seed, number, first, &field, base_dir).map(Some),
     }
 }
 

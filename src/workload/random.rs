@@ -48,6 +48,10 @@ pub enum Purpose {
     Correct,
     /// The share of a draft's tokens that it accepts; see [`of_request`].
     Acceptance,
+    /// The shared prefix its prompt begins with.
+    Prefix,
+    /// Tokens of a shared prefix; no request's, and its number is that of the prefix in its class, from 0.
+    PrefixTokens,
     /// Coefficients of the catalog's fit; no request's, and its number is that of the draw.
     Fit,
     /// Failures and repairs; no request's: its class is the entry under `failures`, its number the part.
@@ -68,6 +72,8 @@ impl Purpose {
             Self::Thinking => *b"thinking",
             Self::Correct => *b"correct\0",
             Self::Acceptance => *b"accept\0\0",
+            Self::Prefix => *b"prefix\0\0",
+            Self::PrefixTokens => *b"pre tok\0",
             Self::Fit => *b"fit\0\0\0\0\0",
             Self::Failure => *b"failure\0",
         })
@@ -149,6 +155,8 @@ mod tests {
                 Purpose::Thinking,
                 Purpose::Correct,
                 Purpose::Acceptance,
+                Purpose::Prefix,
+                Purpose::PrefixTokens,
                 Purpose::Fit,
                 Purpose::Failure,
             ] {

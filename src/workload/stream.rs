@@ -6,6 +6,7 @@ use std::collections::binary_heap::PeekMut;
 
 use super::arrivals::{Constant, Day, Gaps, Poisson, Renewal, Steps};
 use super::lengths::Sampler;
+use super::prefixes::Sharing;
 use super::random::{Key, Purpose};
 use super::reasoning::{Attempt, Recorded, Thinking};
 use super::trace::Replay;
@@ -28,6 +29,7 @@ struct Source {
     times: Times,
     lengths: Option<(Sampler, Sampler)>,
     thinking: Option<Thinking>,
+    sharing: Option<Sharing>,
     prompt: Key,
     answer: Key,
     route: Key,
@@ -103,14 +105,17 @@ impl Source {
             Some(thinking) => thinking.draw(k, recorded),
             None => (0, Attempt::NONE),
         };
+        let (prefix, prefix_tok) = self.sharing.as_ref().map_or((0, 0), |sharing| sharing.draw(k));
         Request {
             index,
             class,
             arrival_fs,
-            prompt_tok,
+            prompt_tok: prefix_tok + prompt_tok,
             output_tok: thinking_tok + answer_tok,
             thinking_tok,
             attempt,
+            prefix,
+            prefix_tok,
             route_bits: self.route.bits(k),
         }
     }
@@ -152,6 +157,7 @@ impl Stream {
                 times,
                 lengths: class.lengths.clone(),
                 thinking: class.thinking.clone(),
+                sharing: class.sharing.clone(),
                 prompt: key(Purpose::Prompt),
                 answer: key(Purpose::Answer),
                 route: key(Purpose::Route),

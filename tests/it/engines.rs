@@ -21,6 +21,7 @@ pub struct Tally {
     pub iterations: u64,
     pub segments: u64,
     pub preemptions: u64,
+    pub cached_tok: u64,
     pub clock_changes: u64,
     pub power_waits: u64,
     pub zone_stages: u64,
@@ -45,6 +46,7 @@ impl Tally {
             iterations: counters.iterations,
             segments: segments.summary.engine.segments,
             preemptions: counters.preemptions,
+            cached_tok: segments.summary.tokens.prompt_cached,
             clock_changes: counters.clock_changes,
             power_waits: counters.power_waits,
             zone_stages: counters.throttles.stages,
@@ -68,6 +70,7 @@ impl Tally {
         self.iterations += other.iterations;
         self.segments += other.segments;
         self.preemptions += other.preemptions;
+        self.cached_tok += other.cached_tok;
         self.clock_changes += other.clock_changes;
         self.power_waits += other.power_waits;
         self.zone_stages += other.zone_stages;

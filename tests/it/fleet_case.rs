@@ -20,10 +20,11 @@ pub struct FleetCase {
     pub sites: Vec<Site>,
     /// By site; drawn after them, so that fleets are what they were before there were several policies.
     pub cappings: Vec<Capping>,
-    /// Drawn later, for the same reason.
+    /// Drawn after these, for the same reason, as is all that follows.
     pub breakage: Breakage,
-    /// By site and pool, two of each; drawn last, for the same reason.
+    /// By site and pool, two of each.
     pub speculating: Vec<Option<Speculating>>,
+    pub sharing: Sharing,
 }
 
 /// A draft in front of a model, in place of the pool's own law: that of a replica.
@@ -35,6 +36,24 @@ pub struct Speculating {
     pub acceptance_pct: u32,
     /// Its spread over requests, in percent of the largest there can be.
     pub spread_pct: u32,
+}
+
+/// Prefixes that prompts share, and what becomes of them.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// By class; of use where it does not replay a trace.
+    pub prefixes: Vec<Option<Prefixes>>,
+    /// The router goes by them, in place of the other; its overload in percent.
+    pub router: Option<u32>,
+    /// The pool of each site that keeps none.
+    pub uncached: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Prefixes {
+    pub tok: Length,
+    pub count: u32,
+    pub zipf_pct: u32,
 }
 
 /// What breaks, and what is done about it.
@@ -306,6 +325,9 @@ impl FleetCase {
         for i in (0..self.speculating.len()).filter(|&i| self.speculating[i].is_some()) {
             with(&|less| less.speculating[i] = None);
         }
+        for i in (0..self.sharing.prefixes.len()).filter(|&i| self.sharing.prefixes[i].is_some()) {
+            with(&|less| less.sharing.prefixes[i] = None);
+        }
         for i in 0..self.breakage.failures.len() {
             with(&|less| _ = less.breakage.failures.remove(i));
         }
@@ -338,14 +360,15 @@ pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
     let speculating =
         prop_oneof![1 => Just(vec![None; 4]), 1 => vec(option::weighted(0.7, speculating()), 4)];
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), speculating).prop_map(
-        |(run, classes, sites, cappings, breakage, speculating)| FleetCase {
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), speculating, sharing()).prop_map(
+        |(run, classes, sites, cappings, breakage, speculating, sharing)| FleetCase {
             run,
             classes,
             sites,
             cappings,
             breakage,
             speculating,
+            sharing,
         },
     )
 }
@@ -359,6 +382,21 @@ fn speculating() -> impl Strategy<Value = Speculating> {
             spread_pct,
         },
     )
+}
+
+fn sharing() -> impl Strategy<Value = Sharing> {
+    let prefixes = (length(60), 1_u32..=8, select(vec![100_u32, 0, 200]))
+        .prop_map(|(tok, count, zipf_pct)| Prefixes { tok, count, zipf_pct });
+    let by_class = prop_oneof![
+        1 => vec(Just(None), 3),
+        1 => vec(option::weighted(0.8, prefixes), 3),
+    ];
+    let router = option::weighted(0.3, select(vec![200_u32, 100, 1000]));
+    (by_class, router, option::weighted(0.2, 0..2_usize)).prop_map(|(prefixes, router, uncached)| Sharing {
+        prefixes,
+        router,
+        uncached,
+    })
 }
 
 fn breakage() -> impl Strategy<Value = Breakage> {

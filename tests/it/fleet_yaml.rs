@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::fleet_case::{
     Arrivals, Building, Burst, Capping, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS,
-    Policy, Pool, Reasoning, Site, Speculating, Supply, What, Zone,
+    Policy, Pool, Prefixes, Reasoning, Site, Speculating, Supply, What, Zone,
 };
 
 /// Local time of day at which the weather may turn: it changes with the hour only [h].
@@ -209,12 +209,21 @@ impl FleetCase {
     }
 
     fn routing(&self) -> String {
+        let share = |(class, prefixes): (&Class, &Option<Prefixes>)| {
+            prefixes.is_some() && !matches!(class.arrivals, Arrivals::Trace(_))
+        };
+        let router = match self.sharing.router {
+            Some(pct) if self.classes.iter().zip(&self.sharing.prefixes).any(share) => {
+                format!("{{ prefix_aware: {{ overload: {} }} }}", f64::from(pct) / 1e2)
+            }
+            _ => self.run.router.into(),
+        };
         if !self.by_difficulty() {
-            return self.run.router.into();
+            return router;
         }
         let models = self.models();
         let (easy, hard) = (&models[0], &models[models.len() - 1]);
-        format!("{{ difficulty_aware: {{ easy: {easy}, hard: {hard}, within: {} }} }}", self.run.router)
+        format!("{{ difficulty_aware: {{ easy: {easy}, hard: {hard}, within: {router} }} }}")
     }
 
     fn class(&self, text: &mut String, number: usize, class: &Class) {
@@ -244,6 +253,10 @@ impl FleetCase {
         if let Some(Lengths { prompt, answer }) = lengths {
             let _ =
                 writeln!(text, "      lengths: {{ prompt: {}, answer: {} }}", prompt.yaml(), answer.yaml());
+            if let Some(Prefixes { tok, count, zipf_pct }) = &self.sharing.prefixes[number] {
+                let (tok, zipf) = (tok.yaml(), f64::from(*zipf_pct) / 1e2);
+                let _ = writeln!(text, "      prefixes: {{ tok: {tok}, count: {count}, zipf: {zipf} }}");
+            }
         }
         let limits: Vec<String> = [("ttft_ms", class.ttft_ms), ("tpot_ms", class.tpot_ms)]
             .iter()
@@ -316,7 +329,16 @@ impl FleetCase {
                 pool.max_step_tok = pool.max_step_tok.max(pool.max_seqs * (draft_tok + 1));
             }
             let model = self.model(number, place, &pool);
-            pool.yaml(text, place, most, self.run.ticking, priority, self.breakage.start_up_ms, &model);
+            let caches = self.sharing.uncached != Some(place);
+            pool.yaml(
+                text,
+                place,
+                most,
+                self.run.ticking,
+                priority,
+                self.breakage.start_up_ms,
+                (&model, caches),
+            );
             if let Some((building, _)) = building {
                 let _ = writeln!(text, "          feed: {}", building.feed(place));
                 if !building.zones.is_empty() {
@@ -404,6 +426,7 @@ impl Pool {
         (self.replicas.min(most) / (8 / self.tensor)).max(1)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "what of the case is no field of the pool")]
     fn yaml(
         &self,
         text: &mut String,
@@ -412,17 +435,18 @@ impl Pool {
         ticking: bool,
         power_priority: &str,
         start_up_ms: u32,
-        model: &str,
+        (model, caches): (&str, bool),
     ) {
         let nodes = self.nodes(most);
         let max_step_tok = self.max_step_tok.max(self.max_seqs);
         let kv_blocks = self.kv_tok.div_ceil(self.kv_block_tok).max(2);
         let queue = self.max_queue.map_or(String::new(), |most| format!(", max_queue: {most}"));
+        let cache = if caches { "" } else { ", prefix_cache: false" };
         let _ = writeln!(
             text,
             "        - name: p{place}\n          model: {}\n          gpu: H100-SXM-80GB\n          nodes: {nodes}\n          \
              power_priority: {}\n          parallel: {{ tensor: {} }}\n          batching: {{ max_seqs: {}, max_step_tok: {max_step_tok}, kv_block_tok: {}, \
-             kv_blocks: {kv_blocks}{queue} }}",
+             kv_blocks: {kv_blocks}{queue}{cache} }}",
             model, power_priority, self.tensor, self.max_seqs, self.kv_block_tok
         );
         let _ = writeln!(text, "          start_up_s: {}", f64::from(start_up_ms) / 1e3);

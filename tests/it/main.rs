@@ -24,6 +24,7 @@ mod ledger;
 mod levers;
 mod plants;
 mod policies;
+mod prefixes;
 mod random_fleets;
 mod reasoning;
 mod report_command;

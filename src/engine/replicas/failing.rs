@@ -121,8 +121,18 @@ impl Replicas {
         queue: &mut Queue,
     ) {
         let slot = &mut self.slots[stray.slot];
-        slot.replica = number as u32;
-        let lost = if slot.was_decoding { slot.need - 1 } else { 0 };
+        let from = std::mem::replace(&mut slot.replica, number as u32) as usize;
+        let shared_blocks = std::mem::take(&mut slot.shared_blocks);
+        if slot.emitted == 0 {
+            // Its new replica may have no cache to look into.
+            slot.cached_tok = 0;
+        }
+        let lost = match (slot.was_decoding, slot.emitted) {
+            (true, _) => slot.need - 1,
+            (false, 0) => 0,
+            // Counted as spared when it was admitted.
+            (false, _) => shared_blocks * setup.fleet.pool(from).block_tok,
+        };
         let late = !slot.admitted
             && now_fs - slot.request.arrival_fs >= setup.classes[usize::from(slot.request.class)].overdue_fs;
         setup.ledger.retried(lost.into());

@@ -36,6 +36,8 @@ pub enum PlantedFault {
     ClockChangeOneIterationEarly,
     /// Layers with a window see one token more.
     WindowOffByOne,
+    /// Of the prefixes nobody shares the one that was left last gives way.
+    YoungestPrefixGivesWay,
 }
 
 /// Order of what happens at one instant.

@@ -55,7 +55,7 @@ impl Stepwise<'_> {
             Doing::Iterating(_) => self.post_lost(now_fs, number),
             _ => self.post_rest(now_fs, number),
         }
-        let left = self.replicas[number].batch.leave();
+        let left = self.replicas[number].batch.leave(self.setup.fleet.pool(number));
         for _ in &left {
             self.setup.loads.remove(number);
         }

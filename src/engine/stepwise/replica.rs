@@ -123,7 +123,13 @@ impl Stepwise<'_> {
         self.pending.insert((now_fs, Rank::IterationStart, number));
         for prompt in prompts {
             match prompt {
-                Prompt::First(request) => self.setup.ledger.first_token(now_fs, &request),
+                Prompt::First(request, found) => {
+                    self.setup.ledger.first_token(now_fs, &request);
+                    if request.prefix > 0 {
+                        let pool = usize::from(self.setup.fleet.pool_of[number]);
+                        self.setup.ledger.prefix(now_fs, pool, &request, found);
+                    }
+                }
                 Prompt::Again(last_token_fs) => self.setup.ledger.resumed(now_fs, last_token_fs),
             }
         }
@@ -155,6 +161,7 @@ impl Stepwise<'_> {
         for request in &begun.admitted {
             self.setup.ledger.admitted(now_fs, request);
         }
+        self.setup.ledger.spared(begun.spared);
         (replica.shape, replica.emitted, replica.planned_fs) = (begun.shape, begun.emitted, now_fs);
         replica.refused = begun.refused;
         if replica.batch.waiting.is_empty() {

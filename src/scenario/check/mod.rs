@@ -17,7 +17,7 @@ use std::path::Path;
 
 use super::lookup::{self, Kind};
 use super::nearest::suggestion;
-use super::types::{Arrivals, Class, Routing, Scenario};
+use super::types::{Arrivals, Class, PrefixAware, Routing, Scenario};
 use super::{Problem, inputs};
 use crate::catalog::Catalog;
 
@@ -142,11 +142,13 @@ impl Check {
 
     fn routing(&mut self, scenario: &Scenario, catalog: &Catalog) {
         self.probe("routing", &scenario.routing);
+        self.prefix_aware("routing", &scenario.routing, scenario);
         let Routing::DifficultyAware(aware) = &scenario.routing else { return };
         let path = "routing.difficulty_aware";
         self.served_model(&format!("{path}.easy"), &aware.easy, scenario, catalog);
         self.served_model(&format!("{path}.hard"), &aware.hard, scenario, catalog);
         self.probe(&format!("{path}.within"), &aware.within);
+        self.prefix_aware(&format!("{path}.within"), &aware.within, scenario);
         if matches!(*aware.within, Routing::DifficultyAware(_)) {
             self.refuse(
                 format!("{path}.within"),
@@ -170,6 +172,20 @@ impl Check {
             && let Some(probe) = least_loaded.probe
         {
             self.count(&format!("{path}.least_loaded.probe"), probe.into(), u32::MAX.into());
+        }
+    }
+
+    fn prefix_aware(&mut self, path: &str, routing: &Routing, scenario: &Scenario) {
+        let Routing::PrefixAware(aware) = routing else { return };
+        let path = format!("{path}.prefix_aware");
+        self.require(
+            &format!("{path}.overload"),
+            aware.overload,
+            PrefixAware::OVERLOAD.contains(&aware.overload),
+            "a factor between 1 and 1,000,000",
+        );
+        if scenario.workload.classes.iter().all(|class| class.prefixes.is_none()) {
+            self.refuse(path, "has nothing to go by: no class has `prefixes`; add them, or use power_of_two");
         }
     }
 

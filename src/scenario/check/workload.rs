@@ -2,7 +2,7 @@
 
 use super::super::quality;
 use super::super::types::{
-    Arrivals, ByDifficulty, Class, DifficultyMix, GammaRate, Length, Reasoning, Routing, Scenario,
+    Arrivals, ByDifficulty, Class, DifficultyMix, GammaRate, Length, Prefixes, Reasoning, Routing, Scenario,
 };
 use super::{Check, MAX_TOK};
 use crate::catalog::{Catalog, Difficulty};
@@ -116,6 +116,15 @@ impl Check {
         if let Some(lengths) = &class.lengths {
             self.length(&format!("{path}.lengths.prompt"), &lengths.prompt);
             self.length(&format!("{path}.lengths.answer"), &lengths.answer);
+        }
+        if let Some(prefixes) = &class.prefixes {
+            let path = format!("{path}.prefixes");
+            if matches!(class.arrivals, Arrivals::Trace(_)) {
+                self.refuse(&path, "must be left out: the prompts of a trace are whole");
+            }
+            self.length(&format!("{path}.tok"), &prefixes.tok);
+            self.count(&format!("{path}.count"), prefixes.count.into(), (*Prefixes::COUNT.end()).into());
+            self.not_negative(&format!("{path}.zipf"), prefixes.zipf, *Prefixes::ZIPF.end());
         }
         let limits = [
             ("slo.ttft_ms", class.slo.ttft_ms),

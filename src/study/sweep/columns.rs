@@ -87,6 +87,7 @@ const BEFORE_BUILDING: &[Leaf] = &[
     ("tokens.output", Int, "tok"),
     ("tokens.useful_output", Int, "tok"),
     ("tokens.recomputed", Int, "tok"),
+    ("tokens.prompt_cached", Int, "tok"),
     ("throughput.output_tok_per_s", Float, "tok/s"),
     ("throughput.useful_tok_per_s", Float, "tok/s"),
     ("throughput.utilisation_adjusted_tok_per_s", Float, "tok/s"),

@@ -25,6 +25,8 @@ pub struct FleetCase {
     /// By site and pool, two of each.
     pub speculating: Vec<Option<Speculating>>,
     pub sharing: Sharing,
+    /// When the nodes of the first site's last pool come and go, in percent of the run.
+    pub installed: Option<(u32, Option<u32>)>,
 }
 
 /// A draft in front of a model, in place of the pool's own law: that of a replica.
@@ -322,6 +324,9 @@ impl FleetCase {
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
             with(&|less| _ = less.classes.remove(i));
         }
+        if self.installed.is_some() {
+            with(&|less| less.installed = None);
+        }
         for i in (0..self.speculating.len()).filter(|&i| self.speculating[i].is_some()) {
             with(&|less| less.speculating[i] = None);
         }
@@ -360,8 +365,9 @@ pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
     let speculating =
         prop_oneof![1 => Just(vec![None; 4]), 1 => vec(option::weighted(0.7, speculating()), 4)];
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), speculating, sharing()).prop_map(
-        |(run, classes, sites, cappings, breakage, speculating, sharing)| FleetCase {
+    let installed = option::weighted(0.3, (0_u32..=80, option::weighted(0.4, 81_u32..=110)));
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), speculating, sharing(), installed)
+        .prop_map(|(run, classes, sites, cappings, breakage, speculating, sharing, installed)| FleetCase {
             run,
             classes,
             sites,
@@ -369,8 +375,8 @@ pub fn fleets() -> impl Strategy<Value = FleetCase> {
             breakage,
             speculating,
             sharing,
-        },
-    )
+            installed,
+        })
 }
 
 fn speculating() -> impl Strategy<Value = Speculating> {

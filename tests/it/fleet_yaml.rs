@@ -339,6 +339,15 @@ impl FleetCase {
                 self.breakage.start_up_ms,
                 (&model, caches),
             );
+            if let Some((from_pct, until_pct)) =
+                self.installed.filter(|_| number == 0 && place + 1 == site.pools.len())
+            {
+                let hour = |pct: u32| start_at_h + f64::from(self.run.duration_ms * pct) * 1e-5 / 3600.0;
+                let _ = writeln!(text, "          installed_h: {}", hour(from_pct));
+                if let Some(pct) = until_pct {
+                    let _ = writeln!(text, "          removed_h: {}", hour(pct));
+                }
+            }
             if let Some((building, _)) = building {
                 let _ = writeln!(text, "          feed: {}", building.feed(place));
                 if !building.zones.is_empty() {

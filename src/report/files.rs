@@ -71,10 +71,12 @@ pub(super) fn distribution_csv(rows: &[DistributionRow]) -> Result<String, csv::
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.
 /// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed.
-pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> String {
+/// `with_legs`: also in how many legs each was answered, and the tokens of all of them.
+pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool, with_legs: bool) -> String {
     let mut out = String::with_capacity(64 * (requests.len() + 2));
     out.push_str("index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome");
-    out.push_str(if with_quality { ",difficulty,flagged,thinking_tok,correct\n" } else { "\n" });
+    out.push_str(if with_quality { ",difficulty,flagged,thinking_tok,correct" } else { "" });
+    out.push_str(if with_legs { ",legs,legs_output_tok\n" } else { "\n" });
     for r in requests {
         let instant = |fs: Option<i128>| fs.map(exact_seconds).unwrap_or_default();
         // Writing to a String cannot fail.
@@ -105,6 +107,9 @@ pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> Strin
                 }
             };
         }
+        if with_legs {
+            let _ = write!(out, ",{},{}", r.legs, r.spent_tok);
+        }
         out.push('\n');
     }
     out
@@ -132,6 +137,8 @@ mod tests {
                 attempt: Attempt::new(Difficulty::Medium, true, true, false),
                 replica: Some(7),
                 outcome: RequestOutcome::Completed,
+                legs: 1,
+                spent_tok: 1,
             },
             RequestRow {
                 index: 1,
@@ -145,16 +152,18 @@ mod tests {
                 attempt: Attempt::NONE,
                 replica: None,
                 outcome: RequestOutcome::ShedQueueFull,
+                legs: 1,
+                spent_tok: 1,
             },
         ];
         assert_eq!(
-            requests_csv(&rows, false),
+            requests_csv(&rows, false, false),
             "index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome\n\
              0,1,0.000000000000001,1,1.25,12,3,7,completed\n\
              1,0,604799.999999999999999,,,1,1,,shed_queue_full\n"
         );
         assert_eq!(
-            requests_csv(&rows, true),
+            requests_csv(&rows, true, false),
             "index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome,\
              difficulty,flagged,thinking_tok,correct\n\
              0,1,0.000000000000001,1,1.25,12,3,7,completed,medium,true,2,false\n\

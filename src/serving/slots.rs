@@ -92,9 +92,9 @@ impl Slots {
         self.free.push(id);
     }
 
-    /// All requests in flight.
-    pub fn in_flight(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter(|slot| slot.stage != Stage::Free)
+    /// All requests in flight, with their slots.
+    pub fn in_flight(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        (0..).zip(&self.slots).filter(|(_, slot)| slot.stage != Stage::Free)
     }
 }
 

@@ -20,8 +20,22 @@ pub struct FleetCase {
     pub sites: Vec<Site>,
     /// By site; drawn after them, so that fleets are what they were before there were several policies.
     pub cappings: Vec<Capping>,
-    /// Drawn last, for the same reason.
+    /// Drawn after all that, for the same reason.
     pub breakage: Breakage,
+    /// By class; drawn last. Of use where it has problems.
+    pub answering: Vec<Option<Answering>>,
+}
+
+/// How answers are found in several legs. Models are those of the pools, from one of them on.
+#[derive(Debug, Clone)]
+pub struct Answering {
+    /// The best of so many answers; else, and if pools serve several models, a cascade over all of them.
+    pub best_of: Option<u32>,
+    pub first: usize,
+    pub verifier: usize,
+    pub verdict_tok: u32,
+    pub accepts_right_pct: u32,
+    pub accepts_wrong_pct: u32,
 }
 
 /// What breaks, and what is done about it.
@@ -290,6 +304,9 @@ impl FleetCase {
         for i in 0..self.breakage.failures.len() {
             with(&|less| _ = less.breakage.failures.remove(i));
         }
+        for i in (0..self.answering.len()).filter(|&i| self.answering[i].is_some()) {
+            with(&|less| less.answering[i] = None);
+        }
         if self.run.duration_ms > 20 {
             with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
         }
@@ -317,9 +334,31 @@ impl FleetCase {
 /// Any fleet.
 pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let sites = prop_oneof![3 => vec(site(), 1), 1 => vec(site(), 2)];
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage()).prop_map(
-        |(run, classes, sites, cappings, breakage)| FleetCase { run, classes, sites, cappings, breakage },
+    let answering = vec(option::weighted(0.5, answering()), 3);
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), answering).prop_map(
+        |(run, classes, sites, cappings, breakage, answering)| FleetCase {
+            run,
+            classes,
+            sites,
+            cappings,
+            breakage,
+            answering,
+        },
     )
+}
+
+fn answering() -> impl Strategy<Value = Answering> {
+    (
+        option::weighted(0.5, 2_u32..=5),
+        0..4_usize,
+        0..4_usize,
+        select(vec![1_u32, 2, 7, 30]),
+        select(vec![95_u32, 60, 100, 0]),
+        select(vec![25_u32, 0, 60, 100]),
+    )
+        .prop_map(|(best_of, first, verifier, verdict_tok, accepts_right_pct, accepts_wrong_pct)| {
+            Answering { best_of, first, verifier, verdict_tok, accepts_right_pct, accepts_wrong_pct }
+        })
 }
 
 fn breakage() -> impl Strategy<Value = Breakage> {

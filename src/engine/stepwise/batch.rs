@@ -160,7 +160,7 @@ impl Batch {
         let is_done = |s: &Sequence| s.emitted == s.request.output_tok;
         let mut done: Vec<Sequence> = self.running.iter().copied().filter(is_done).collect();
         self.running.retain(|s| !is_done(s));
-        done.sort_by_key(|s| s.request.index);
+        done.sort_by_key(|s| s.request.order());
         (prompts, done)
     }
 

@@ -123,7 +123,10 @@ impl Stepwise<'_> {
         self.pending.insert((now_fs, Rank::IterationStart, number));
         for prompt in prompts {
             match prompt {
-                Prompt::First(request) => self.setup.ledger.first_token(now_fs, &request),
+                Prompt::First(request) if request.leg.is_only() => {
+                    self.setup.ledger.first_token(now_fs, &request);
+                }
+                Prompt::First(leg) => self.leg_first_token(now_fs, &leg),
                 Prompt::Again(last_token_fs) => self.setup.ledger.resumed(now_fs, last_token_fs),
             }
         }
@@ -132,6 +135,11 @@ impl Stepwise<'_> {
             let limit = self.setup.classes[usize::from(sequence.request.class)].tpot_fs;
             if let (Some(limit_fs), Some(first_fs), 1..) = (limit, sequence.first_token_fs, gaps) {
                 self.replicas[number].late = now_fs - first_fs > limit_fs * gaps;
+            }
+            if let (false, Some(first_fs)) = (sequence.request.leg.is_only(), sequence.first_token_fs) {
+                self.leg_done(now_fs, &sequence.request, first_fs, number);
+                self.setup.loads.remove(number);
+                continue;
             }
             let departure = Departure {
                 request: &sequence.request,
@@ -356,7 +364,7 @@ impl Stepwise<'_> {
             _ => self.post_rest(end_fs, number),
         }
         let batch = &self.replicas[number].batch;
-        for sequence in batch.waiting.iter().chain(&batch.running) {
+        for sequence in batch.waiting.iter().chain(&batch.running).filter(|s| s.request.leg.is_only()) {
             let departure = Departure {
                 request: &sequence.request,
                 first_token_fs: sequence.first_token_fs,

@@ -77,6 +77,7 @@ struct File {
     quality_tiers: Vec<Spanned<QualityTier>>,
     #[serde(default)]
     retentions: Vec<Spanned<Retention>>,
+    repeat_correlation: Option<Spanned<Sourced<f64>>>,
     #[serde(default)]
     aliases: Option<Spanned<Aliases>>,
     fit: Option<Spanned<Fit>>,
@@ -106,6 +107,7 @@ struct Draft {
     engines: Vec<(At, Engine)>,
     quality_tiers: Vec<(At, QualityTier)>,
     retentions: Vec<(At, Retention)>,
+    repeat_correlation: Option<(At, Sourced<f64>)>,
     aliases: Vec<(At, Aliases)>,
     fit: Option<(At, Fit)>,
     own: Vec<(Kind, String)>,
@@ -199,6 +201,7 @@ impl Draft {
         merge(&mut self.quality_tiers, overlay.quality_tiers, Kind::Quality, own, |tier| &tier.name);
         merge(&mut self.retentions, overlay.retentions, Kind::Quality, own, |retention| &retention.name);
         self.aliases.append(&mut overlay.aliases);
+        self.repeat_correlation = overlay.repeat_correlation.or(self.repeat_correlation.take());
         if overlay.fit.is_some() {
             self.fit = overlay.fit;
             self.own_fit = true;
@@ -238,6 +241,16 @@ impl Draft {
             self.aliases.push((at, value));
         }
         let sources = &self.sources;
+        if let Some(Spanned { value: mut number, referenced, .. }) = file.repeat_correlation {
+            let at = At { file: name.into(), line: referenced.line(), column: referenced.column() };
+            if !(0.0..1.0).contains(&number.value) {
+                return Err(
+                    at.error(format!("repeat_correlation is {}; expected 0 to below 1", number.value))
+                );
+            }
+            cite(&mut number.source, sources);
+            self.repeat_correlation = Some((at, number));
+        }
         add_all(
             name,
             &mut self.gpus,
@@ -335,6 +348,7 @@ impl Draft {
             engines: without_places(self.engines),
             quality_tiers: without_places(self.quality_tiers),
             retentions: without_places(self.retentions),
+            repeat_correlation: self.repeat_correlation.map(|(_, number)| number),
             aliases: Aliases::default(),
             fit,
             own: self.own,

@@ -44,6 +44,7 @@ pub struct Catalog {
     engines: Vec<Engine>,
     quality_tiers: Vec<QualityTier>,
     retentions: Vec<Retention>,
+    repeat_correlation: Option<Sourced<f64>>,
     fit: Fit,
     aliases: alias::Aliases,
     /// Entries of the user's own files.

@@ -134,6 +134,13 @@ impl Catalog {
         &self.quality_tiers
     }
 
+    /// Correlation of the normal scores by which attempts at one problem are right or wrong, 0 to below 1; `None`
+    /// if the catalog does not say.
+    #[must_use]
+    pub fn repeat_correlation(&self) -> Option<&Sourced<f64>> {
+        self.repeat_correlation.as_ref()
+    }
+
     /// The tier of a model for which none is named: the smallest that its parameters fit.
     #[must_use]
     pub fn default_quality_tier(&self, model: &super::Model) -> Option<&QualityTier> {

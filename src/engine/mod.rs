@@ -1,6 +1,7 @@
 //! Clock, queue, the loop, the stepwise oracle.
 
 mod ended;
+mod journeys;
 mod queue;
 mod replicas;
 mod run;

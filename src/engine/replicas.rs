@@ -7,6 +7,7 @@ pub(super) use failing::Stray;
 use std::collections::VecDeque;
 
 use super::SimError;
+use super::journeys::{Dropped, Journeys, Over};
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
 use crate::control::{Grant, Held, Hold, PowerControl};
@@ -83,13 +84,14 @@ struct Replica {
 struct Watch {
     at_fs: i128,
     slot: u32,
-    index: u64,
+    order: u64,
 }
 
 /// All replicas, their requests and the watches over who waits.
 pub(super) struct Replicas {
     replicas: Vec<Replica>,
     slots: Slots,
+    pub(super) journeys: Journeys,
     notes: Notes,
     done: Vec<u32>,
     priorities: Vec<usize>,
@@ -171,6 +173,7 @@ impl Replicas {
         Self {
             replicas,
             slots: Slots::default(),
+            journeys: Journeys::default(),
             notes: Notes::default(),
             done: Vec::new(),
             priorities: setup.classes.iter().map(|class| class.priority).collect(),
@@ -293,17 +296,24 @@ impl Replicas {
         self.cut(now_fs, number, true, queue);
     }
 
-    /// A segment ends: post it, let prompts join and sequences leave. `departed` gets the class of each that is
-    /// done, in order of index.
-    pub(super) fn end(&mut self, now_fs: i128, number: usize, setup: &mut Setup, departed: &mut Vec<u16>) {
+    /// A segment ends: post it, let prompts join and sequences leave. `over` gets each request that is over with it, in
+    /// order of index. Returns how many sequences left.
+    pub(super) fn end(
+        &mut self,
+        now_fs: i128,
+        number: usize,
+        setup: &mut Setup,
+        over: &mut Vec<Over>,
+    ) -> u64 {
         let replica = &mut self.replicas[number];
-        let State::Running(segment) = &replica.state else { return };
+        let State::Running(segment) = &replica.state else { return 0 };
         let iterations = segment.iterations;
         let pool_number = usize::from(replica.pool);
         let pool = &setup.fleet.pools[pool_number];
         let ledger = &mut setup.ledger;
         ledger.post_whole(run_of(replica, segment, now_fs, iterations as i64, false));
         self.done.clear();
+        let journeys = &self.journeys;
         replica.batch.end(
             &mut self.slots,
             pool,
@@ -314,7 +324,12 @@ impl Replicas {
                 let slot = &mut slots[id];
                 if slot.first_token_fs < 0 {
                     slot.first_token_fs = now_fs;
-                    ledger.first_token(now_fs, &slot.request);
+                    if slot.request.leg.is_only() {
+                        ledger.first_token(now_fs, &slot.request);
+                    } else {
+                        let shown_since = journeys.shown_since(id, &slot.request);
+                        ledger.leg_first_token(now_fs, &slot.request, shown_since);
+                    }
                     if slot.request.prefix > 0 {
                         ledger.prefix(now_fs, pool_number, &slot.request, slot.cached_tok);
                     }
@@ -325,22 +340,28 @@ impl Replicas {
         );
         for &id in &self.done {
             let slot = &self.slots[id];
-            ledger.completed(
-                now_fs,
-                &Departure {
-                    request: &slot.request,
-                    first_token_fs: Some(slot.first_token_fs),
-                    replica: Some(number as u32),
-                    outcome: RequestOutcome::Completed,
-                },
-            );
+            let class = slot.request.class;
+            if slot.request.leg.is_only() {
+                ledger.completed(
+                    now_fs,
+                    &Departure {
+                        request: &slot.request,
+                        first_token_fs: Some(slot.first_token_fs),
+                        replica: Some(number as u32),
+                        outcome: RequestOutcome::Completed,
+                    },
+                );
+                over.push(Over { class, outcome: RequestOutcome::Completed, replica: None });
+            } else {
+                let (leg, first_fs) = (slot.request, slot.first_token_fs);
+                over.extend(self.journeys.done(now_fs, id, &leg, first_fs, number as u32, ledger));
+            }
             let gaps = i128::from(slot.request.output_tok) - 1;
-            if let Some(limit) = setup.classes[usize::from(slot.request.class)].tpot_fs
+            if let Some(limit) = setup.classes[usize::from(class)].tpot_fs
                 && gaps > 0
             {
                 replica.late = now_fs - slot.first_token_fs > limit * gaps;
             }
-            departed.push(slot.request.class);
             setup.loads.remove(number);
             self.slots.give_back(id);
         }
@@ -352,6 +373,7 @@ impl Replicas {
         if let Some(error) = replica.batch.audit(&self.slots, pool) {
             panic!("replica {number} at {now_fs} fs: {error}");
         }
+        self.done.len() as u64
     }
 
     /// Plan the next iterations, ask for a clock if need be, and go.
@@ -470,7 +492,7 @@ impl Replicas {
         let request = &self.slots[id].request;
         let rules = &setup.classes[class];
         let add = |watches: &mut VecDeque<Watch>, at_fs: i128| {
-            watches.push_back(Watch { at_fs, slot: id, index: request.index });
+            watches.push_back(Watch { at_fs, slot: id, order: request.order() });
             (watches.len() == 1).then_some(at_fs)
         };
         let overdue = add(&mut self.overdue[class], request.arrival_fs + rules.overdue_fs);
@@ -501,14 +523,14 @@ impl Replicas {
         first_waiting(&mut self.patience[class], &self.slots).map(|watch| watch.at_fs)
     }
 
-    /// The next request of a class whose patience has run out gives up.
+    /// The next request of a class whose patience has run out gives up; returns it if it is over with that.
     pub(super) fn give_up(
         &mut self,
         now_fs: i128,
         class: usize,
         setup: &mut Setup,
         queue: &mut Queue,
-    ) -> Option<Request> {
+    ) -> Option<Option<Over>> {
         let watch = first_waiting(&mut self.patience[class], &self.slots).filter(|w| w.at_fs <= now_fs)?;
         self.patience[class].pop_front();
         let id = watch.slot;
@@ -517,18 +539,29 @@ impl Replicas {
         let was_head = self.replicas[number].batch.abandon(&mut self.slots, id, self.priorities[class]);
         self.slots.give_back(id);
         setup.loads.remove(number);
-        setup.ledger.departed(
-            now_fs,
-            &Departure {
-                request: &slot.request,
-                first_token_fs: None,
-                replica: Some(slot.replica),
-                outcome: RequestOutcome::ShedPatience,
-            },
-        );
+        let over = self.turned_away(now_fs, id, &slot.request, number, RequestOutcome::ShedPatience, setup);
         self.left_queue(now_fs, number, was_head, setup, queue);
         self.overflowed(now_fs, number, setup);
-        Some(slot.request)
+        Some(over)
+    }
+
+    /// A request leaves its slot for good without having been admitted; returns it if it is over with that.
+    fn turned_away(
+        &mut self,
+        now_fs: i128,
+        slot: u32,
+        request: &Request,
+        number: usize,
+        outcome: RequestOutcome,
+        setup: &mut Setup,
+    ) -> Option<Over> {
+        let replica = Some(number as u32);
+        if request.leg.is_only() {
+            setup.ledger.departed(now_fs, &Departure { request, first_token_fs: None, replica, outcome });
+            return Some(Over { class: request.class, outcome, replica });
+        }
+        let left = Dropped { outcome, replica, emitted: 0, admitted: false };
+        self.journeys.dropped(now_fs, self.journeys.of(slot), request, &left, &mut setup.ledger)
     }
 
     /// A replica lost a request to its queue: whoever still waits there is a backlog, whatever the TTFT limits.
@@ -571,34 +604,29 @@ impl Replicas {
         }
     }
 
-    /// A pool begins to drain: who was never admitted is shed. `classes` gets the class of each, in order.
+    /// A pool begins to drain: who was never admitted is shed. `over` gets each request that is over with it, in order.
+    /// Returns how many were shed.
     pub(super) fn drain(
         &mut self,
         now_fs: i128,
         pool: usize,
         setup: &mut Setup,
         queue: &mut Queue,
-        classes: &mut Vec<u16>,
-    ) {
+        over: &mut Vec<Over>,
+    ) -> u64 {
         self.pools[pool].draining = true;
+        let mut count = 0;
         let mut shed = std::mem::take(&mut self.done);
         for number in setup.fleet.pools[pool].replicas.clone() {
             shed.clear();
             let was_head = self.replicas[number].batch.shed(&mut self.slots, &mut shed);
+            count += shed.len() as u64;
             for &id in &shed {
                 let request = self.slots[id].request;
                 self.slots.give_back(id);
                 setup.loads.remove(number);
-                setup.ledger.departed(
-                    now_fs,
-                    &Departure {
-                        request: &request,
-                        first_token_fs: None,
-                        replica: Some(number as u32),
-                        outcome: RequestOutcome::ShedOverheated,
-                    },
-                );
-                classes.push(request.class);
+                let outcome = RequestOutcome::ShedOverheated;
+                over.extend(self.turned_away(now_fs, id, &request, number, outcome, setup));
             }
             if !shed.is_empty() {
                 self.left_queue(now_fs, number, was_head, setup, queue);
@@ -608,6 +636,7 @@ impl Replicas {
             replica.relabel_anew(now_fs, laws, shared, &mut setup.ledger, &setup.power);
         }
         self.done = shed;
+        count
     }
 
     /// A pool drains no more.
@@ -680,6 +709,10 @@ impl Replicas {
         for (id, slot) in self.slots.in_flight() {
             let number = slot.replica as usize;
             let emitted = self.replicas[number].batch.emitted(&self.slots, id, ahead[number]);
+            if !slot.request.leg.is_only() {
+                self.journeys.left_over(id, emitted, &mut setup.ledger);
+                continue;
+            }
             let departure = Departure {
                 request: &slot.request,
                 first_token_fs: (slot.first_token_fs >= 0).then_some(slot.first_token_fs),
@@ -688,6 +721,7 @@ impl Replicas {
             };
             setup.ledger.left_over(end_fs, &departure, emitted);
         }
+        self.journeys.close(end_fs, &mut setup.ledger);
         Ok(())
     }
 }
@@ -852,7 +886,7 @@ fn step_is_full(replica: &Replica, setup: &Setup) -> bool {
 fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> {
     while let Some(watch) = watches.front() {
         let slot = &slots[watch.slot];
-        if slot.stage == Stage::Waiting && !slot.admitted && slot.request.index == watch.index {
+        if slot.stage == Stage::Waiting && !slot.admitted && slot.request.order() == watch.order {
             return Some(*watch);
         }
         watches.pop_front();

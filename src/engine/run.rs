@@ -2,6 +2,7 @@
 
 use super::SimError;
 use super::ended::Ended;
+use super::journeys::{Dropped, Journeys, Over};
 use super::queue::{Key, Queue, Rank};
 use super::replicas::{Replicas, Stray};
 use super::setup::Setup;
@@ -22,7 +23,8 @@ pub struct Engine<'a> {
     sources: Sources,
     replaced: std::collections::VecDeque<Request>,
     effects: Vec<Effect>,
-    departed: Vec<u16>,
+    /// Requests that are over with the event at hand.
+    over: Vec<Over>,
     /// Whether any class is a closed loop.
     closed_loops: bool,
     /// By draining pool: classes of the closed-loop requests it shed, in order; replaced when it drains no more.
@@ -104,7 +106,7 @@ impl<'a> Engine<'a> {
             sources,
             replaced: std::collections::VecDeque::new(),
             effects: Vec::new(),
-            departed: Vec::new(),
+            over: Vec::new(),
             closed_loops: setup.closed_loop.contains(&true),
             held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
@@ -134,10 +136,10 @@ impl<'a> Engine<'a> {
                 return Err(SimError::Interrupted);
             }
             let queued = self.queue.peek();
-            if let Some(request) = self.next_arrival(queued)? {
+            if let Some((request, journey)) = self.next_arrival(queued)? {
                 now_fs = request.arrival_fs;
-                arrivals += 1;
-                self.arrival(now_fs, request);
+                arrivals += u64::from(journey == Journeys::NONE);
+                self.arrival(now_fs, request, journey);
                 continue;
             }
             let Some((source, key)) = self.queue.pop() else {
@@ -177,7 +179,9 @@ impl<'a> Engine<'a> {
             }
             if self.setup.drain && now_fs >= self.setup.end_fs && key.rank() != Rank::Tick {
                 // A request may still arrive at this very instant.
-                let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
+                let arriving = !self.replaced.is_empty()
+                    || !self.replicas.journeys.none_set_out()
+                    || self.setup.stream.peek_fs().is_some();
                 if self.in_flight == 0 && !arriving {
                     break now_fs;
                 }
@@ -197,26 +201,45 @@ impl<'a> Engine<'a> {
         Ok(Ended { end_fs, events, notes })
     }
 
-    /// The next arrival if it comes before the next queued event.
+    /// The next arrival if it comes before the next queued event, and the journey it goes on, if it does.
     #[inline]
-    fn next_arrival(&mut self, queued: Key) -> Result<Option<Request>, SimError> {
-        if let Some(first) = self.replaced.front()
-            && Key::new(first.arrival_fs, Rank::Arrival, 0) < queued
+    fn next_arrival(&mut self, queued: Key) -> Result<Option<(Request, u32)>, SimError> {
+        let comes_first = |at_fs: i128| Key::new(at_fs, Rank::Arrival, 0) < queued;
+        if !self.replicas.journeys.none_set_out() && self.replicas.journeys.next_fs().is_some_and(comes_first)
         {
-            return Ok(self.replaced.pop_front());
+            return Ok(self.replicas.journeys.next());
+        }
+        let new = |request: Request| (request, Journeys::NONE);
+        if self.replaced.front().is_some_and(|first| comes_first(first.arrival_fs)) {
+            return Ok(self.replaced.pop_front().map(new));
         }
         match self.setup.stream.peek_fs() {
-            Some(at_fs) if Key::new(at_fs, Rank::Arrival, 0) < queued => {
-                self.setup.stream.next().map_err(|error| SimError::Input(error.to_string()))
+            Some(at_fs) if comes_first(at_fs) => {
+                let next = self.setup.stream.next().map_err(|error| SimError::Input(error.to_string()))?;
+                Ok(next.map(new))
             }
             _ => Ok(None),
         }
     }
 
-    fn arrival(&mut self, now_fs: i128, request: Request) {
-        self.setup.ledger.arrived(&request);
+    /// A request arrives, or (`journey`) a further leg of one sets out.
+    fn arrival(&mut self, now_fs: i128, request: Request, mut journey: u32) {
+        if journey == Journeys::NONE {
+            self.setup.ledger.arrived(&request);
+            if !request.leg.is_only() {
+                journey = self.replicas.journeys.begin(&request, &self.setup.stream);
+            }
+        }
+        if journey != Journeys::NONE {
+            self.setup.ledger.leg_sets_out(&request);
+        }
         let replica = self.setup.router.route(&request, &self.setup.loads);
         let refused = self.refusal(&request, replica);
+        if let Some(outcome) = refused.filter(|_| journey != Journeys::NONE) {
+            let left = Dropped { outcome, replica: Some(replica as u32), emitted: 0, admitted: false };
+            self.dropped(now_fs, journey, &request, &left);
+            return;
+        }
         let setup = &mut *self.setup;
         if let Some(outcome) = refused {
             // Not replaced now in a closed loop: the next one could be refused at this same instant, for ever.
@@ -238,6 +261,9 @@ impl<'a> Engine<'a> {
         // Who replaces a request that gave up comes after the iterations that start at this instant.
         let after = self.last >= Key::new(now_fs, Rank::Patience, 0);
         let id = self.replicas.enqueue(now_fs, replica, request, after, setup, &mut self.queue);
+        if journey != Journeys::NONE {
+            self.replicas.journeys.place(id, journey);
+        }
         let class = usize::from(request.class);
         let (overdue, patience) = self.replicas.watch(class, id, setup);
         if let Some(at_fs) = overdue {
@@ -248,14 +274,44 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// A leg of a journey comes to nothing.
+    fn dropped(&mut self, now_fs: i128, journey: u32, leg: &Request, left: &Dropped) {
+        let over = self.replicas.journeys.dropped(now_fs, journey, leg, left, &mut self.setup.ledger);
+        if let (RequestOutcome::ShedQueueFull, Some(replica)) = (left.outcome, left.replica) {
+            self.replicas.overflowed(now_fs, replica as usize, self.setup);
+        }
+        if let Some(over) = over {
+            self.succeed(now_fs, &over);
+        }
+    }
+
+    /// A request is over; one of a closed loop has a successor, now or when the pool that refused it is open again. None
+    /// if a queue was full or it was too long: the next one could be refused at this same instant, for ever.
+    fn succeed(&mut self, now_fs: i128, over: &Over) {
+        match (over.outcome, over.replica) {
+            (RequestOutcome::ShedOverheated | RequestOutcome::ShedUnavailable, Some(replica)) => {
+                let pool = usize::from(self.setup.fleet.pool_of[replica as usize]);
+                if self.replicas.pool_open(pool) {
+                    self.replaced.extend(self.setup.stream.replace(over.class, now_fs));
+                } else {
+                    self.hold(pool, over.class);
+                }
+            }
+            (RequestOutcome::Completed | RequestOutcome::ShedPatience | RequestOutcome::Lost, _) => {
+                self.replaced.extend(self.setup.stream.replace(over.class, now_fs));
+            }
+            _ => {}
+        }
+    }
+
     /// Returns whether the next iteration starts at once.
     fn iteration_end(&mut self, now_fs: i128, replica: usize) -> bool {
-        self.departed.clear();
-        self.replicas.end(now_fs, replica, self.setup, &mut self.departed);
-        self.in_flight -= self.departed.len() as u64;
+        self.over.clear();
+        self.in_flight -= self.replicas.end(now_fs, replica, self.setup, &mut self.over);
         if self.closed_loops {
-            for &class in &self.departed {
-                self.replaced.extend(self.setup.stream.replace(class, now_fs));
+            for place in 0..self.over.len() {
+                let over = self.over[place];
+                self.succeed(now_fs, &over);
             }
         }
         // The start follows at this instant, after all that comes first; if nothing does, at once.
@@ -265,6 +321,7 @@ impl<'a> Engine<'a> {
         let nothing_before = !last
             && self.queue.is_next(start)
             && self.replaced.is_empty()
+            && self.replicas.journeys.none_set_out()
             && self.setup.stream.peek_fs().is_none_or(|at_fs| at_fs > now_fs);
         if !nothing_before {
             self.queue.set(replica, start);
@@ -273,10 +330,10 @@ impl<'a> Engine<'a> {
     }
 
     fn patience(&mut self, now_fs: i128, class: usize) {
-        while let Some(request) = self.replicas.give_up(now_fs, class, self.setup, &mut self.queue) {
+        while let Some(over) = self.replicas.give_up(now_fs, class, self.setup, &mut self.queue) {
             self.in_flight -= 1;
-            if let Some(next) = self.setup.stream.replace(request.class, now_fs) {
-                self.replaced.push_back(next);
+            if let Some(over) = over {
+                self.succeed(now_fs, &over);
             }
         }
         if let Some(at_fs) = self.replicas.next_patience(class) {
@@ -298,14 +355,13 @@ impl<'a> Engine<'a> {
                 continue;
             }
             if drains {
-                let mut shed = std::mem::take(&mut self.departed);
-                shed.clear();
-                self.replicas.drain(now_fs, pool, self.setup, &mut self.queue, &mut shed);
-                self.in_flight -= shed.len() as u64;
-                for &class in &shed {
-                    self.hold(pool, class);
+                let mut over = std::mem::take(&mut self.over);
+                over.clear();
+                self.in_flight -= self.replicas.drain(now_fs, pool, self.setup, &mut self.queue, &mut over);
+                for over in &over {
+                    self.succeed(now_fs, over);
                 }
-                self.departed = shed;
+                self.over = over;
             } else {
                 self.replicas.reopen(now_fs, pool, self.setup);
                 self.let_in(now_fs, pool);
@@ -358,7 +414,7 @@ impl<'a> Engine<'a> {
                 _ => {}
             }
         }
-        strays.sort_by_key(|stray| stray.request.index);
+        strays.sort_by_key(|stray| stray.request.order());
         for stray in &strays {
             self.send_on(now_fs, stray);
         }
@@ -383,10 +439,16 @@ impl<'a> Engine<'a> {
         };
         let (outcome, replica) = refused;
         let (first_token_fs, emitted, admitted) = self.replicas.give_up_stray(stray);
-        let departure =
-            Departure { request, first_token_fs, replica: replica.map(|number| number as u32), outcome };
-        self.setup.ledger.abandoned(now_fs, &departure, emitted, admitted);
         self.in_flight -= 1;
+        let number = replica.map(|number| number as u32);
+        if !request.leg.is_only() {
+            let journey = self.replicas.journeys.of(stray.slot);
+            let left = Dropped { outcome, replica: number, emitted, admitted };
+            self.dropped(now_fs, journey, request, &left);
+            return;
+        }
+        let departure = Departure { request, first_token_fs, replica: number, outcome };
+        self.setup.ledger.abandoned(now_fs, &departure, emitted, admitted);
         match (outcome, replica) {
             (RequestOutcome::ShedOverheated | RequestOutcome::ShedUnavailable, Some(replica)) => {
                 let pool = self.replicas.door(replica).pool;

@@ -104,7 +104,7 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
     let mixes: Vec<Mix> = (0..fleet.pools.len())
         .map(|pool| {
             let open: Vec<Part> = (0..classes.len())
-                .filter_map(|class| part_of(&fleet, &workload, class, pool as u16))
+                .flat_map(|class| parts_of(&fleet, &workload, class, pool as u16))
                 .collect();
             offered_mix(scenario, &open, fleet.pools[pool].prefix_cache)
         })
@@ -136,14 +136,30 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
     })
 }
 
-/// What of a class a pool is open to: all of it, or the problems with one of the predictor's flags.
+/// What of a class a pool is open to: all of it, the problems with one of the predictor's flags, or a leg.
 struct Part {
     class: usize,
     mix: ClassMix,
-    /// Share of the class's requests.
+    /// How often a request of the class is one of these.
     share: f64,
-    /// Mean output of the whole class [tokens].
+    /// Mean output of a request of the class, of legs at once that of one [tokens]: as long it stays.
     class_output_tok: f64,
+}
+
+fn parts_of(fleet: &Fleet, workload: &Workload, class: usize, pool: u16) -> Vec<Part> {
+    if fleet.pools_of_leg[class].is_empty() {
+        return part_of(fleet, workload, class, pool).into_iter().collect();
+    }
+    let legs = &workload.mix_by_leg()[class];
+    let requests = legs.first().map_or(1, |first| first.n).max(1) as f64;
+    let share = |mix: &ClassMix| mix.n as f64 / requests;
+    let all_tok: f64 = legs.iter().map(|mix| share(mix) * mix.mean_output_tok).sum();
+    let class_output_tok = all_tok / workload.legs_at_once(class as u16);
+    let open = |leg: &usize| fleet.pools_of_leg[class][*leg].contains(&pool);
+    (0..legs.len())
+        .filter(open)
+        .map(|leg| Part { class, mix: legs[leg], share: share(&legs[leg]), class_output_tok })
+        .collect()
 }
 
 fn part_of(fleet: &Fleet, workload: &Workload, class: usize, pool: u16) -> Option<Part> {

@@ -31,6 +31,7 @@ impl Fleet {
             graph: FleetGraph::default(),
             pools_of_class: Vec::new(),
             pools_by_flag: Vec::new(),
+            pools_of_leg: Vec::new(),
         };
         for (s, site) in scenario.fleet.sites.iter().enumerate() {
             let path = format!("fleet.sites.{s}");
@@ -84,34 +85,44 @@ impl Fleet {
                 facility,
             });
         }
-        fleet.pools_by_flag = scenario
-            .workload
-            .classes
+        let serving = |model: Option<&str>| -> Vec<u16> {
+            let open = |pool: &Pool| model.is_none_or(|model| model == pool.model);
+            (0..fleet.pools.len()).filter(|&p| open(&fleet.pools[p])).map(|p| p as u16).collect()
+        };
+        let classes = &scenario.workload.classes;
+        let pools_of_leg: Vec<Vec<Vec<u16>>> = classes
             .iter()
             .map(|class| {
-                let models = match (&class.model, quality::routed_models(scenario, class)) {
-                    (Some(model), _) => [Some(model.as_str()); 2],
-                    (None, Some(routed)) => routed.map(Some),
-                    (None, None) => [None; 2],
-                };
-                models.map(|model| {
-                    let open = |pool: &Pool| model.is_none_or(|model| model == pool.model);
-                    (0..fleet.pools.len()).filter(|&p| open(&fleet.pools[p])).map(|p| p as u16).collect()
-                })
+                let own = class.model.as_deref();
+                let models = class.answering.as_ref().map_or(Vec::new(), |answering| answering.models(own));
+                models.into_iter().map(serving).collect()
             })
             .collect();
-        fleet.pools_of_class = fleet
-            .pools_by_flag
+        let pools_by_flag: Vec<[Vec<u16>; 2]> = classes
             .iter()
-            .map(|[others, hard]: &[Vec<u16>; 2]| {
-                let mut both = [others.as_slice(), hard.as_slice()].concat();
-                both.sort_unstable();
-                both.dedup();
-                both
+            .zip(&pools_of_leg)
+            .map(|(class, of_leg)| {
+                if let Some(first) = of_leg.first() {
+                    return [first.clone(), first.clone()];
+                }
+                let routed = quality::routed_models(scenario, class);
+                routed.map_or([class.model.as_deref(); 2], |routed| routed.map(Some)).map(serving)
             })
             .collect();
+        fleet.pools_of_class = pools_by_flag
+            .iter()
+            .zip(&pools_of_leg)
+            .map(|([others, hard], of_leg)| {
+                let mut all = [others.as_slice(), hard.as_slice(), of_leg.concat().as_slice()].concat();
+                all.sort_unstable();
+                all.dedup();
+                all
+            })
+            .collect();
+        (fleet.pools_by_flag, fleet.pools_of_leg) = (pools_by_flag, pools_of_leg);
         for (c, pools) in fleet.pools_by_flag.iter().enumerate() {
-            if pools.iter().any(Vec::is_empty) && problems.is_empty() {
+            let legs = &fleet.pools_of_leg[c];
+            if pools.iter().chain(legs).any(Vec::is_empty) && problems.is_empty() {
                 problems.push(Problem {
                     path: format!("workload.classes.{c}.model"),
                     message: "no pool serves this class; name a pool's model or leave it out".into(),

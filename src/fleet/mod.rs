@@ -42,6 +42,8 @@ pub struct Fleet {
     pub pools_of_class: Vec<Vec<u16>>,
     /// Of them, those for problems not flagged hard, and for problems flagged hard.
     pub pools_by_flag: Vec<[Vec<u16>; 2]>,
+    /// By class that answers in several legs, and number of the leg: the pools that may serve it.
+    pub pools_of_leg: Vec<Vec<Vec<u16>>>,
 }
 
 /// A site behind one utility meter.

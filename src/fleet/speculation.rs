@@ -106,7 +106,7 @@ pub(crate) fn draft_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Attempt;
+    use crate::workload::{Attempt, Leg};
 
     fn request(route_bits: u64, index: u64) -> Request {
         Request {
@@ -117,6 +117,7 @@ mod tests {
             output_tok: 100,
             thinking_tok: 0,
             attempt: Attempt::NONE,
+            leg: Leg::ONLY,
             prefix: 0,
             prefix_tok: 0,
             route_bits,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::binding::{BindingBook, CELL_FS, Label};
+use super::journeys::Legs;
 use super::latency::Latency;
 use super::outcome::{Constraint, RequestOutcome, RequestRow, Shares, ShedBy};
 use super::quality::{Promise, QualityBook};
@@ -159,6 +160,20 @@ pub(super) struct PoolAccount {
     pub clock_fs: i128,
 }
 
+/// An answer as it counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Finished<'a> {
+    /// The request whose answer it is.
+    pub(super) request: &'a Request,
+    /// When it was asked for, shown from, its first token and its last [fs].
+    pub(super) arrival_fs: i128,
+    pub(super) shown_fs: i128,
+    pub(super) first_fs: i128,
+    pub(super) last_fs: i128,
+    /// Tokens emitted to find it.
+    pub(super) spent_tok: u64,
+}
+
 /// Output tokens of the requests of a stretch of time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counted {
@@ -187,23 +202,24 @@ impl Count {
     /// are useful was decided by how it was served from then on. Without a promise every token is useful some time, so
     /// only those emitted in the stretch count.
     #[cold]
-    fn completed(&mut self, departure: &Departure, terms: &Terms, now_fs: i128, useful: bool) {
-        let request = departure.request;
-        let tokens = u64::from(request.output_tok);
-        let first_fs = departure.first_token_fs.unwrap_or(now_fs);
-        let counted = if *terms == Terms::default() {
-            tokens_inside(tokens, first_fs, now_fs, self.from_fs)
-                - tokens_inside(tokens, first_fs, now_fs, self.until_fs)
-        } else if (self.from_fs..self.until_fs).contains(&request.arrival_fs) {
-            i128::from(tokens) << TOKEN_BITS
-        } else {
-            return;
+    fn completed(&mut self, answer: &Finished, terms: &Terms, replica: Option<u32>, useful: bool) {
+        let Finished { request, arrival_fs, first_fs, last_fs, spent_tok, .. } = *answer;
+        let inside = |tokens: u64| {
+            if *terms == Terms::default() {
+                tokens_inside(tokens, first_fs, last_fs, self.from_fs)
+                    - tokens_inside(tokens, first_fs, last_fs, self.until_fs)
+            } else if (self.from_fs..self.until_fs).contains(&arrival_fs) {
+                i128::from(tokens) << TOKEN_BITS
+            } else {
+                0
+            }
         };
-        let Some(replica) = departure.replica else { return };
+        let Some(replica) = replica else { return };
+        let (spent, delivered) = (inside(spent_tok), inside(request.output_tok.into()));
         let [all, of_use] = &mut self.tokens[usize::from(self.pool_of[replica as usize])];
-        *all += counted;
+        *all += spent;
         if useful {
-            *of_use += counted;
+            *of_use += delivered;
         }
     }
 }
@@ -232,6 +248,7 @@ pub struct Ledger {
     pub(super) met_slo: u64,
     pub(super) useful: u64,
     pub(super) quality: QualityBook,
+    pub(super) legs: Legs,
     pub(super) window_done: u64,
     pub(super) window_completed: u64,
     pub(super) window_met: u64,
@@ -257,8 +274,8 @@ pub struct Ledger {
     in_system: i64,
     in_system_since_fs: i128,
     in_system_integral: i128,
-    sojourn_fs: i128,
-    backlog_tok: u64,
+    pub(super) sojourn_fs: i128,
+    pub(super) backlog_tok: u64,
     /// Output tokens waiting when the window opens, and offered from then on.
     pub(super) window_demand_tok: u64,
     /// Start and end of the interval under way.
@@ -308,6 +325,7 @@ impl Ledger {
             met_slo: 0,
             useful: 0,
             quality: QualityBook::default(),
+            legs: Legs::default(),
             window_done: 0,
             window_completed: 0,
             window_met: 0,
@@ -374,12 +392,17 @@ impl Ledger {
         let now = request.arrival_fs;
         self.arrived += 1;
         self.count_system(now, 1);
-        let interval = self.interval_at(now);
-        interval.arrivals += 1;
-        interval.offered_tokens += u64::from(request.output_tok);
-        self.backlog_tok += u64::from(request.output_tok);
-        if now > self.window_fs || self.window_fs == 0 {
-            self.window_demand_tok += u64::from(request.output_tok);
+        self.interval_at(now).arrivals += 1;
+        self.offered(now, request.output_tok);
+    }
+
+    /// Somebody wants `output_tok` tokens.
+    #[inline(always)]
+    pub(super) fn offered(&mut self, now_fs: i128, output_tok: u32) {
+        self.interval_at(now_fs).offered_tokens += u64::from(output_tok);
+        self.backlog_tok += u64::from(output_tok);
+        if now_fs > self.window_fs || self.window_fs == 0 {
+            self.window_demand_tok += u64::from(output_tok);
         }
     }
 
@@ -407,7 +430,7 @@ impl Ledger {
         account.prefix_tokens += u64::from(request.prefix_tok);
         account.cached_tokens += u64::from(cached_tok);
         self.interval_at(now_fs).cached_tokens += u64::from(cached_tok);
-        if self.keep {
+        if self.keep && request.leg.is_only() {
             self.cached_of_row.insert(request.index, cached_tok);
         }
     }
@@ -448,18 +471,36 @@ impl Ledger {
     #[inline(always)]
     pub fn completed(&mut self, now_fs: i128, departure: &Departure) {
         let request = departure.request;
-        let stay_fs = now_fs - request.arrival_fs;
+        let first_fs = departure.first_token_fs.unwrap_or(now_fs);
+        let answer = Finished {
+            request,
+            arrival_fs: request.arrival_fs,
+            shown_fs: first_fs,
+            first_fs,
+            last_fs: now_fs,
+            spent_tok: request.output_tok.into(),
+        };
+        self.finished(now_fs, &answer, departure.replica);
+        if self.keep {
+            self.log(departure, Some(now_fs));
+        }
+    }
+
+    /// A request has its answer at `now_fs`.
+    #[inline(always)]
+    pub(super) fn finished(&mut self, now_fs: i128, answer: &Finished, replica: Option<u32>) {
+        let request = answer.request;
+        let stay_fs = now_fs - answer.arrival_fs;
         self.count_system(now_fs, -1);
         self.sojourn_fs += stay_fs;
         let tokens = u64::from(request.output_tok);
-        let first = departure.first_token_fs.unwrap_or(now_fs);
         let terms = &self.terms[usize::from(request.class)];
         let gaps = i128::from(request.output_tok) - 1;
-        let decoding_fs = now_fs - first;
-        let met = terms.ttft_fs.is_none_or(|limit| first - request.arrival_fs <= limit)
+        let decoding_fs = answer.last_fs - answer.first_fs;
+        let met = terms.ttft_fs.is_none_or(|limit| answer.shown_fs - answer.arrival_fs <= limit)
             && terms.tpot_fs.is_none_or(|limit| decoding_fs <= limit * gaps);
         self.completed += 1;
-        self.completed_output_tokens += tokens;
+        self.completed_output_tokens += answer.spent_tok;
         let useful = met && (request.attempt.difficulty().is_none() || request.attempt.correct());
         self.met_slo += u64::from(met);
         let in_window = self.in_window(now_fs);
@@ -467,10 +508,11 @@ impl Ledger {
         if useful {
             self.useful += 1;
             self.useful_tokens += tokens;
-            self.window_useful_tokens += tokens_inside(tokens, first, now_fs, self.window_fs);
+            self.window_useful_tokens +=
+                tokens_inside(tokens, answer.first_fs, answer.last_fs, self.window_fs);
         }
         if let Some(count) = &mut self.count {
-            count.completed(departure, terms, now_fs, useful);
+            count.completed(answer, terms, replica, useful);
         }
         let interval = self.interval_at(now_fs);
         interval.completed += 1;
@@ -483,9 +525,6 @@ impl Ledger {
             if gaps > 0 {
                 self.tpot.record(part_fs(decoding_fs, gaps), 1);
             }
-        }
-        if self.keep {
-            self.log(departure, Some(now_fs));
         }
     }
 
@@ -503,9 +542,26 @@ impl Ledger {
     /// A request leaves without an answer, having emitted `emitted` tokens; `admitted`: it was, at least once.
     pub fn abandoned(&mut self, now_fs: i128, departure: &Departure, emitted: u32, admitted: bool) {
         let request = departure.request;
+        self.leaves_without(now_fs, request.arrival_fs, departure.outcome, emitted.into());
+        if !admitted {
+            self.backlog_tok -= u64::from(request.output_tok);
+        }
+        if self.keep {
+            self.log(departure, None);
+        }
+    }
+
+    /// A request that arrived at an instant leaves without an answer.
+    pub(super) fn leaves_without(
+        &mut self,
+        now_fs: i128,
+        arrival_fs: i128,
+        outcome: RequestOutcome,
+        emitted: u64,
+    ) {
         self.count_system(now_fs, -1);
-        self.sojourn_fs += now_fs - request.arrival_fs;
-        match departure.outcome {
+        self.sojourn_fs += now_fs - arrival_fs;
+        match outcome {
             RequestOutcome::ShedPatience => self.shed.patience += 1,
             RequestOutcome::ShedQueueFull => self.shed.queue_full += 1,
             RequestOutcome::ShedOverheated => self.shed.overheated += 1,
@@ -513,20 +569,14 @@ impl Ledger {
             RequestOutcome::ShedUnavailable => self.shed.unavailable += 1,
             _ => self.shed.too_long += 1,
         }
-        self.abandoned_output_tokens += u64::from(emitted);
-        if !admitted {
-            self.backlog_tok -= u64::from(request.output_tok);
-        }
+        self.abandoned_output_tokens += emitted;
         self.interval_at(now_fs).shed += 1;
         self.window_done += u64::from(self.in_window(now_fs));
-        if self.keep {
-            self.log(departure, None);
-        }
     }
 
     /// Whether what ends at an instant belongs to the measured window.
     #[inline]
-    fn in_window(&self, now_fs: i128) -> bool {
+    pub(super) fn in_window(&self, now_fs: i128) -> bool {
         now_fs > self.window_fs || (self.window_fs == 0 && now_fs == 0)
     }
 
@@ -781,6 +831,7 @@ impl Ledger {
                 self.abandoned_output_tokens
             ));
         }
+        self.legs.check()?;
         if self.in_system_integral != self.sojourn_fs {
             return Err(format!(
                 "Little's law: ∫N dt = {} fs, Σ time in system = {} fs",
@@ -821,6 +872,8 @@ impl Ledger {
             attempt: request.attempt,
             replica: departure.replica,
             outcome: departure.outcome,
+            legs: 1,
+            spent_tok: request.output_tok.into(),
         });
     }
 

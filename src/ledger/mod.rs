@@ -4,6 +4,7 @@ mod accounts;
 pub mod binding;
 pub mod book;
 mod devices;
+mod journeys;
 pub mod latency;
 pub mod outcome;
 pub mod quality;
@@ -13,4 +14,5 @@ pub mod uncertainty;
 
 pub use binding::Label;
 pub use book::{Counted, Departure, Gauges, Ledger, Rest, Run, Terms};
+pub use journeys::LegDone;
 pub use report::Frame;

@@ -157,8 +157,26 @@ pub struct ClassQuality {
     pub tier: String,
     /// Quality tier that answers problems flagged hard.
     pub tier_flagged_hard: String,
+    /// How the answers were found; absent where each is found at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answering: Option<AnsweringQuality>,
     #[serde(deserialize_with = "by_difficulty")]
     pub by_difficulty: BTreeMap<&'static str, DifficultyQuality>,
+}
+
+/// What it took to find the answers of a class, means over those of the measured window; null without any.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "names and units are the JSON keys")]
+pub struct AnsweringQuality {
+    /// Attempts at a problem.
+    pub mean_attempts: Option<f64>,
+    /// Share of problems of which the first attempt is right.
+    pub first_attempt_accuracy: Option<f64>,
+    /// Share of answers that a verdict stands before, whatever it was; the others stand without.
+    pub verified_share: Option<f64>,
+    /// Tokens of all legs for an answer, and those of verdicts among them.
+    pub mean_output_tok: Option<f64>,
+    pub mean_verdict_tok: Option<f64>,
 }
 
 fn by_difficulty<'de, D: Deserializer<'de>>(
@@ -746,6 +764,10 @@ pub struct RequestRow {
     /// Global replica number; absent if refused before routing.
     pub replica: Option<u32>,
     pub outcome: RequestOutcome,
+    /// Legs in which it was answered, and the tokens they emitted; columns of their own where any class answers in
+    /// several. Of a request that is not completed, tokens so far.
+    pub legs: u32,
+    pub spent_tok: u64,
 }
 
 /// How a request ended.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{ClassQuality, DifficultyQuality, Quality, SourceNote};
+use super::outcome::{AnsweringQuality, ClassQuality, DifficultyQuality, Quality, SourceNote};
 use crate::catalog::{self, Catalog, Difficulty};
 use crate::scenario::Scenario;
 use crate::scenario::quality as terms;
-use crate::workload::{Request, Workload};
+use crate::workload::{Itinerary, Request, Workload};
 
 /// What a class with difficulty promises.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Promise {
     pub expected: Option<f64>,
     /// Quality tiers that answer problems not flagged hard, and flagged hard.
     pub tiers: [String; 2],
+    /// Whether answers are found in several legs.
+    pub in_legs: bool,
     /// Where the tiers' numbers come from.
     pub sources: Vec<SourceNote>,
 }
@@ -33,7 +35,7 @@ pub fn promises(scenario: &Scenario, catalog: &Catalog, workload: &Workload) -> 
         .enumerate()
         .map(|(number, class)| {
             let mix = class.difficulty.as_ref()?;
-            let tiers = terms::tiers_of_class(scenario, catalog, class).ok()?;
+            let tiers = terms::tiers_of_attempts(scenario, catalog, class).ok()?;
             let number = number as u16;
             // The closed form knows the tier's own thought only.
             let share = workload.recorded_share(number).or(mix.share);
@@ -42,15 +44,29 @@ pub fn promises(scenario: &Scenario, catalog: &Catalog, workload: &Workload) -> 
             Some(Promise {
                 name: class.name.clone(),
                 target: class.quality_target,
-                expected: share.map(|share| terms::expected_accuracy(class, &tiers, &share, budget)),
-                tiers: tiers.each_ref().map(|tier| tier.name.clone()),
+                expected: share
+                    .map(|share| terms::expected_of_answers(class, catalog, &tiers, &share, budget)),
+                tiers: [0, 1].map(|flag: usize| {
+                    let names: Vec<&str> = tiers.iter().map(|tiers| tiers[flag].name.as_str()).collect();
+                    names.join(", then ")
+                }),
+                in_legs: class.answering.is_some(),
                 sources: tiers
                     .iter()
+                    .flatten()
                     .map(|tier| {
                         let (quality, source) = catalog::weakest(tier.as_ref());
                         let entry = format!("quality tier {}", tier.name);
                         SourceNote { entry, quality: quality.word().into(), source }
                     })
+                    .chain(class.answering.iter().filter_map(|_| {
+                        let number = catalog.repeat_correlation()?;
+                        Some(SourceNote {
+                            entry: "repeat_correlation".into(),
+                            quality: number.quality.word().into(),
+                            source: number.source.clone(),
+                        })
+                    }))
                     .collect(),
             })
         })
@@ -83,6 +99,30 @@ impl Tally {
     }
 }
 
+/// Sums over answers found in several legs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    answers: u64,
+    attempts: u64,
+    first_right: u64,
+    verified: u64,
+    output_tok: u64,
+    verdict_tok: u64,
+}
+
+impl Found {
+    fn report(&self) -> AnsweringQuality {
+        let mean = |sum: u64| (self.answers > 0).then(|| sum as f64 / self.answers as f64);
+        AnsweringQuality {
+            mean_attempts: mean(self.attempts),
+            first_attempt_accuracy: mean(self.first_right),
+            verified_share: mean(self.verified),
+            mean_output_tok: mean(self.output_tok),
+            mean_verdict_tok: mean(self.verdict_tok),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Account {
     promise: Promise,
@@ -90,6 +130,7 @@ struct Account {
     accepted: u64,
     accepted_in_window: u64,
     correct: u64,
+    found: Found,
 }
 
 /// Accounts of the classes with difficulty; empty without any.
@@ -109,6 +150,7 @@ impl QualityBook {
             accepted: 0,
             accepted_in_window: 0,
             correct: 0,
+            found: Found::default(),
         };
         Self { accounts: promises.into_iter().map(|promise| promise.map(account)).collect() }
     }
@@ -129,6 +171,19 @@ impl QualityBook {
             tally.flagged_hard += u64::from(attempt.flagged_hard());
             tally.thinking_tok += u64::from(request.thinking_tok);
         }
+    }
+
+    /// A request of the measured window, first leg `first`, is answered in legs that emitted `spent_tok`.
+    pub(super) fn found(&mut self, first: &Request, itinerary: &Itinerary, spent_tok: u64) {
+        let Some(Some(account)) = self.accounts.get_mut(usize::from(first.class)) else { return };
+        let verdicts = || itinerary.tasks.iter().filter(|task| task.verifies);
+        let found = &mut account.found;
+        found.answers += 1;
+        found.attempts += itinerary.tasks.len() as u64 - verdicts().count() as u64;
+        found.first_right += u64::from(first.attempt.correct());
+        found.verified += u64::from(itinerary.verified);
+        found.output_tok += spent_tok;
+        found.verdict_tok += verdicts().map(|task| u64::from(task.output_tok)).sum::<u64>();
     }
 
     fn accounts(&self) -> impl Iterator<Item = &Account> {
@@ -207,6 +262,7 @@ impl Account {
             flagged_hard_share: sum.per_answer(sum.flagged_hard),
             tier,
             tier_flagged_hard,
+            answering: self.promise.in_legs.then(|| self.found.report()),
             by_difficulty,
         }
     }

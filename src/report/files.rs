@@ -70,14 +70,22 @@ pub(super) fn distribution_csv(rows: &[DistributionRow]) -> Result<String, csv::
 }
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.
-/// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed. Where any
-/// prompt shares a prefix, also what came from the cache.
-pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> String {
+/// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed.
+/// `with_legs`: also in how many legs each was answered, and the tokens of all of them. Where any prompt shares a prefix,
+/// also what came from the cache.
+pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool, with_legs: bool) -> String {
     let with_cache = requests.iter().any(|r| r.cached_tok.is_some());
     let mut out = String::with_capacity(64 * (requests.len() + 2));
     out.push_str("index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome");
     out.push_str(if with_quality { ",difficulty,flagged,thinking_tok,correct" } else { "" });
-    out.push_str(if with_cache { ",cached_tok\n" } else { "\n" });
+    out.push_str(if with_legs { ",legs,legs_output_tok" } else { "" });
+    out.push_str(if with_cache {
+        ",cached_tok
+"
+    } else {
+        "
+"
+    });
     for r in requests {
         let instant = |fs: Option<i128>| fs.map(exact_seconds).unwrap_or_default();
         // Writing to a String cannot fail.
@@ -107,6 +115,9 @@ pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool) -> Strin
                     write!(out, ",{name},{flagged},{},{correct}", r.thinking_tok)
                 }
             };
+        }
+        if with_legs {
+            let _ = write!(out, ",{},{}", r.legs, r.spent_tok);
         }
         if with_cache {
             let _ = write!(out, ",{}", r.cached_tok.map(|tok| tok.to_string()).unwrap_or_default());
@@ -139,6 +150,8 @@ mod tests {
                 attempt: Attempt::new(Difficulty::Medium, true, true, false),
                 replica: Some(7),
                 outcome: RequestOutcome::Completed,
+                legs: 1,
+                spent_tok: 1,
             },
             RequestRow {
                 index: 1,
@@ -153,23 +166,25 @@ mod tests {
                 attempt: Attempt::NONE,
                 replica: None,
                 outcome: RequestOutcome::ShedQueueFull,
+                legs: 1,
+                spent_tok: 1,
             },
         ];
         assert_eq!(
-            requests_csv(&rows, false),
+            requests_csv(&rows, false, false),
             "index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome\n\
              0,1,0.000000000000001,1,1.25,12,3,7,completed\n\
              1,0,604799.999999999999999,,,1,1,,shed_queue_full\n"
         );
         assert_eq!(
-            requests_csv(&rows, true),
+            requests_csv(&rows, true, false),
             "index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome,\
              difficulty,flagged,thinking_tok,correct\n\
              0,1,0.000000000000001,1,1.25,12,3,7,completed,medium,true,2,false\n\
              1,0,604799.999999999999999,,,1,1,,shed_queue_full,,,,\n"
         );
         rows[0].cached_tok = Some(8);
-        let lines = requests_csv(&rows, false);
+        let lines = requests_csv(&rows, false, false);
         assert!(lines.contains(",outcome,cached_tok\n"), "{lines}");
         assert!(lines.contains(",completed,8\n") && lines.ends_with(",shed_queue_full,\n"), "{lines}");
     }

@@ -101,7 +101,10 @@ pub fn write(
         put(files::DISTRIBUTION, text.as_bytes())?;
     }
     if let Some(requests) = &outcome.requests {
-        put("requests.csv", files::requests_csv(requests, outcome.summary.quality.is_some()).as_bytes())?;
+        let quality = outcome.summary.quality.as_ref();
+        let in_legs =
+            quality.is_some_and(|quality| quality.by_class.values().any(|class| class.answering.is_some()));
+        put("requests.csv", files::requests_csv(requests, quality.is_some(), in_legs).as_bytes())?;
     }
     if let Some(drawn) = &outcome.draws {
         let text = draws::csv(drawn).map_err(|e| ReportError::Io {

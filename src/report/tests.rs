@@ -37,6 +37,8 @@ fn writes_all_files_replaces_them_and_leaves_nothing_beside() {
         attempt: crate::workload::Attempt::NONE,
         replica: None,
         outcome: RequestOutcome::InFlight,
+        legs: 1,
+        spent_tok: 1,
     }]);
     let paths = write(&dir, &outcome, "duration_s: 60\n", true).unwrap();
     let names: Vec<String> =

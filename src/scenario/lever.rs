@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{Node, Value};
-use super::types::{Reasoning, Scenario};
+use super::types::{Escalate, Reasoning, Scenario};
 use super::{
     Draft, LoadOptions, Problem, Resolved, ScenarioError, Source, check, defaults, overrides, typed, yaml,
 };
@@ -154,8 +154,13 @@ impl Draft {
         for class in &mut scenario.workload.classes {
             class.quality_target = None;
             // Found by the target; the study finds it again.
-            if let Some(Reasoning::Fixed(fixed)) = &mut class.reasoning {
-                fixed.budget_tok.get_or_insert(1);
+            match &mut class.reasoning {
+                Some(Reasoning::Fixed(fixed)) => _ = fixed.budget_tok.get_or_insert(1),
+                Some(Reasoning::QualityTarget(target)) => {
+                    target.budget_tok.get_or_insert(1);
+                    target.escalate.get_or_insert(Escalate::None);
+                }
+                _ => {}
             }
         }
         Ok((scenario, source))

@@ -4,10 +4,13 @@
 //! changed by `--set`, typed, completed with defaults and checked. Every mistake is found here, before anything
 //! runs, and said with file, line and column.
 
+mod answering;
+mod attempts;
 mod attention;
 mod check;
 mod defaults;
 pub(crate) mod document;
+pub(crate) mod escalation;
 mod expect;
 mod facility;
 mod failures;

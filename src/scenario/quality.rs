@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::types::{ByDifficulty, Class, Reasoning, Routing, Scenario};
+use super::types::{Answering, ByDifficulty, Class, Escalate, Reasoning, Routing, Scenario};
+use super::{attempts, escalation};
 use crate::catalog::{self, Catalog, Difficulty, Precision, QualityTier};
 
 /// Largest thinking budget [tokens]: longer than any thought, so unlimited in effect.
@@ -36,11 +37,15 @@ pub(crate) fn tier_of_model<'a>(
     Some(kept.fold(Cow::Borrowed(tier), |tier, retention| Cow::Owned(tier.keeping(retention))))
 }
 
-/// The models between which a difficulty-aware router decides for a class: others, flagged hard.
-pub(crate) fn routed_models<'a>(scenario: &'a Scenario, class: &Class) -> Option<[&'a str; 2]> {
+/// The models between which the predictor's flag decides for a class, by a difficulty-aware router or as its quality
+/// target asks: others, flagged hard.
+pub(crate) fn routed_models<'a>(scenario: &'a Scenario, class: &'a Class) -> Option<[&'a str; 2]> {
+    if let Some(models) = escalation::models(class) {
+        return Some(models);
+    }
     match &scenario.routing {
-        // A class that names its model stays with it.
-        Routing::DifficultyAware(aware) if class.model.is_none() => {
+        // A class that names its models stays with them.
+        Routing::DifficultyAware(aware) if class.model.is_none() && class.answering.is_none() => {
             let hard = if class.difficulty.is_some() { &aware.hard } else { &aware.easy };
             Some([aware.easy.as_str(), hard.as_str()])
         }
@@ -62,7 +67,11 @@ pub(crate) fn tiers_of_class<'a>(
             format!("the model '{model}' has no quality tier; name one under models.quality_tier")
         })
     };
-    if let Some(model) = &class.model {
+    let first = match &class.answering {
+        Some(Answering::Cascade(cascade)) => cascade.models.first(),
+        _ => class.model.as_ref(),
+    };
+    if let (Some(model), None) = (first, escalation::of_class(class)) {
         let tier = tier(model)?;
         return Ok([tier.clone(), tier]);
     }
@@ -99,11 +108,49 @@ pub(crate) fn tiers_of_class<'a>(
     }
 }
 
+/// The tiers that answer a class, by attempt with a model of its own: those of a cascade, else one.
+///
+/// # Errors
+/// As of [`tiers_of_class`].
+pub(crate) fn tiers_of_attempts<'a>(
+    scenario: &Scenario,
+    catalog: &'a Catalog,
+    class: &Class,
+) -> Result<Vec<Tiers<'a>>, String> {
+    let Some(Answering::Cascade(cascade)) = &class.answering else {
+        return Ok(vec![tiers_of_class(scenario, catalog, class)?]);
+    };
+    let tiers = |model: &String| {
+        let alone = Class { model: Some(model.clone()), answering: None, ..class.clone() };
+        tiers_of_class(scenario, catalog, &alone)
+    };
+    cascade.models.iter().map(tiers).collect()
+}
+
+/// Expected share of right answers of a class as it is answered, under budgets; `tiers` by attempt.
+pub(crate) fn expected_of_answers(
+    class: &Class,
+    catalog: &Catalog,
+    tiers: &[Tiers],
+    share: &ByDifficulty,
+    budget: impl Fn(Difficulty, bool) -> u32,
+) -> f64 {
+    match (&class.answering, tiers) {
+        (None, [tiers, ..]) => expected_accuracy(class, tiers, share, budget),
+        (Some(answering), _) => {
+            let correlation = catalog.repeat_correlation().map_or(0.0, |number| number.value);
+            attempts::expected_accuracy(class, answering, tiers, share, correlation, budget)
+        }
+        (None, []) => 0.0,
+    }
+}
+
 /// Thinking budget of a request [tokens].
 pub(crate) fn budget_tok(reasoning: Option<&Reasoning>, difficulty: Difficulty, flagged: bool) -> u32 {
     match reasoning {
         None | Some(Reasoning::None) => 0,
         Some(Reasoning::Fixed(fixed)) => fixed.budget_tok.unwrap_or(0),
+        Some(Reasoning::QualityTarget(target)) => target.budget_tok.unwrap_or(0),
         Some(Reasoning::Adaptive(adaptive)) if flagged => adaptive.budget_tok.hard,
         Some(Reasoning::Adaptive(adaptive)) => adaptive.budget_tok.easy,
         Some(Reasoning::Oracle(oracle)) => match difficulty {
@@ -205,6 +252,23 @@ pub(crate) fn fill(scenario: &mut Scenario, catalog: &Catalog) {
         .collect();
     for (model, tier) in scenario.models.iter_mut().zip(tiers) {
         model.quality_tier = tier;
+    }
+    let found: Vec<Option<(u32, Escalate)>> = scenario
+        .workload
+        .classes
+        .iter()
+        .map(|class| {
+            let share = class.difficulty.as_ref()?.share?;
+            escalation::find(scenario, catalog, class, &share, class.quality_target?).ok()
+        })
+        .collect();
+    for (class, found) in scenario.workload.classes.iter_mut().zip(found) {
+        if let (Some(Reasoning::QualityTarget(target)), Some((budget_tok, escalate))) =
+            (&mut class.reasoning, found)
+            && target.escalate.is_none()
+        {
+            (target.budget_tok, target.escalate) = (Some(budget_tok), Some(escalate));
+        }
     }
     let budgets: Vec<Option<u32>> = scenario
         .workload

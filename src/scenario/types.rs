@@ -7,7 +7,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::answering::{Answering, BestOf, Cascade, Verify};
 pub use super::attention::{Attention, Grouped, SlidingWindow, SparseTopK};
+pub use super::escalation::{Escalate, TargetBudget};
 pub use super::expect::{Binds, Bound, Expectation, MetricRange};
 pub use super::facility::{
     Cooling, Device, EpwFile, Ladder, Loss, PowerDevice, Rating, Spell, TemperatureCourse, Ups, UpsMode,
@@ -121,6 +123,9 @@ pub struct Class {
     /// How long it may think before it answers; default: not at all. Thinking comes on top of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Reasoning>,
+    /// How an answer is found; default: by asking one model once. Needs `difficulty`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answering: Option<Answering>,
     /// Wanted probability that an answer is right, 0 to 1, as the mean over the class's problems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality_target: Option<f64>,
@@ -185,6 +190,8 @@ pub enum Reasoning {
     Adaptive(AdaptiveBudget),
     /// By true difficulty: what a predictor without errors could do.
     Oracle(OracleBudget),
+    /// As long for every problem as the class's `quality_target` asks, and by a larger model where its own cannot meet it.
+    QualityTarget(TargetBudget),
 }
 
 /// `fixed`.

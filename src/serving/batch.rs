@@ -66,23 +66,23 @@ impl Notes {
     }
 }
 
-/// When something happens to a decoding sequence: iteration, request index and slot, in 48, 48 and 32 bits, so that
-/// they order by one comparison.
+/// When something happens to a decoding sequence: iteration, the request's order and slot, in 40, 56 and 32 bits, so
+/// that they order by one comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Due(u128);
 
 impl Due {
-    pub(super) fn new(iteration: u64, index: u64, slot: u32) -> Self {
-        debug_assert!(iteration >> 48 == 0 && index >> 48 == 0, "more than 2^48 iterations or requests");
-        Self((u128::from(iteration) << 80) | (u128::from(index) << 32) | u128::from(slot))
+    pub(super) fn new(iteration: u64, order: u64, slot: u32) -> Self {
+        debug_assert!(iteration >> 40 == 0 && order >> 56 == 0, "more than 2^40 iterations or 2^48 requests");
+        Self((u128::from(iteration) << 88) | (u128::from(order) << 32) | u128::from(slot))
     }
 
     pub(super) fn iteration(self) -> u64 {
-        (self.0 >> 80) as u64
+        (self.0 >> 88) as u64
     }
 
-    pub(super) fn index(self) -> u64 {
-        (self.0 >> 32) as u64 & ((1 << 48) - 1)
+    pub(super) fn order(self) -> u64 {
+        (self.0 >> 32) as u64 & ((1 << 56) - 1)
     }
 
     pub(super) fn slot(self) -> u32 {
@@ -540,7 +540,7 @@ impl Batch {
             let iteration = finish.iteration();
             if slot.stage == Stage::Decoding
                 && slot.finish_iter == iteration
-                && slot.request.index == finish.index()
+                && slot.request.order() == finish.order()
             {
                 self.first_finish = iteration;
                 return;
@@ -552,7 +552,7 @@ impl Batch {
 
     /// `count` iterations of the plan are over, in which the sequence that stays in prefill took `partial_tok` tokens
     /// each. Prompts that ended decode from now on, or are done; pushes all
-    /// sequences that are done, in order of request index, and calls `token` for each prompt that ended.
+    /// sequences that are done, in order of request and leg, and calls `token` for each prompt that ended.
     pub fn end(
         &mut self,
         slots: &mut Slots,
@@ -618,7 +618,7 @@ impl Batch {
                 Some(speculation) => speculation.add(slot, id, self.iter, context),
             };
             self.first_finish = self.first_finish.min(slot.finish_iter);
-            self.finish.push(Reverse(Due::new(slot.finish_iter, slot.request.index, id)));
+            self.finish.push(Reverse(Due::new(slot.finish_iter, slot.request.order(), id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);
             if self.speculation.is_none() {
@@ -632,7 +632,7 @@ impl Batch {
         self.ending = ending;
         self.ending.clear();
         if done.len() > 1 {
-            done.sort_by_key(|&id| slots[id].request.index);
+            done.sort_by_key(|&id| slots[id].request.order());
         }
     }
 

@@ -40,6 +40,8 @@ struct Candidates {
     /// By class: the group of problems not flagged hard, and of those flagged hard; the same where the flag
     /// decides nothing.
     groups: Vec<[usize; 2]>,
+    /// By class that answers in several legs: the group of each leg.
+    legs: Vec<Vec<usize>>,
     /// By group.
     ranges: Vec<Vec<std::ops::Range<usize>>>,
     counts: Vec<usize>,
@@ -51,18 +53,39 @@ impl Candidates {
         let (mut groups, mut ranges) = (Vec::new(), Vec::<Vec<std::ops::Range<usize>>>::new());
         for [others, hard] in &fleet.pools_by_flag {
             let mut group = |pools: &[u16]| {
-                ranges.push(pools.iter().map(|&p| fleet.pools[usize::from(p)].replicas.clone()).collect());
+                ranges.push(ranges_of(fleet, pools));
                 ranges.len() - 1
             };
             let first = group(others);
             groups.push([first, if others == hard { first } else { group(hard) }]);
         }
+        let mut legs = Vec::new();
+        for (class, of_leg) in fleet.pools_of_leg.iter().enumerate() {
+            // Legs of one model share a group, and so whose turn it is.
+            let mut seen: Vec<(&[u16], usize)> = vec![];
+            if let Some(first) = of_leg.first() {
+                seen.push((first, groups[class][0]));
+            }
+            let mut of_class = Vec::new();
+            for pools in of_leg {
+                let known = seen.iter().find(|(other, _)| other == pools).map(|&(_, group)| group);
+                of_class.push(known.unwrap_or_else(|| {
+                    ranges.push(ranges_of(fleet, pools));
+                    seen.push((pools, ranges.len() - 1));
+                    ranges.len() - 1
+                }));
+            }
+            legs.push(of_class);
+        }
         let counts = ranges.iter().map(|ranges| ranges.iter().map(std::ops::Range::len).sum()).collect();
-        Self { groups, ranges, counts, all: fleet.replicas() }
+        Self { groups, legs, ranges, counts, all: fleet.replicas() }
     }
 
     fn group(&self, request: &Request) -> usize {
-        self.groups[usize::from(request.class)][usize::from(request.attempt.flagged_hard())]
+        match request.leg.number() {
+            None => self.groups[usize::from(request.class)][usize::from(request.attempt.flagged_hard())],
+            Some(leg) => self.legs[usize::from(request.class)][usize::from(leg)],
+        }
     }
 
     fn count(&self, request: &Request) -> usize {
@@ -72,6 +95,11 @@ impl Candidates {
     fn nth(&self, request: &Request, index: usize) -> usize {
         nth(&self.ranges[self.group(request)], index)
     }
+}
+
+/// Replicas of some pools.
+fn ranges_of(fleet: &Fleet, pools: &[u16]) -> Vec<std::ops::Range<usize>> {
+    pools.iter().map(|&p| fleet.pools[usize::from(p)].replicas.clone()).collect()
 }
 
 /// Replica number `index` of those in some ranges.

@@ -150,7 +150,7 @@ impl Speculation {
         self.speeds[tok as usize - 1].add(context);
         self.tok += tok;
         if more > 0 {
-            self.kinks.push(Reverse(Due::new(kink_iter, slot.request.index, id)));
+            self.kinks.push(Reverse(Due::new(kink_iter, slot.request.order(), id)));
             self.first = self.first.min(kink_iter);
         }
         finish_iter
@@ -197,7 +197,7 @@ impl Speculation {
             let slot = &slots[due.slot()];
             let kinks = |pace: &Pace| pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter;
             if slot.stage == Stage::Decoding
-                && slot.request.index == due.index()
+                && slot.request.order() == due.order()
                 && self.paces.get(&due.slot()).is_some_and(kinks)
             {
                 self.first = due.iteration();

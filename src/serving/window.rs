@@ -59,7 +59,7 @@ impl Window {
         if context < self.tokens {
             self.below += 1;
             if let Some(iteration) = self.crossing(slot) {
-                self.crossings.push(Reverse(Due::new(iteration, slot.request.index, id)));
+                self.crossings.push(Reverse(Due::new(iteration, slot.request.order(), id)));
                 self.first = self.first.min(iteration);
             }
         }
@@ -86,7 +86,7 @@ impl Window {
         while let Some(&Reverse(due)) = self.crossings.peek() {
             let slot = &slots[due.slot()];
             if slot.stage == Stage::Decoding
-                && slot.request.index == due.index()
+                && slot.request.order() == due.order()
                 && self.crossing(slot) == Some(due.iteration())
             {
                 self.first = due.iteration();

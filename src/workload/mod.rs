@@ -13,6 +13,7 @@ mod cache;
 pub mod convert;
 pub mod describe;
 pub mod fit;
+mod itinerary;
 mod lengths;
 mod prefixes;
 mod presets;
@@ -27,6 +28,7 @@ mod trace;
 mod written;
 
 pub use cache::write_cache;
+pub use itinerary::{Itinerary, Leg, Task};
 pub use lengths::MOST_TOK;
 pub use reasoning::Attempt;
 pub use stream::Stream;
@@ -67,8 +69,19 @@ pub struct Request {
     pub prefix: u32,
     /// Tokens of that prefix, fewer than the prompt's.
     pub prefix_tok: u32,
+    /// Which leg of a request it is, where a class answers in several.
+    pub leg: Leg,
     /// 64 random bits of this request's own for routing: hash(seed, "route", class, number in class).
     pub route_bits: u64,
+}
+
+impl Request {
+    /// Place among all requests and legs where several come at once: by index, then by leg.
+    #[inline]
+    #[must_use]
+    pub fn order(&self) -> u64 {
+        (self.index << Leg::BITS) | u64::from(self.leg.0)
+    }
 }
 
 /// Draws over which the moments of drawn lengths are taken.
@@ -205,6 +218,7 @@ pub struct Workload {
     classes: Vec<OpenClass>,
     mix: Vec<ClassMix>,
     mix_by_flag: Vec<[ClassMix; 2]>,
+    mix_by_leg: Vec<Vec<ClassMix>>,
     notes: Vec<String>,
 }
 
@@ -236,6 +250,15 @@ impl Workload {
             let thinking = Thinking::open(scenario, catalog, i as u16, &field)?;
             let process =
                 open_process(class, &field, scenario.start_at_h, base_dir, duration_fs, thinking.as_ref())?;
+            if let (Process::Trace(trace), Some(thinking)) = (&process, &thinking)
+                && trace.records_thinking
+                && thinking.answers_in_legs()
+            {
+                return Err(InputError::field(
+                    format!("{field}.answering"),
+                    "must be left out: the trace records thinking_tok, which is known of one attempt only",
+                ));
+            }
             let lengths = open_lengths(class, &field, base_dir)?;
             let sharing = open_prefixes(class, scenario.seed, i as u16, next_prefix, &field, base_dir)?;
             next_prefix = sharing.as_ref().map_or(next_prefix, Sharing::end);
@@ -251,12 +274,15 @@ impl Workload {
             classes,
             mix: Vec::new(),
             mix_by_flag: Vec::new(),
+            mix_by_leg: Vec::new(),
             notes: Vec::new(),
         };
         for number in 0..workload.classes.len() as u16 {
             let (whole, by_flag) = workload.class_mix(number);
+            let by_leg = workload.legs_mix(number, &whole)?;
             workload.mix.push(whole);
             workload.mix_by_flag.push(by_flag);
+            workload.mix_by_leg.push(by_leg);
         }
         for class in &workload.classes {
             if let Process::Trace(trace) = &class.process {
@@ -296,6 +322,20 @@ impl Workload {
     #[must_use]
     pub fn mix_by_flag(&self) -> &[[ClassMix; 2]] {
         &self.mix_by_flag
+    }
+
+    /// What the legs of each class that answers in several offer, by class number and number of the leg: `n` of a leg
+    /// counts the requests that come to it, of the `n` of the class.
+    #[must_use]
+    pub fn mix_by_leg(&self) -> &[Vec<ClassMix>] {
+        &self.mix_by_leg
+    }
+
+    /// Legs of a class's requests that run at once.
+    #[must_use]
+    pub fn legs_at_once(&self, class: u16) -> f64 {
+        let thinking = self.classes.get(usize::from(class)).and_then(|class| class.thinking.as_ref());
+        thinking.map_or(1, Thinking::legs_at_once).into()
     }
 
     /// Shares of difficulties in the rows of a class's trace, where it records them.
@@ -372,6 +412,62 @@ impl Workload {
         let whole = moments[0].and(&moments[1]);
         let part = |m: &Moments| m.mix(number, rate.map(|rate| rate * m.n as f64 / whole.n.max(1) as f64));
         (whole.mix(number, rate), [part(&moments[0]), part(&moments[1])])
+    }
+
+    /// Means over the first requests of a class that is answered in legs, by leg; empty for other classes.
+    fn legs_mix(&self, number: u16, whole: &ClassMix) -> Result<Vec<ClassMix>, InputError> {
+        let class = &self.classes[usize::from(number)];
+        let key = |purpose| Key::new(self.seed, purpose, number);
+        let Some(thinking) = class.thinking.as_ref().filter(|thinking| thinking.answers_in_legs()) else {
+            return Ok(Vec::new());
+        };
+        let mut replay = match &class.process {
+            Process::Trace(trace) => Some(trace.replay(key(Purpose::Thin))?),
+            _ => None,
+        };
+        let (prompt_key, answer_key, route) =
+            (key(Purpose::Prompt), key(Purpose::Answer), key(Purpose::Route));
+        let mut itinerary = Itinerary::default();
+        let mut moments: Vec<Moments> = Vec::new();
+        for k in 0..MIX_DRAWS {
+            let (prompt_tok, answer_tok, recorded) = match (&mut replay, &class.lengths) {
+                (Some(replay), _) => match replay.advance()? {
+                    Some(_) => replay.current(),
+                    None => break,
+                },
+                (None, Some((prompt, answer))) => {
+                    (prompt.draw(&prompt_key, k), answer.draw(&answer_key, k), Recorded::default())
+                }
+                (None, None) => break,
+            };
+            let (thinking_tok, attempt) = thinking.draw(k, recorded);
+            let (prefix, prefix_tok) = class.sharing.as_ref().map_or((0, 0), |sharing| sharing.draw(k));
+            let first = Request {
+                index: 0,
+                class: number,
+                arrival_fs: 0,
+                prefix,
+                prefix_tok,
+                prompt_tok: prefix_tok + prompt_tok,
+                output_tok: thinking_tok + answer_tok,
+                thinking_tok,
+                attempt,
+                leg: Leg::FIRST,
+                route_bits: route.bits(k),
+            };
+            thinking.itinerary(&first, k, &mut itinerary);
+            if moments.len() < itinerary.tasks.len() {
+                moments.resize(itinerary.tasks.len(), Moments::default());
+            }
+            for (moments, task) in moments.iter_mut().zip(&itinerary.tasks) {
+                moments.add(task.prompt_tok, task.output_tok);
+                moments.add_prefix(prefix_tok, task.output_tok);
+            }
+        }
+        let requests = moments.first().map_or(1, |first| first.n).max(1) as f64;
+        let of_leg =
+            |m: &Moments| m.mix(number, whole.requests_per_s.map(|rate| rate * m.n as f64 / requests));
+        Ok(moments.iter().map(of_leg).collect())
     }
 }
 

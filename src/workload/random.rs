@@ -25,6 +25,26 @@ pub fn mix64(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The bits of which [`mix64`] makes these.
+#[inline]
+fn unmix64(mut z: u64) -> u64 {
+    z = z ^ (z >> 31) ^ (z >> 62);
+    z = z.wrapping_mul(inverse(0x94d0_49bb_1331_11eb));
+    z = z ^ (z >> 27) ^ (z >> 54);
+    z = z.wrapping_mul(inverse(0xbf58_476d_1ce4_e5b9));
+    z ^ (z >> 30) ^ (z >> 60)
+}
+
+/// The inverse of an odd number modulo 2^64, by Newton: each round doubles the bits that are right, three at first.
+const fn inverse(odd: u64) -> u64 {
+    let (mut x, mut round) = (odd, 0);
+    while round < 5 {
+        x = x.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(x)));
+        round += 1;
+    }
+    x
+}
+
 /// What a draw is for; different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -52,6 +72,14 @@ pub enum Purpose {
     Prefix,
     /// Tokens of a shared prefix; no request's, and its number is that of the prefix in its class, from 0.
     PrefixTokens,
+    /// Whether further attempts at its problem are right.
+    Repeat,
+    /// The thought that further attempts need.
+    Rethink,
+    /// What verifications say.
+    Verdict,
+    /// Which of several answers is delivered.
+    Pick,
     /// Coefficients of the catalog's fit; no request's, and its number is that of the draw.
     Fit,
     /// Failures and repairs; no request's: its class is the entry under `failures`, its number the part.
@@ -74,6 +102,10 @@ impl Purpose {
             Self::Acceptance => *b"accept\0\0",
             Self::Prefix => *b"prefix\0\0",
             Self::PrefixTokens => *b"pre tok\0",
+            Self::Repeat => *b"repeat\0\0",
+            Self::Rethink => *b"rethink\0",
+            Self::Verdict => *b"verdict\0",
+            Self::Pick => *b"pick\0\0\0\0",
             Self::Fit => *b"fit\0\0\0\0\0",
             Self::Failure => *b"failure\0",
         })
@@ -102,6 +134,13 @@ impl Key {
     #[must_use]
     pub fn bits(&self, number: u64) -> u64 {
         mix64(self.low.wrapping_add(number.wrapping_add(1).wrapping_mul(WEYL)))
+    }
+
+    /// The number of the request that has these bits of this key.
+    #[inline]
+    #[must_use]
+    pub fn number_of(&self, bits: u64) -> u64 {
+        unmix64(bits).wrapping_sub(self.low).wrapping_mul(inverse(WEYL)).wrapping_sub(1)
     }
 
     /// The generator of request number `number` in its class.
@@ -141,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn bits_name_their_number() {
+        for number in [0, 1, 2, 77, 1 << 40, u64::MAX - 1, u64::MAX] {
+            let key = Key::new(9, Purpose::Route, 3);
+            assert_eq!(key.number_of(key.bits(number)), number);
+            assert_eq!(unmix64(mix64(number)), number);
+        }
+    }
+
+    #[test]
     fn purposes_classes_seeds_and_numbers_are_told_apart() {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..4 {
@@ -157,6 +205,10 @@ mod tests {
                 Purpose::Acceptance,
                 Purpose::Prefix,
                 Purpose::PrefixTokens,
+                Purpose::Repeat,
+                Purpose::Rethink,
+                Purpose::Verdict,
+                Purpose::Pick,
                 Purpose::Fit,
                 Purpose::Failure,
             ] {

@@ -10,11 +10,13 @@
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
+use super::Request;
+use super::itinerary::{Answering, Itinerary};
 use super::random::{Key, Purpose};
 use crate::catalog::{Catalog, Difficulty};
 use crate::input::InputError;
 use crate::scenario::quality::{self, Tiers};
-use crate::scenario::types::{ByDifficulty, Class, DifficultyMix, Scenario};
+use crate::scenario::types::{ByDifficulty, Class, DifficultyMix, Escalate, Reasoning, Scenario};
 
 /// What became of a problem: its difficulty, the predictor's flag, whether the answer is right. One byte,
 /// because every request in flight carries one.
@@ -83,12 +85,41 @@ pub(crate) struct Recorded {
 
 /// A checkpoint on problems of one difficulty, under a budget.
 #[derive(Debug, Clone, Copy)]
-struct Thinker {
-    budget_tok: u32,
+pub(super) struct Thinker {
+    pub(super) budget_tok: u32,
     mu: f64,
     sigma: f64,
-    cut_off_right: f64,
-    to_the_end_right: f64,
+    pub(super) cut_off_right: f64,
+    pub(super) to_the_end_right: f64,
+}
+
+/// By difficulty and flag.
+pub(super) type Thinkers = [[Thinker; 2]; 3];
+
+impl Thinker {
+    /// Thought that a problem needs [tokens], `z` standard deviations of its logarithm above the mean of that.
+    #[inline]
+    pub(super) fn needed_tok(&self, z: f64) -> u32 {
+        // The cast saturates, far above any budget.
+        ((self.mu + self.sigma * z).exp().ceil() as u32).max(1)
+    }
+}
+
+/// Checkpoints of tiers by the predictor's flag, under the budgets of a class.
+fn thinkers(class: &Class, tiers: &Tiers) -> Thinkers {
+    let thinker = |difficulty: Difficulty, flagged: bool| {
+        let tier = &tiers[usize::from(flagged)];
+        let answering = tier.at(difficulty);
+        Thinker {
+            budget_tok: quality::budget_tok(class.reasoning.as_ref(), difficulty, flagged)
+                .min(quality::MOST_BUDGET_TOK),
+            mu: tier.mu(difficulty),
+            sigma: tier.sigma.value,
+            cut_off_right: answering.a0.value,
+            to_the_end_right: answering.a1.value,
+        }
+    };
+    Difficulty::ALL.map(|d| [thinker(d, false), thinker(d, true)])
 }
 
 /// A class that thinks, ready to draw from.
@@ -101,8 +132,10 @@ pub(crate) struct Thinking {
     /// Uniform draws below these are easy, and easy or medium.
     below: Option<[f64; 2]>,
     flagged_hard: ByDifficulty,
-    /// By difficulty and flag.
-    thinkers: [[Thinker; 2]; 3],
+    /// Of the first attempt.
+    thinkers: Thinkers,
+    /// What further legs a request takes, if its class answers in several.
+    answering: Option<Box<Answering>>,
 }
 
 impl Thinking {
@@ -120,16 +153,17 @@ impl Thinking {
         let tiers: Tiers = quality::tiers_of_class(scenario, catalog, class)
             .map_err(|message| refuse("difficulty", &message))?;
         let below = mix.share.as_ref().map(|share| thresholds(share)).transpose();
-        let thinker = |difficulty: Difficulty, flagged: bool| {
-            let tier = &tiers[usize::from(flagged)];
-            let answering = tier.at(difficulty);
-            Thinker {
-                budget_tok: quality::budget_tok(class.reasoning.as_ref(), difficulty, flagged)
-                    .min(quality::MOST_BUDGET_TOK),
-                mu: tier.mu(difficulty),
-                sigma: tier.sigma.value,
-                cut_off_right: answering.a0.value,
-                to_the_end_right: answering.a1.value,
+        let answering = match &class.answering {
+            None => None,
+            Some(answering) => {
+                let tiers = quality::tiers_of_attempts(scenario, catalog, class)
+                    .map_err(|message| refuse("answering", &message))?;
+                let correlation = catalog
+                    .repeat_correlation()
+                    .map(|number| number.value)
+                    .ok_or_else(|| refuse("answering", "needs a catalog with repeat_correlation"))?;
+                let models = tiers.iter().map(|tiers| thinkers(class, tiers)).collect();
+                Some(Box::new(Answering::new(answering, models, correlation, scenario.seed, number)))
             }
         };
         let key = |purpose| Key::new(scenario.seed, purpose, number);
@@ -140,7 +174,8 @@ impl Thinking {
             correct: key(Purpose::Correct),
             below: below.map_err(|message| refuse("difficulty.share", message))?,
             flagged_hard: mix.flagged_hard.unwrap_or(ByDifficulty { easy: 0.0, medium: 0.0, hard: 0.0 }),
-            thinkers: Difficulty::ALL.map(|d| [thinker(d, false), thinker(d, true)]),
+            thinkers: thinkers(class, &tiers),
+            answering,
         }))
     }
 
@@ -164,13 +199,31 @@ impl Thinking {
         let thinker = &self.thinkers[difficulty as usize][usize::from(flagged)];
         let needed_tok = recorded.thinking_tok.unwrap_or_else(|| {
             let z: f64 = self.length.generator(number).sample(StandardNormal);
-            // The cast saturates, far above any budget.
-            ((thinker.mu + thinker.sigma * z).exp().ceil() as u32).max(1)
+            thinker.needed_tok(z)
         });
         let cut_off = needed_tok > thinker.budget_tok;
         let right = if cut_off { thinker.cut_off_right } else { thinker.to_the_end_right };
         let correct = uniform(&self.correct, number) < right;
         (needed_tok.min(thinker.budget_tok), Attempt::new(difficulty, flagged, cut_off, correct))
+    }
+
+    /// Whether a request of the class is answered in several legs.
+    #[inline]
+    pub(crate) fn answers_in_legs(&self) -> bool {
+        self.answering.is_some()
+    }
+
+    /// Legs that run at once.
+    pub(crate) fn legs_at_once(&self) -> u8 {
+        self.answering.as_ref().map_or(1, |answering| answering.legs_at_once())
+    }
+
+    /// All legs of a request of the class, which is its first; `number` is its number in the class.
+    pub(crate) fn itinerary(&self, request: &Request, number: u64, itinerary: &mut Itinerary) {
+        if let Some(answering) = &self.answering {
+            let z: f64 = self.length.generator(number).sample(StandardNormal);
+            answering.draw(request, number, uniform(&self.correct, number), z, itinerary);
+        }
     }
 }
 
@@ -202,8 +255,23 @@ pub(crate) fn notes(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     let (Some(target), Some(share)) = (class.quality_target, share.or(mix.share)) else { return notes };
-    let Ok(tiers) = quality::tiers_of_class(scenario, catalog, class) else { return notes };
     let reasoning = class.reasoning.as_ref();
+    if class.answering.is_some() {
+        let Ok(tiers) = quality::tiers_of_attempts(scenario, catalog, class) else { return notes };
+        let budget = |d, flag| quality::budget_tok(reasoning, d, flag);
+        let expected = quality::expected_of_answers(class, catalog, &tiers, &share, budget);
+        if expected < target - 1e-9 {
+            notes.push(format!(
+                "class {}: its answers are right in {:.1} % on average as they are found under these budgets, below its \
+                 target of {:.1} %",
+                class.name,
+                expected * 100.0,
+                target * 100.0
+            ));
+        }
+        return notes;
+    }
+    let Ok(tiers) = quality::tiers_of_class(scenario, catalog, class) else { return notes };
     let expected =
         quality::expected_accuracy(class, &tiers, &share, |d, flag| quality::budget_tok(reasoning, d, flag));
     let smallest = quality::smallest_budget(class, &tiers, &share, target);
@@ -219,6 +287,24 @@ pub(crate) fn notes(
             expected * 100.0,
             target * 100.0
         ));
+    }
+    if let Some(Reasoning::QualityTarget(found)) = reasoning {
+        // Which are escalated is decided.
+        if notes.is_empty()
+            && let (Some(escalate), Some(budget_tok)) = (found.escalate, found.budget_tok)
+        {
+            let how = match escalate {
+                Escalate::None => "on its own model".to_string(),
+                Escalate::FlaggedHard => format!("with problems flagged hard at {}", found.escalate_to),
+                Escalate::All => format!("with all its problems at {}", found.escalate_to),
+            };
+            notes.push(format!(
+                "class {}: meets its target of {:.1} % {how}, under a budget of {budget_tok} tokens of thought",
+                class.name,
+                target * 100.0
+            ));
+        }
+        return notes;
     }
     for difficulty in Difficulty::ALL.into_iter().filter(|&d| share.of(d) > 0.0) {
         let flagged = mix.flagged_hard.map_or(0.0, |flagged| flagged.of(difficulty));

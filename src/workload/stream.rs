@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use super::arrivals::{Constant, Day, Gaps, Poisson, Renewal, Steps};
+use super::itinerary::{Itinerary, Leg};
 use super::lengths::Sampler;
 use super::prefixes::Sharing;
 use super::random::{Key, Purpose};
@@ -106,6 +107,10 @@ impl Source {
             None => (0, Attempt::NONE),
         };
         let (prefix, prefix_tok) = self.sharing.as_ref().map_or((0, 0), |sharing| sharing.draw(k));
+        let leg = match &self.thinking {
+            Some(thinking) if thinking.answers_in_legs() => Leg::FIRST,
+            _ => Leg::ONLY,
+        };
         Request {
             index,
             class,
@@ -116,6 +121,7 @@ impl Source {
             attempt,
             prefix,
             prefix_tok,
+            leg,
             route_bits: self.route.bits(k),
         }
     }
@@ -209,6 +215,16 @@ impl Stream {
         let request = self.sources[usize::from(class)].draw(self.index, class, at_fs);
         self.index += 1;
         Some(request)
+    }
+
+    /// All legs of a request of a class that answers in several; `first` as this stream handed it out.
+    pub fn itinerary(&self, first: &Request, itinerary: &mut Itinerary) {
+        if let Some(Source { thinking: Some(thinking), route, .. }) =
+            self.sources.get(usize::from(first.class))
+        {
+            // Bits for routing are a request's own, so they tell its number.
+            thinking.itinerary(first, route.number_of(first.route_bits), itinerary);
+        }
     }
 
     /// Whether `class` is a closed loop.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use wattmill::ledger::outcome::{Outcome, RequestRow};
+use wattmill::ledger::outcome::{Outcome, RequestOutcome, RequestRow};
 use wattmill::scenario::Resolved;
 use wattmill::{EngineKind, SimOptions, simulate};
 
@@ -33,12 +33,26 @@ pub struct Tally {
     pub unavailable: u64,
     /// Scenarios in which some pool speculates.
     pub speculating: u64,
+    /// Answered in several legs, those legs, and those given up of such.
+    pub in_legs: u64,
+    pub legs: u64,
+    pub legs_failed: u64,
 }
 
 impl Tally {
     /// Add a run of the segment engine.
     pub fn add(&mut self, segments: &Outcome) {
         let counters = &segments.counters;
+        let rows = segments.requests.iter().flatten();
+        let (mut in_legs, mut legs, mut legs_failed) = (0, 0, 0);
+        for row in rows {
+            in_legs += u64::from(row.legs > 1);
+            legs += u64::from(row.legs) * u64::from(row.legs > 1);
+            // Of those that arrived in legs only such have emitted other than what they were asked for.
+            let failed = !matches!(row.outcome, RequestOutcome::Completed | RequestOutcome::InFlight);
+            legs_failed +=
+                u64::from(failed && row.spent_tok > 0 && row.spent_tok != u64::from(row.output_tok));
+        }
         self.join(&Self {
             scenarios: 1,
             requests: segments.summary.requests.arrived,
@@ -59,6 +73,9 @@ impl Tally {
             speculating: u64::from(
                 segments.summary.sources.iter().any(|source| source.entry.starts_with("draft of ")),
             ),
+            in_legs,
+            legs,
+            legs_failed,
         });
     }
 
@@ -81,6 +98,9 @@ impl Tally {
         self.lost += other.lost;
         self.unavailable += other.unavailable;
         self.speculating += other.speculating;
+        self.in_legs += other.in_legs;
+        self.legs += other.legs;
+        self.legs_failed += other.legs_failed;
     }
 }
 

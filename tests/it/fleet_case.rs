@@ -27,6 +27,8 @@ pub struct FleetCase {
     pub sharing: Sharing,
     /// When the nodes of the first site's last pool come and go, in percent of the run.
     pub installed: Option<(u32, Option<u32>)>,
+    /// By class. Of use where it has problems.
+    pub answering: Vec<Option<Answering>>,
 }
 
 /// A draft in front of a model, in place of the pool's own law: that of a replica.
@@ -56,6 +58,18 @@ pub struct Prefixes {
     pub tok: Length,
     pub count: u32,
     pub zipf_pct: u32,
+}
+
+/// How answers are found in several legs. Models are those of the pools, from one of them on.
+#[derive(Debug, Clone)]
+pub struct Answering {
+    /// The best of so many answers; else, and if pools serve several models, a cascade over all of them.
+    pub best_of: Option<u32>,
+    pub first: usize,
+    pub verifier: usize,
+    pub verdict_tok: u32,
+    pub accepts_right_pct: u32,
+    pub accepts_wrong_pct: u32,
 }
 
 /// What breaks, and what is done about it.
@@ -336,6 +350,9 @@ impl FleetCase {
         for i in 0..self.breakage.failures.len() {
             with(&|less| _ = less.breakage.failures.remove(i));
         }
+        for i in (0..self.answering.len()).filter(|&i| self.answering[i].is_some()) {
+            with(&|less| less.answering[i] = None);
+        }
         if self.run.duration_ms > 20 {
             with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
         }
@@ -366,8 +383,10 @@ pub fn fleets() -> impl Strategy<Value = FleetCase> {
     let speculating =
         prop_oneof![1 => Just(vec![None; 4]), 1 => vec(option::weighted(0.7, speculating()), 4)];
     let installed = option::weighted(0.3, (0_u32..=80, option::weighted(0.4, 81_u32..=110)));
-    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), speculating, sharing(), installed)
-        .prop_map(|(run, classes, sites, cappings, breakage, speculating, sharing, installed)| FleetCase {
+    let answering = vec(option::weighted(0.5, answering()), 3);
+    let last = (speculating, sharing(), installed, answering);
+    (run(), vec(class(), 1..=3), sites, vec(capping(), 2), breakage(), last).prop_map(
+        |(run, classes, sites, cappings, breakage, (speculating, sharing, installed, answering))| FleetCase {
             run,
             classes,
             sites,
@@ -376,7 +395,9 @@ pub fn fleets() -> impl Strategy<Value = FleetCase> {
             speculating,
             sharing,
             installed,
-        })
+            answering,
+        },
+    )
 }
 
 fn speculating() -> impl Strategy<Value = Speculating> {
@@ -403,6 +424,20 @@ fn sharing() -> impl Strategy<Value = Sharing> {
         router,
         uncached,
     })
+}
+
+fn answering() -> impl Strategy<Value = Answering> {
+    (
+        option::weighted(0.5, 2_u32..=5),
+        0..4_usize,
+        0..4_usize,
+        select(vec![1_u32, 2, 7, 30]),
+        select(vec![95_u32, 60, 100, 0]),
+        select(vec![25_u32, 0, 60, 100]),
+    )
+        .prop_map(|(best_of, first, verifier, verdict_tok, accepts_right_pct, accepts_wrong_pct)| {
+            Answering { best_of, first, verifier, verdict_tok, accepts_right_pct, accepts_wrong_pct }
+        })
 }
 
 fn breakage() -> impl Strategy<Value = Breakage> {

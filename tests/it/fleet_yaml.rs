@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::fleet_case::{
-    Arrivals, Building, Burst, Capping, Class, Failing, FleetCase, Law, Length, Lengths, MOST_REPLICAS,
-    Policy, Pool, Prefixes, Reasoning, Site, Speculating, Supply, What, Zone,
+    Answering, Arrivals, Building, Burst, Capping, Class, Failing, FleetCase, Law, Length, Lengths,
+    MOST_REPLICAS, Policy, Pool, Prefixes, Reasoning, Site, Speculating, Supply, What, Zone,
 };
 
 /// Local time of day at which the weather may turn: it changes with the hour only [h].
@@ -75,8 +75,15 @@ impl FleetCase {
 
     /// Whether the router goes by difficulty: there must be a class for which it decides.
     fn by_difficulty(&self) -> bool {
-        let decides = |class: &Class| class.problems.is_some() && class.model_of_pool.is_none();
-        self.run.by_difficulty && self.classes.iter().any(decides)
+        let decides = |(number, class): (usize, &Class)| {
+            class.problems.is_some() && class.model_of_pool.is_none() && self.answering(number).is_none()
+        };
+        self.run.by_difficulty && self.classes.iter().enumerate().any(decides)
+    }
+
+    /// How a class answers in several legs, if it does.
+    fn answering(&self, number: usize) -> Option<&Answering> {
+        self.answering[number].as_ref().filter(|_| self.classes[number].problems.is_some())
     }
 
     /// How a pool speculates, if it does. Steps with a draft are no multiple of anything.
@@ -229,10 +236,16 @@ impl FleetCase {
     fn class(&self, text: &mut String, number: usize, class: &Class) {
         let _ = writeln!(text, "    - name: c{number}\n      priority: {}", class.priority);
         let models = self.models();
-        let mut model = class.model_of_pool.map(|pool| &models[pool % models.len()]);
+        let models: Vec<&str> = models.iter().map(String::as_str).collect();
+        let mut model = class.model_of_pool.map(|pool| models[pool % models.len()]);
         if class.problems.is_some() && !self.by_difficulty() && models.iter().any(|m| *m != models[0]) {
             // How long a request thinks must not hang on where it lands.
-            model = model.or(Some(&models[0]));
+            model = model.or(Some(models[0]));
+        }
+        if let Some(answering) = self.answering(number) {
+            let (found, own) = answering.yaml(&models, model);
+            model = own;
+            let _ = writeln!(text, "      answering: {found}");
         }
         if let Some(model) = model {
             let _ = writeln!(text, "      model: {model}");
@@ -410,6 +423,35 @@ impl Length {
             }
             Self::Lognormal(mean) => {
                 format!("{{ lognormal: {{ mean_tok: {mean}, sigma: 1, max_tok: {} }} }}", 3 * mean.max(&20))
+            }
+        }
+    }
+}
+
+impl Answering {
+    /// As a field, and the model that its class names; `models` by pool.
+    fn yaml<'a>(&self, models: &[&'a str], own: Option<&'a str>) -> (String, Option<&'a str>) {
+        let from = |place: usize| models.iter().cycle().skip(place % models.len()).take(models.len());
+        let mut tried: Vec<&str> = Vec::new();
+        for model in from(self.first) {
+            if !tried.contains(model) {
+                tried.push(model);
+            }
+        }
+        let verify = format!(
+            "verify: {{ model: {}, output_tok: {}, accepts_right: {}, accepts_wrong: {} }}",
+            models[self.verifier % models.len()],
+            self.verdict_tok,
+            f64::from(self.accepts_right_pct) / 1e2,
+            f64::from(self.accepts_wrong_pct) / 1e2
+        );
+        match self.best_of {
+            None if tried.len() > 1 => {
+                (format!("{{ cascade: {{ models: [{}], {verify} }} }}", tried.join(", ")), None)
+            }
+            best_of => {
+                let n = best_of.unwrap_or(2);
+                (format!("{{ best_of: {{ n: {n}, {verify} }} }}"), own.or(from(self.first).next().copied()))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per behaviour.
 
 mod analytic;
+mod answering;
 mod attention_levers;
 mod azure_week;
 mod broken;

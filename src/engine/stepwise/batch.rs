@@ -230,7 +230,7 @@ impl Batch {
         let mut done: Vec<Sequence> = self.running.iter().copied().filter(is_done).collect();
         self.running.retain(|s| !is_done(s));
         self.look_who_shares();
-        done.sort_by_key(|s| s.request.index);
+        done.sort_by_key(|s| s.request.order());
         (prompts, done)
     }
 

@@ -5,10 +5,11 @@
 //! the physics of a single iteration. Both must come to the same result to the last bit.
 
 mod batch;
+mod journeys;
 mod outage;
 mod replica;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::SimError;
 use super::ended::Ended;
@@ -19,6 +20,7 @@ use crate::ledger::{Departure, Gauges};
 use crate::physics::s_from_fs;
 use crate::workload::Request;
 use batch::Sequence;
+use journeys::Journey;
 use replica::{Doing, Replica};
 
 /// Events between two looks at the outside world.
@@ -71,6 +73,10 @@ pub(super) struct Stepwise<'a> {
     pending: BTreeSet<Event>,
     /// Closed-loop requests that arrive now.
     replaced: VecDeque<Request>,
+    /// Requests answered in several legs, by index.
+    journeys: BTreeMap<u64, Journey>,
+    /// Legs of them that set out now, after the first.
+    setting_out: Vec<Request>,
     /// By site: the next step of its cap.
     cap_next: Vec<usize>,
     /// The next of all failures and repairs.
@@ -103,6 +109,8 @@ impl<'a> Stepwise<'a> {
             replicas: (0..setup.fleet.replicas()).map(|number| Replica::new(number, setup)).collect(),
             pending,
             replaced: VecDeque::new(),
+            journeys: BTreeMap::new(),
+            setting_out: Vec::new(),
             cap_next: vec![1; setup.fleet.sites.len()],
             failure_next: 0,
             draining: vec![false; setup.fleet.pools.len()],
@@ -133,7 +141,7 @@ impl<'a> Stepwise<'a> {
                 return Err(SimError::Interrupted);
             }
             if let Some(request) = self.next_arrival()? {
-                arrivals += 1;
+                arrivals += u64::from(request.leg.number().unwrap_or(0) == 0);
                 self.arrival(request);
                 continue;
             }
@@ -164,7 +172,9 @@ impl<'a> Stepwise<'a> {
             }
             self.apply_effects(now_fs);
             if self.setup.drain && now_fs >= self.setup.end_fs && rank != Rank::Tick {
-                let arriving = !self.replaced.is_empty() || self.setup.stream.peek_fs().is_some();
+                let arriving = !self.replaced.is_empty()
+                    || !self.setting_out.is_empty()
+                    || self.setup.stream.peek_fs().is_some();
                 if self.in_flight() == 0 && !arriving {
                     break now_fs;
                 }
@@ -182,6 +192,9 @@ impl<'a> Stepwise<'a> {
     fn next_arrival(&mut self) -> Result<Option<Request>, SimError> {
         let comes_first =
             |at_fs: i128| self.pending.first().is_none_or(|&event| (at_fs, Rank::Arrival, 0) < event);
+        if self.setting_out.first().is_some_and(|leg| comes_first(leg.arrival_fs)) {
+            return Ok(self.next_leg());
+        }
         if let Some(request) = self.replaced.front()
             && comes_first(request.arrival_fs)
         {
@@ -197,9 +210,24 @@ impl<'a> Stepwise<'a> {
         let now_fs = request.arrival_fs;
         let class = usize::from(request.class);
         let rules = self.setup.classes[class];
-        self.setup.ledger.arrived(&request);
+        if request.leg.number().unwrap_or(0) == 0 {
+            self.setup.ledger.arrived(&request);
+        }
+        if !request.leg.is_only() {
+            self.setup.ledger.leg_sets_out(&request);
+        }
+        if request.leg.number() == Some(0) {
+            self.begin_journey(request);
+        }
         let number = self.setup.router.route(&request, &self.setup.loads);
         let outcome = self.refusal(&request, number);
+        if let (Some(outcome), false) = (outcome, request.leg.is_only()) {
+            self.leg_dropped(now_fs, &request, (0, false), outcome, Some(number));
+            if outcome == RequestOutcome::ShedQueueFull && !self.replicas[number].batch.waiting.is_empty() {
+                self.backlog(now_fs, number);
+            }
+            return;
+        }
         if let Some(outcome) = outcome {
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
@@ -276,21 +304,30 @@ impl<'a> Stepwise<'a> {
     fn patience(&mut self, now_fs: i128, class: usize) {
         let Some(patience_fs) = self.setup.classes[class].patience_fs else { return };
         // Longest waiting first, over all replicas.
-        let mut leaving: Vec<(u64, usize)> = Vec::new();
+        let mut leaving: Vec<(i128, u64, usize)> = Vec::new();
         for (number, replica) in self.replicas.iter().enumerate() {
             let out = replica.waiting_since(class, now_fs - patience_fs);
-            leaving.extend(out.map(|s| (s.request.index, number)));
+            leaving.extend(out.map(|s| (s.request.arrival_fs, s.request.order(), number)));
         }
         leaving.sort_unstable();
-        for (index, number) in leaving {
+        for (_, order, number) in leaving {
             let batch = &mut self.replicas[number].batch;
-            let Some(place) = batch.waiting.iter().position(|s| s.request.index == index) else { continue };
+            let Some(place) = batch.waiting.iter().position(|s| s.request.order() == order) else { continue };
             let request = batch.waiting.remove(place).request;
             self.setup.loads.remove(number);
             let outcome = RequestOutcome::ShedPatience;
-            let departure =
-                Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
-            self.setup.ledger.departed(now_fs, &departure);
+            if request.leg.is_only() {
+                let departure = Departure {
+                    request: &request,
+                    first_token_fs: None,
+                    replica: Some(number as u32),
+                    outcome,
+                };
+                self.setup.ledger.departed(now_fs, &departure);
+                self.replaced.extend(self.setup.stream.replace(request.class, now_fs));
+            } else {
+                self.leg_dropped(now_fs, &request, (0, false), outcome, Some(number));
+            }
             let replica = &mut self.replicas[number];
             if replica.batch.waiting.is_empty() {
                 replica.backlogged = false;
@@ -302,7 +339,6 @@ impl<'a> Stepwise<'a> {
                 }
                 self.backlog(now_fs, number);
             }
-            self.replaced.extend(self.setup.stream.replace(request.class, now_fs));
         }
     }
 
@@ -334,7 +370,7 @@ impl<'a> Stepwise<'a> {
     /// Who waits at a replica and was never admitted leaves it.
     fn shed_queue(&mut self, now_fs: i128, number: usize) {
         let waiting = std::mem::take(&mut self.replicas[number].batch.waiting);
-        let first = waiting.first().map(|s| s.request.index);
+        let first = waiting.first().map(|s| s.request.order());
         for sequence in waiting {
             if sequence.ever_admitted {
                 self.replicas[number].batch.waiting.push(sequence);
@@ -343,13 +379,17 @@ impl<'a> Stepwise<'a> {
             self.setup.loads.remove(number);
             let outcome = RequestOutcome::ShedOverheated;
             let request = sequence.request;
+            if !request.leg.is_only() {
+                self.leg_dropped(now_fs, &request, (0, false), outcome, Some(number));
+                continue;
+            }
             let departure =
                 Departure { request: &request, first_token_fs: None, replica: Some(number as u32), outcome };
             self.setup.ledger.departed(now_fs, &departure);
             self.owe(number, &request);
         }
         let replica = &mut self.replicas[number];
-        let now_first = replica.batch.waiting.first().map(|s| s.request.index);
+        let now_first = replica.batch.waiting.first().map(|s| s.request.order());
         if now_first.is_none() {
             replica.backlogged = false;
             replica.refused = false;
@@ -360,14 +400,19 @@ impl<'a> Stepwise<'a> {
 
     /// What closed loops lost to a pool comes back, if it lets requests in.
     fn settle(&mut self, now_fs: i128, pool: usize) {
-        let replicas = &self.replicas[self.setup.fleet.pools[pool].replicas.clone()];
-        if self.draining[pool] || replicas.iter().all(Replica::is_out) {
+        if !self.lets_in(pool) {
             return;
         }
         for &(_, class) in self.owed.iter().filter(|&&(of, _)| of == pool) {
             self.replaced.extend(self.setup.stream.replace(class, now_fs));
         }
         self.owed.retain(|&(of, _)| of != pool);
+    }
+
+    /// Whether a pool lets requests in.
+    fn lets_in(&self, pool: usize) -> bool {
+        let replicas = &self.replicas[self.setup.fleet.pools[pool].replicas.clone()];
+        !self.draining[pool] && !replicas.iter().all(Replica::is_out)
     }
 
     /// A draining pool shed a request.
@@ -484,6 +529,10 @@ impl<'a> Stepwise<'a> {
         for number in 0..self.replicas.len() {
             self.close_replica(end_fs, number)?;
         }
+        let in_flight = self.replicas.iter().flat_map(|r| r.batch.waiting.iter().chain(&r.batch.running));
+        let legs: Vec<(Request, u32)> =
+            in_flight.filter(|s| !s.request.leg.is_only()).map(|s| (s.request, s.emitted)).collect();
+        self.close_journeys(end_fs, &legs);
         let gauges = self.gauges();
         self.setup
             .ledger

@@ -40,7 +40,7 @@ impl Stepwise<'_> {
                 _ => homeless.extend(self.fail(now_fs, number)),
             }
         }
-        homeless.sort_by_key(|(sequence, _)| sequence.request.index);
+        homeless.sort_by_key(|(sequence, _)| sequence.request.order());
         for (sequence, lost) in homeless {
             self.rehouse(now_fs, sequence, lost);
         }
@@ -110,6 +110,16 @@ impl Stepwise<'_> {
                     return;
                 }
             }
+        }
+        if !request.leg.is_only() {
+            let left = (sequence.emitted, sequence.ever_admitted);
+            self.leg_dropped(now_fs, &request, left, outcome, replica);
+            if let (RequestOutcome::ShedQueueFull, Some(number)) = (outcome, replica)
+                && !self.replicas[number].batch.waiting.is_empty()
+            {
+                self.backlog(now_fs, number);
+            }
+            return;
         }
         let departure = Departure {
             request: &request,

@@ -124,7 +124,11 @@ impl Stepwise<'_> {
         for prompt in prompts {
             match prompt {
                 Prompt::First(request, found) => {
-                    self.setup.ledger.first_token(now_fs, &request);
+                    if request.leg.is_only() {
+                        self.setup.ledger.first_token(now_fs, &request);
+                    } else {
+                        self.leg_first_token(now_fs, &request);
+                    }
                     if request.prefix > 0 {
                         let pool = usize::from(self.setup.fleet.pool_of[number]);
                         self.setup.ledger.prefix(now_fs, pool, &request, found);
@@ -138,6 +142,11 @@ impl Stepwise<'_> {
             let limit = self.setup.classes[usize::from(sequence.request.class)].tpot_fs;
             if let (Some(limit_fs), Some(first_fs), 1..) = (limit, sequence.first_token_fs, gaps) {
                 self.replicas[number].late = now_fs - first_fs > limit_fs * gaps;
+            }
+            if let (false, Some(first_fs)) = (sequence.request.leg.is_only(), sequence.first_token_fs) {
+                self.leg_done(now_fs, &sequence.request, first_fs, number);
+                self.setup.loads.remove(number);
+                continue;
             }
             let departure = Departure {
                 request: &sequence.request,
@@ -364,7 +373,7 @@ impl Stepwise<'_> {
             _ => self.post_rest(end_fs, number),
         }
         let batch = &self.replicas[number].batch;
-        for sequence in batch.waiting.iter().chain(&batch.running) {
+        for sequence in batch.waiting.iter().chain(&batch.running).filter(|s| s.request.leg.is_only()) {
             let departure = Departure {
                 request: &sequence.request,
                 first_token_fs: sequence.first_token_fs,

@@ -1,5 +1,6 @@
 //! What must hold in a scenario beyond its types: ranges, names, and options that would be ignored.
 
+mod answering;
 mod facility;
 mod fleet;
 mod levers;
@@ -155,7 +156,8 @@ impl Check {
                 "spreads requests over the replicas of one model: use another router, such as power_of_two",
             );
         }
-        let decides = |class: &Class| class.difficulty.is_some() && class.model.is_none();
+        let decides =
+            |class: &Class| class.difficulty.is_some() && class.model.is_none() && class.answering.is_none();
         if !scenario.workload.classes.iter().any(decides) {
             self.refuse(
                 path,

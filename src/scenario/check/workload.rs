@@ -146,6 +146,9 @@ impl Check {
         if class.quality_target.is_some() {
             self.refuse(format!("{path}.quality_target"), needs);
         }
+        if class.answering.is_some() {
+            self.refuse(format!("{path}.answering"), needs);
+        }
     }
 
     fn difficulty(
@@ -177,6 +180,11 @@ impl Check {
                 &mix_path,
                 "flagged_hard is missing; adaptive reasoning goes by predicted difficulty",
             );
+        } else if matches!(class.reasoning, Some(Reasoning::QualityTarget(_))) {
+            self.refuse(
+                &mix_path,
+                "flagged_hard is missing; reasoning.quality_target escalates by predicted difficulty",
+            );
         } else if quality::routed_models(scenario, class).is_some() {
             self.refuse(
                 &mix_path,
@@ -184,12 +192,28 @@ impl Check {
             );
         }
         self.budgets(&format!("{path}.reasoning"), class, mix);
+        if let Some(Reasoning::QualityTarget(target)) = &class.reasoning {
+            self.escalation(path, class, mix, target, scenario, catalog);
+        }
+        if let Some(answering) = &class.answering {
+            self.answering(path, class, answering, scenario, catalog);
+        }
         if let Some(target) = class.quality_target {
             let target_path = format!("{path}.quality_target");
             self.require(&target_path, target, (0.0..=1.0).contains(&target), "a probability, 0 to 1");
         }
         // Names that are wrong anywhere are said already; tiers are looked up through them.
         if self.problems.len() > before || !self.names_known(scenario, catalog) {
+            return;
+        }
+        if class.answering.is_some() {
+            self.answers(path, class, mix, scenario, catalog);
+            return;
+        }
+        if let Some(Reasoning::QualityTarget(target)) = &class.reasoning
+            && target.escalate.is_none()
+        {
+            self.reached(path, class, mix, scenario, catalog);
             return;
         }
         match quality::tiers_of_class(scenario, catalog, class) {
@@ -223,6 +247,9 @@ impl Check {
                 }
                 None => vec![],
             },
+            Some(Reasoning::QualityTarget(target)) => {
+                target.budget_tok.iter().map(|&tok| ("quality_target.budget_tok", tok)).collect()
+            }
             Some(Reasoning::Adaptive(adaptive)) => vec![
                 ("adaptive.budget_tok.easy", adaptive.budget_tok.easy),
                 ("adaptive.budget_tok.hard", adaptive.budget_tok.hard),
@@ -254,9 +281,14 @@ impl Check {
 
     /// Whether every model and tier that the scenario names exists.
     fn names_known(&self, scenario: &Scenario, catalog: &Catalog) -> bool {
+        let classes = &scenario.workload.classes;
         let listed = |name: &str| scenario.models.iter().any(|model| model.name == name);
         let known = |name: &String| listed(name) || catalog.model(name).is_some();
         let pools = scenario.fleet.sites.iter().flat_map(|site| &site.pools).map(|pool| &pool.model);
+        let escalated = classes.iter().filter_map(|class| match &class.reasoning {
+            Some(Reasoning::QualityTarget(target)) => Some(&target.escalate_to),
+            _ => None,
+        });
         let routed = match &scenario.routing {
             Routing::DifficultyAware(aware) => vec![&aware.easy, &aware.hard],
             _ => vec![],
@@ -264,7 +296,10 @@ impl Check {
         scenario.models.iter().all(|model| {
             catalog.model(&model.catalog).is_some()
                 && model.quality_tier.as_ref().is_none_or(|tier| catalog.quality_tier(tier).is_some())
-        }) && pools.chain(routed).all(known)
+        }) && pools.chain(routed).chain(escalated).all(known)
+            && classes.iter().filter_map(|class| class.answering.as_ref()).all(|answering| {
+                answering.models(None).into_iter().flatten().all(|name| known(&name.to_string()))
+            })
             && scenario.workload.classes.iter().filter_map(|class| class.model.as_ref()).all(known)
     }
 

@@ -2,6 +2,7 @@
 
 use super::Unreached;
 use crate::catalog::Catalog;
+use crate::scenario::escalation;
 use crate::scenario::quality::{self, MOST_BUDGET_TOK};
 use crate::scenario::types::{Class, Reasoning, Scenario};
 
@@ -50,6 +51,25 @@ pub(super) fn hold(
         let Some(target) = target else { continue };
         let class = scenario.workload.classes[number].clone();
         let reached = |reasoning: Option<&Reasoning>| expected(scenario, catalog, &class, reasoning);
+        if let Some(Reasoning::QualityTarget(budget)) = &class.reasoning {
+            let mut budget = budget.clone();
+            let Some(share) = class.difficulty.as_ref().and_then(|mix| mix.share) else { continue };
+            match escalation::find(scenario, catalog, &class, &share, target.accuracy) {
+                Ok((budget_tok, escalate)) => {
+                    (budget.budget_tok, budget.escalate) = (Some(budget_tok), Some(escalate));
+                    scenario.workload.classes[number].reasoning = Some(Reasoning::QualityTarget(budget));
+                }
+                Err(best) => {
+                    let best = best.map_or(0.0, |(_, most)| most);
+                    return Err(Unreached::Quality {
+                        class: target.class.clone(),
+                        target: target.accuracy,
+                        best,
+                    });
+                }
+            }
+            continue;
+        }
         let scaled = scaled_to(&class, target.accuracy, &reached).map_err(Unreached::Build)?;
         match scaled {
             Ok(reasoning) => scenario.workload.classes[number].reasoning = reasoning,
@@ -110,6 +130,7 @@ fn times(reasoning: Option<&Reasoning>, factor: f64) -> Option<Reasoning> {
     let mut reasoning = reasoning.cloned();
     match &mut reasoning {
         None | Some(Reasoning::None) => {}
+        Some(Reasoning::QualityTarget(target)) => times(target.budget_tok.get_or_insert(1)),
         Some(Reasoning::Fixed(fixed)) => times(fixed.budget_tok.get_or_insert(1)),
         Some(Reasoning::Adaptive(adaptive)) => {
             times(&mut adaptive.budget_tok.easy);
@@ -132,8 +153,8 @@ fn expected(
     reasoning: Option<&Reasoning>,
 ) -> Result<f64, String> {
     let Some(share) = class.difficulty.as_ref().and_then(|mix| mix.share) else { return Ok(0.0) };
-    let tiers = quality::tiers_of_class(scenario, catalog, class)
+    let tiers = quality::tiers_of_attempts(scenario, catalog, class)
         .map_err(|message| format!("class {}: {message}", class.name))?;
     let budget = |difficulty, flagged| quality::budget_tok(reasoning, difficulty, flagged);
-    Ok(quality::expected_accuracy(class, &tiers, &share, budget))
+    Ok(quality::expected_of_answers(class, catalog, &tiers, &share, budget))
 }

@@ -169,6 +169,15 @@ const OF_CLASS: &[Leaf] = &[
     ("tier_flagged_hard", Text, ""),
 ];
 
+/// Of a class that answers in several legs, below its `answering`.
+const OF_ANSWERING: &[Leaf] = &[
+    ("mean_attempts", Float, "attempts"),
+    ("first_attempt_accuracy", Float, "share"),
+    ("verified_share", Float, "share"),
+    ("mean_output_tok", Float, "tok"),
+    ("mean_verdict_tok", Float, "tok"),
+];
+
 /// Of problems of one difficulty, below `quality.by_class.<class>.by_difficulty.<difficulty>`.
 const OF_DIFFICULTY: &[Leaf] = &[
     ("answered", Int, "answers"),
@@ -262,16 +271,19 @@ pub(super) fn all(scenario: &Scenario) -> Vec<Column> {
         put(&[], BATTERIES);
     }
     put(&[], AFTER_BUILDING);
-    let mut classes: Vec<&str> = scenario
+    let mut classes: Vec<(&str, bool)> = scenario
         .workload
         .classes
         .iter()
         .filter(|class| class.difficulty.is_some())
-        .map(|class| class.name.as_str())
+        .map(|class| (class.name.as_str(), class.answering.is_some()))
         .collect();
     classes.sort_unstable();
-    for class in classes {
+    for (class, in_legs) in classes {
         put(&["quality", "by_class", class], OF_CLASS);
+        if in_legs {
+            put(&["quality", "by_class", class, "answering"], OF_ANSWERING);
+        }
         for difficulty in ["easy", "hard", "medium"] {
             put(&["quality", "by_class", class, "by_difficulty", difficulty], OF_DIFFICULTY);
         }

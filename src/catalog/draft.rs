@@ -26,7 +26,8 @@ pub enum Draft<'a> {
 impl Model {
     /// Why it can neither speculate nor draft, if so.
     pub(crate) fn cannot_speculate(&self) -> Option<String> {
-        let partial = self.sparse.is_some() || self.sliding.as_ref().is_some_and(|sliding| sliding.layers > 0);
+        let partial =
+            self.sparse.is_some() || self.sliding.as_ref().is_some_and(|sliding| sliding.layers > 0);
         partial.then(|| {
             format!(
                 "cannot be simulated: {} has layers that see part of the context only; use a model whose layers see all of it",

@@ -245,9 +245,8 @@ fn build_pool(
             format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
         return Err(problem("parallel.two_batch_overlap", message));
     }
-    let speculating = speculation::draft_of(
-        scenario, catalog, &pool.model, &model, Some(node), gpu, split, engine,
-    )?;
+    let speculating =
+        speculation::draft_of(scenario, catalog, &pool.model, &model, Some(node), gpu, split, engine)?;
     let (draft, speculation) = speculating.unzip();
     if let Some(draft) = &draft {
         add_memory(&mut params, draft);
@@ -257,7 +256,8 @@ fn build_pool(
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
     let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
     if memory.kv_blocks == 0 && !own_memory {
-        return Err(problem("parallel.tensor", too_large(gpu, &model, gpus, per_node, &memory)));
+        let drafted = draft.is_some();
+        return Err(problem("parallel.tensor", too_large(gpu, &model, drafted, gpus, per_node, &memory)));
     }
     if kv_blocks > memory.kv_blocks && !own_memory {
         return Err(problem(
@@ -408,7 +408,14 @@ fn clock_grid(law: &ClockLaw, step: f64) -> Vec<Clock> {
     (0..=steps).rev().map(|down| Clock::at(1.0 - f64::from(down) * step, law)).collect()
 }
 
-fn too_large(gpu: &Gpu, model: &catalog::Model, gpus: u32, per_node: u32, memory: &MemoryPlan) -> String {
+fn too_large(
+    gpu: &Gpu,
+    model: &catalog::Model,
+    drafted: bool,
+    gpus: u32,
+    per_node: u32,
+    memory: &MemoryPlan,
+) -> String {
     let needed = memory.weights_gb * f64::from(gpus);
     let fits = (1..=per_node)
         .filter(|tp| per_node.is_multiple_of(*tp) && model.heads.is_multiple_of(*tp))
@@ -418,8 +425,12 @@ fn too_large(gpu: &Gpu, model: &catalog::Model, gpus: u32, per_node: u32, memory
         None => "use weights of fewer bits or a GPU with more memory".into(),
     };
     format!(
-        "{} needs {:.1} GB per GPU for its weights, {} offers {:.1} GB at this hbm_fraction; {advice}",
-        model.name, memory.weights_gb, gpu.name, memory.usable_gb
+        "{}{} needs {:.1} GB per GPU for its weights, {} offers {:.1} GB at this hbm_fraction; {advice}",
+        model.name,
+        if drafted { " with its draft" } else { "" },
+        memory.weights_gb,
+        gpu.name,
+        memory.usable_gb
     )
 }
 

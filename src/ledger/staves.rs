@@ -90,8 +90,7 @@ impl PoolStaves {
         let blocks = context / f64::from(pool.block_tok) + 0.5;
         let kv = pool.kv_blocks as f64 / blocks;
         let each = f64::from(pool.tok_per_seq);
-        let tokens =
-            f64::from(pool.max_step_tok) / (each + (mix.prompt_tok - each) / stay(pool, &mix));
+        let tokens = f64::from(pool.max_step_tok) / (each + (mix.prompt_tok - each) / stay(pool, &mix));
         let mut batch = f64::from(pool.max_seqs);
         let mut limit = "slots";
         for (bound, name) in [(kv, "kv"), (tokens, "step_tokens")] {

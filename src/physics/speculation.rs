@@ -102,11 +102,8 @@ impl Speculation {
             speculation: None,
             ..target.clone()
         };
-        let verified_s = target.longest_s(
-            max_seqs.saturating_mul(verify),
-            kv_tok + seqs * f64::from(verify),
-            clock,
-        );
+        let verified_s =
+            target.longest_s(max_seqs.saturating_mul(verify), kv_tok + seqs * f64::from(verify), clock);
         let draft_tok = f64::from(self.draft_tok);
         verified_s + draft_tok * self.draft.longest_s(max_seqs, kv_tok + seqs * draft_tok, clock)
     }
@@ -141,7 +138,10 @@ mod tests {
                 let mean = mean_tok(acceptance, draft_tok);
                 for to_go in 1..200_u32 {
                     let steps = steps(to_go, mean);
-                    assert!(f64::from(steps) >= f64::from(to_go) / mean && f64::from(steps - 1) * mean < f64::from(to_go));
+                    assert!(
+                        f64::from(steps) >= f64::from(to_go) / mean
+                            && f64::from(steps - 1) * mean < f64::from(to_go)
+                    );
                     let mut left = to_go;
                     for to_come in (1..=steps).rev() {
                         let tok = left / to_come;
@@ -185,7 +185,8 @@ mod tests {
         let got = target.coefficients(2, 5, 1, &Clock::FULL).duration_fs(&shape);
         assert_eq!(got, verified + first + second + third);
         // The real-valued step takes as long where the same of arithmetic and memory is slower throughout.
-        let real = FluidShape { n: 2.0, kv_tok: 30.0, p: 5.0, chunks: 1.0, pairs: 15.0, ..FluidShape::default() };
+        let real =
+            FluidShape { n: 2.0, kv_tok: 30.0, p: 5.0, chunks: 1.0, pairs: 15.0, ..FluidShape::default() };
         let fluid_s = target.fluid(&real, &Clock::FULL).parts.total_s();
         let pooled = 30 * 400 + 2 * 1000;
         let expected = verified - (30 * 400 + 2 * 1200) + pooled + first + second + third;
@@ -208,7 +209,8 @@ mod tests {
             for n in 0..=12_u32 {
                 for p in (0..=64 - 5 * n).filter(|p| n + p > 0) {
                     let chunks = p.min(3);
-                    let shape = Shape { n, kv_tok: if n > 0 { 500 } else { 0 }, p, chunks, ..Shape::default() };
+                    let shape =
+                        Shape { n, kv_tok: if n > 0 { 500 } else { 0 }, p, chunks, ..Shape::default() };
                     let step_fs = target.coefficients(n, p, chunks, &clock).duration_fs(&shape);
                     assert!(step_fs as f64 * 1e-15 <= longest_s);
                 }

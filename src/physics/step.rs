@@ -569,15 +569,16 @@ impl StepLaw {
         let attended = verify_tok * kv_tok + n * (0.5 * verify_tok * (verify_tok + 1.0));
         let read = kv_tok + verified;
         let global = slower(attended, read, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
-        let windowed =
-            slower(window_tok, window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
+        let windowed = slower(window_tok, window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
         let (attention_c, attention_m) = (global.0 + windowed.0, global.1 + windowed.1);
         let prompt_attention =
             pairs * self.pair_compute_fs as f64 + window_pairs * self.window_pair_compute_fs as f64;
-        let compute =
-            (linear.compute_fs + prompt + prompt_attention + (verified + chunks) * self.sampled_compute_fs as f64)
-                * slow_c
-                + attention_c;
+        let compute = (linear.compute_fs
+            + prompt
+            + prompt_attention
+            + (verified + chunks) * self.sampled_compute_fs as f64)
+            * slow_c
+            + attention_c;
         let memory = linear.memory_fs * slow_m + attention_m;
         let host = self.host_step_fs as f64 + (n + chunks) * self.host_seq_fs as f64;
         let total = compute + memory + linear.link_fs + host;

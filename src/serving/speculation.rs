@@ -99,12 +99,8 @@ pub(super) struct Speculation {
 impl Speculation {
     /// Over an empty batch.
     pub(super) fn new(law: &fleet::Speculation, block_tok: u32) -> Self {
-        let speed = |tok: u32| Speed {
-            tok: tok.into(),
-            count: 0,
-            residues: vec![0; block_tok as usize],
-            full: 0,
-        };
+        let speed =
+            |tok: u32| Speed { tok: tok.into(), count: 0, residues: vec![0; block_tok as usize], full: 0 };
         Self {
             law: law.clone(),
             speeds: (1..=law.draft_tok + 1).map(speed).collect(),
@@ -199,9 +195,7 @@ impl Speculation {
     pub(super) fn find_first(&mut self, slots: &Slots) {
         while let Some(&Reverse(due)) = self.kinks.peek() {
             let slot = &slots[due.slot()];
-            let kinks = |pace: &Pace| {
-                pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter
-            };
+            let kinks = |pace: &Pace| pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter;
             if slot.stage == Stage::Decoding
                 && slot.request.index == due.index()
                 && self.paces.get(&due.slot()).is_some_and(kinks)
@@ -229,5 +223,36 @@ impl Speculation {
             && self.speeds.iter().map(|speed| speed.count).sum::<u32>() as usize == decoding.len()
             && self.paces.len() == decoding.len()
             && [1, 2, 7].into_iter().all(|count| blocks(count) == self.blocks(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks by histogram against each sequence's own, while all of them advance.
+    #[test]
+    fn speeds_take_the_blocks_that_their_sequences_do() {
+        for block in [1_u64, 2, 3, 7, 16] {
+            for tok in 1..=9_u64 {
+                let mut speed = Speed { tok, count: 0, residues: vec![0; block as usize], full: 0 };
+                let mut contexts: Vec<u64> = Vec::new();
+                for round in 0..12_u64 {
+                    let joins = 5 + 11 * round;
+                    speed.add(joins as u32);
+                    contexts.push(joins);
+                    if round % 4 == 3 {
+                        speed.remove(contexts.remove(1) as u32);
+                    }
+                    for count in 0..20 {
+                        let taken = |c: &u64| (c + tok * count).div_ceil(block) - c.div_ceil(block);
+                        assert_eq!(speed.blocks(count), contexts.iter().map(taken).sum::<u64>());
+                    }
+                    let on = 1 + round * 3;
+                    speed.advance(on);
+                    contexts.iter_mut().for_each(|c| *c += tok * on);
+                }
+            }
+        }
     }
 }

@@ -50,9 +50,12 @@ fn alone_fs(pool: &Pool, context: i64) -> i128 {
 /// 4 of 1 and 18 of 2; at 1 a step 40 of 1.
 #[test]
 fn a_sequence_alone_emits_what_it_accepts() {
-    for (acceptance, steps) in [("1", vec![4; 10]), ("0.5", [[1; 4].as_slice(), &[2; 18]].concat()), ("0", vec![1; 40])] {
+    for (acceptance, steps) in
+        [("1", vec![4; 10]), ("0.5", [[1; 4].as_slice(), &[2; 18]].concat()), ("0", vec![1; 40])]
+    {
         assert_eq!(steps.iter().sum::<i64>(), 40);
-        let resolved = load(ALONE, &[&format!("models.0.speculation.acceptance={acceptance}"), "duration_s=2"]);
+        let resolved =
+            load(ALONE, &[&format!("models.0.speculation.acceptance={acceptance}"), "duration_s=2"]);
         let (segments, _) = equal("alone", &resolved);
         let pool = pool(&resolved);
         let row = segments.requests.as_ref().expect("rows")[0].clone();
@@ -75,7 +78,8 @@ fn a_sequence_alone_emits_what_it_accepts() {
 /// What no token accepted costs: the draft, and the tokens to verify.
 #[test]
 fn a_draft_costs_time_whether_accepted_or_not() {
-    let (none, plain) = (pool(&load(ALONE, &["models.0.speculation.acceptance=0"])), pool(&load(ALONE, &[PLAIN])));
+    let (none, plain) =
+        (pool(&load(ALONE, &["models.0.speculation.acceptance=0"])), pool(&load(ALONE, &[PLAIN])));
     let draft = pool(&load(ALONE, &["fleet.sites.0.pools.0.model=Llama-3.1-8B"]));
     let more = alone_fs(&none, 1000) - alone_fs(&plain, 1000);
     // Three passes of the draft, less what the host schedules only once, and less than another step of the target.
@@ -214,10 +218,11 @@ fn prediction_holds_with_drafts() {
 /// tokens per second (report, section 5.4.3). No setting is said; on one node of H200 at small batches:
 #[test]
 fn deepseek_mtp_at_small_batches() {
-    let text = ALONE
-        .replace("Llama-3.1-70B", "DeepSeek-V3")
-        .replace("H100-SXM-80GB", "H200-SXM-141GB")
-        .replace("draft_tok: 3, draft: { model: Llama-3.1-8B }, acceptance: 1", "draft_tok: 1, draft: { head: { layers: 1 } }, acceptance: 0.875");
+    let text =
+        ALONE.replace("Llama-3.1-70B", "DeepSeek-V3").replace("H100-SXM-80GB", "H200-SXM-141GB").replace(
+            "draft_tok: 3, draft: { model: Llama-3.1-8B }, acceptance: 1",
+            "draft_tok: 1, draft: { head: { layers: 1 } }, acceptance: 0.875",
+        );
     let gain = |in_flight: u32| {
         let speed = |model: &str| {
             let sets = [
@@ -233,7 +238,9 @@ fn deepseek_mtp_at_small_batches() {
         speed("fast") / speed("DeepSeek-V3")
     };
     let gains = [1, 4, 16].map(gain);
-    println!("DeepSeek-V3, tokens per second with MTP over without, at 1, 4, 16 sequences: {gains:.3?} (published 1.8)");
+    println!(
+        "DeepSeek-V3, tokens per second with MTP over without, at 1, 4, 16 sequences: {gains:.3?} (published 1.8)"
+    );
     assert!(gains.iter().all(|gain| (1.0..1.875).contains(gain)), "{gains:?}");
 }
 
@@ -242,7 +249,11 @@ fn what_cannot_be_is_refused() {
     for (sets, path, said) in [
         (&["models.0.speculation.draft_tok=0"][..], "models.0.speculation.draft_tok", "at least 1"),
         (&["models.0.speculation.draft_tok=9"], "models.0.speculation.draft_tok", "at most 8"),
-        (&["models.0.speculation.acceptance=1.2"], "models.0.speculation.acceptance", "a probability, 0 to 1"),
+        (
+            &["models.0.speculation.acceptance=1.2"],
+            "models.0.speculation.acceptance",
+            "a probability, 0 to 1",
+        ),
         (
             &["models.0.speculation.acceptance=0.5", "models.0.speculation.acceptance_sd=0.6"],
             "models.0.speculation.acceptance_sd",
@@ -265,7 +276,9 @@ fn what_cannot_be_is_refused() {
             "a step would have 1024, and max_step_tok is 1000; use at most 250 sequences",
         ),
         (
-            &["fleet.sites.0.pools.0.step_law={ affine: { base_us: 1000, energy: { per_token: { it_j_per_tok: 1 } } } }"],
+            &[
+                "fleet.sites.0.pools.0.step_law={ affine: { base_us: 1000, energy: { per_token: { it_j_per_tok: 1 } } } }",
+            ],
             "fleet.sites.0.pools.0.step_law",
             "does not know what its draft costs",
         ),

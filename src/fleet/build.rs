@@ -353,6 +353,7 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
+    let tok_per_seq = speculation.as_ref().map_or(1, |speculation| speculation.draft_tok + 1);
     let cooled = thermal.is_some();
     let mut sources = sources(gpu, &model, node, engine, &pool.step_law, cooled, gpus > per_node);
     if speculation.is_some() {
@@ -367,12 +368,16 @@ fn build_pool(
         gpu: pool.gpu.clone(),
         replicas: first_replica..first_replica + replicas,
         gpus_per_replica: gpus,
-        tok_per_seq: speculation.as_ref().map_or(1, |speculation| speculation.draft_tok + 1),
+        tok_per_seq,
         step,
         speculation,
         power,
         clocks: clock_grid(&clock, site.power.policy.steps().clock_step),
-        max_seqs: pool.batching.max_seqs,
+        // A checked scenario has no more; one with an additional slot, to find out its worth, may.
+        max_seqs: match tok_per_seq {
+            1 => pool.batching.max_seqs,
+            each => pool.batching.max_seqs.min(max_step_tok / each),
+        },
         max_step_tok,
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
@@ -422,6 +427,7 @@ fn too_large(
         .find(|tp| needed / f64::from(*tp) < 0.95 * memory.usable_gb);
     let advice = match fits {
         Some(tp) => format!("use parallel: {{ tensor: {tp} }} or smaller weights"),
+        None if drafted => "use weights of fewer bits, a smaller draft or a GPU with more memory".into(),
         None => "use weights of fewer bits or a GPU with more memory".into(),
     };
     format!(

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
+use wattmill::fleet::{Fleet, Pool};
 use wattmill::scenario::Resolved;
 
 use super::exit::Failure;
@@ -64,7 +65,29 @@ fn summary(resolved: &Resolved) -> String {
             ));
         }
     }
+    lines.extend(drafts(resolved));
     lines.join("\n")
+}
+
+/// What speculation yields and what its draft leaves of the KV cache, by pool.
+fn drafts(resolved: &Resolved) -> Vec<String> {
+    let mut plain = resolved.scenario.clone();
+    plain.models.iter_mut().for_each(|model| model.speculation = None);
+    let build = |scenario| Fleet::build(scenario, &resolved.catalog, &resolved.base_dir).ok();
+    let (Some(with), Some(without)) = (build(&resolved.scenario), build(&plain)) else { return Vec::new() };
+    let pools = with.pools.iter().zip(&without.pools);
+    let line = |(pool, plain): (&Pool, &Pool)| {
+        let speculation = pool.speculation.as_ref()?;
+        Some(format!(
+            "  draft     {}: proposes {} tokens a step, {:.2} are emitted; {} KV blocks a replica, {} without it",
+            pool.name,
+            speculation.draft_tok,
+            1.0 / speculation.step_per_tok,
+            pool.kv_blocks,
+            plain.kv_blocks
+        ))
+    };
+    pools.filter_map(line).collect()
 }
 
 /// The part of a hash that people compare.

@@ -267,7 +267,8 @@ fn build_pool(
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
     let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
     if memory.kv_blocks == 0 && !own_memory {
-        return Err(problem("parallel.tensor", too_large(gpu, &model, gpus, per_node, &memory)));
+        let drafted = draft.is_some();
+        return Err(problem("parallel.tensor", too_large(gpu, &model, drafted, gpus, per_node, &memory)));
     }
     if kv_blocks > memory.kv_blocks && !own_memory {
         return Err(problem(
@@ -367,6 +368,7 @@ fn build_pool(
         None => None,
         Some(_) => Some(gpu_thermal(gpu, node).map_err(|message| problem("zone", message))?),
     };
+    let tok_per_seq = speculation.as_ref().map_or(1, |speculation| speculation.draft_tok + 1);
     let cooled = thermal.is_some();
     let mut sources = sources(gpu, &model, node, engine, &pool.step_law, cooled, gpus > per_node);
     if speculation.is_some() {
@@ -381,12 +383,16 @@ fn build_pool(
         gpu: pool.gpu.clone(),
         replicas: first_replica..first_replica + replicas,
         gpus_per_replica: gpus,
-        tok_per_seq: speculation.as_ref().map_or(1, |speculation| speculation.draft_tok + 1),
+        tok_per_seq,
         step,
         speculation,
         power,
         clocks: clock_grid(&clock, site.power.policy.steps().clock_step),
-        max_seqs: pool.batching.max_seqs,
+        // A checked scenario has no more; one with an additional slot, to find out its worth, may.
+        max_seqs: match tok_per_seq {
+            1 => pool.batching.max_seqs,
+            each => pool.batching.max_seqs.min(max_step_tok / each),
+        },
         max_step_tok,
         block_tok: pool.batching.kv_block_tok,
         kv_blocks,
@@ -444,18 +450,30 @@ fn clock_grid(law: &ClockLaw, step: f64) -> Vec<Clock> {
     (0..=steps).rev().map(|down| Clock::at(1.0 - f64::from(down) * step, law)).collect()
 }
 
-fn too_large(gpu: &Gpu, model: &catalog::Model, gpus: u32, per_node: u32, memory: &MemoryPlan) -> String {
+fn too_large(
+    gpu: &Gpu,
+    model: &catalog::Model,
+    drafted: bool,
+    gpus: u32,
+    per_node: u32,
+    memory: &MemoryPlan,
+) -> String {
     let needed = memory.weights_gb * f64::from(gpus);
     let fits = (1..=per_node)
         .filter(|tp| per_node.is_multiple_of(*tp) && model.heads.is_multiple_of(*tp))
         .find(|tp| needed / f64::from(*tp) < 0.95 * memory.usable_gb);
     let advice = match fits {
         Some(tp) => format!("use parallel: {{ tensor: {tp} }} or smaller weights"),
+        None if drafted => "use weights of fewer bits, a smaller draft or a GPU with more memory".into(),
         None => "use weights of fewer bits or a GPU with more memory".into(),
     };
     format!(
-        "{} needs {:.1} GB per GPU for its weights, {} offers {:.1} GB at this hbm_fraction; {advice}",
-        model.name, memory.weights_gb, gpu.name, memory.usable_gb
+        "{}{} needs {:.1} GB per GPU for its weights, {} offers {:.1} GB at this hbm_fraction; {advice}",
+        model.name,
+        if drafted { " with its draft" } else { "" },
+        memory.weights_gb,
+        gpu.name,
+        memory.usable_gb
     )
 }
 

@@ -225,3 +225,34 @@ impl Speculation {
             && [1, 2, 7].into_iter().all(|count| blocks(count) == self.blocks(count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks by histogram against each sequence's own, while all of them advance.
+    #[test]
+    fn speeds_take_the_blocks_that_their_sequences_do() {
+        for block in [1_u64, 2, 3, 7, 16] {
+            for tok in 1..=9_u64 {
+                let mut speed = Speed { tok, count: 0, residues: vec![0; block as usize], full: 0 };
+                let mut contexts: Vec<u64> = Vec::new();
+                for round in 0..12_u64 {
+                    let joins = 5 + 11 * round;
+                    speed.add(joins as u32);
+                    contexts.push(joins);
+                    if round % 4 == 3 {
+                        speed.remove(contexts.remove(1) as u32);
+                    }
+                    for count in 0..20 {
+                        let taken = |c: &u64| (c + tok * count).div_ceil(block) - c.div_ceil(block);
+                        assert_eq!(speed.blocks(count), contexts.iter().map(taken).sum::<u64>());
+                    }
+                    let on = 1 + round * 3;
+                    speed.advance(on);
+                    contexts.iter_mut().for_each(|c| *c += tok * on);
+                }
+            }
+        }
+    }
+}

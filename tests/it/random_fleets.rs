@@ -294,7 +294,7 @@ fn random_fleets_are_equal() {
             ("sent on from failed replicas", tally.retried, 1_000),
             ("lost with failed replicas", tally.lost, 300),
             ("refused, none being up", tally.unavailable, 300),
-            ("fleets that speculate", tally.speculating, 150),
+            ("fleets that speculate", tally.speculating, 300),
         ];
         for (what, count, floor) in floors {
             assert!(count > floor * (cases / CASES), "{what}: {tally:?}");

@@ -1,6 +1,6 @@
 //! Speculative decoding: runs worked by hand, its formula, what it costs in time and memory, where it pays and where not.
 
-use wattmill::catalog::Split;
+use wattmill::catalog::{Draft, Precision, Split, draft_in};
 use wattmill::fleet::{Fleet, Pool, memory_plan};
 use wattmill::physics::clock::Clock;
 use wattmill::physics::speculation::mean_tok;
@@ -147,7 +147,7 @@ fn drafts_take_memory() {
     let engine = catalog.engine(&resolved.scenario.fleet.sites[0].pools[0].engine).expect("an engine");
     let params = |name: &str| {
         let model = catalog.model(name).expect("a model");
-        let kv = wattmill::catalog::Precision::Bf16;
+        let kv = Precision::Bf16;
         wattmill::catalog::replica(gpu, model, Split::tensor(8), None, kv, engine).expect("a replica")
     };
     let (target, draft) = (params("Llama-3.1-70B"), params("Llama-3.1-8B"));
@@ -162,6 +162,22 @@ fn drafts_take_memory() {
     let free = usable - (70.553e9 + 0.8556e9 + 2.0 * 8192.0 * 8192.0) * 2.0 / 8.0;
     let blocks = free / (f64::from(batching.kv_block_tok) * 327_680.0 * (81.0 / 80.0) / 8.0);
     close("blocks beside a head", head.kv_blocks as f64, blocks, 1e-3);
+}
+
+/// DeepSeek-V3's MTP module has 11.5 billion parameters of its own, and activates 2.4 billion with embedding and output head,
+/// 0.9 billion each (README_WEIGHTS.md of its repository).
+#[test]
+fn a_head_of_deepseek_has_the_published_parameters() {
+    let catalog = catalog();
+    let gpu = catalog.gpu("H200-SXM-141GB").expect("a GPU");
+    let engine = catalog.engine("vllm-0.11").expect("an engine");
+    let of = catalog.model("DeepSeek-V3").expect("a model");
+    let draft = Draft::Head { of, weights: Some(Precision::Fp8), layers: 1 };
+    let head = draft_in(None, gpu, draft, Split::tensor(8), Precision::Bf16, engine).expect("it fits");
+    // A byte each.
+    close("its own", head.weight_bytes_per_gpu * 8.0, 11.5e9, 0.01);
+    let routed = head.experts_per_tok * head.moe_layers * head.expert_params;
+    close("activated", head.dense_params + routed + 2.0 * head.head_params, 2.4e9, 0.03);
 }
 
 /// More than slots and blocks can hold: sequences are preempted in the midst of either speed, and nothing is lost.

@@ -111,7 +111,7 @@ pub struct Batch {
     residues: Vec<u32>,
     /// (−iter) mod block size: the sequences that need a block in the next iteration.
     growing: usize,
-    /// Those of idle prefixes in the cache among them.
+    /// Blocks not in use, those of idle prefixes in the cache among them.
     free_blocks: u64,
     /// The sequence in prefill and its tokens in the cache.
     prefill: Option<(u32, u32)>,

@@ -61,13 +61,14 @@ pub(in crate::report) fn draw<'a>(
         .collect();
 
     let mw = if answer.per_cap { "MW of facility cap" } else { "facility MW drawn" };
+    let brief = if answer.per_cap { "MW of cap" } else { "MW drawn" };
     let held = held_in_words(answer, question);
     let subtitle = format!("Useful tokens/s per {mw}, by lever: {held}");
     let titles = titles(&steps, joint);
     let mut picture = Picture::new(theme, titles[0].clone(), format!("{subtitle}; logarithmic."));
     picture.head(
         &titles,
-        &[subtitle, format!("Useful tokens/s per {mw}: {held}"), format!("Useful tokens/s per {mw}")],
+        &[subtitle, format!("Useful tokens/s per {brief}: {held}"), format!("Useful tokens/s per {mw}")],
     );
 
     let ends = steps.iter().flat_map(|step| [step.from, step.to]).chain([without, all]);

@@ -315,7 +315,7 @@ pub(super) fn held_in_words(answer: &Answer, question: &Question) -> String {
     let service = match question.load {
         Load::Given => "at the load given".to_string(),
         Load::Solved { attainment, .. } => {
-            format!("{} % of requests within their SLO", super::numbers::significant(attainment * 100.0, 4))
+            format!("{} % within SLO", super::numbers::significant(attainment * 100.0, 4))
         }
     };
     if quality.is_empty() { service } else { format!("{quality}, {service}") }

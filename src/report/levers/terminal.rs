@@ -75,10 +75,11 @@ fn table(out: &mut String, answer: &Answer, bold: &dyn Fn(&str) -> String) {
             let name: String = name.chars().take(room).collect();
             let answers = if answers { format!("  {:>6}", x(j[2])) } else { String::new() };
             let text = format!(
-                "{name:<room$}  {:>6} {:<16} {alone:>6} {last:>6}  {:>6}{answers}  {moved}",
+                "{name:<room$}  {:>6} {:<16} {alone:>6} {last:>6}  {:>6}  {:>6}{answers}  {moved}",
                 x(phi),
                 interval(phi),
-                x(j[0])
+                x(j[0]),
+                x(j[1])
             );
             let _ = writeln!(out, "{}", text.trim_end());
         };

@@ -21,7 +21,7 @@ struct Pace {
 
 impl Pace {
     /// Tokens to go of a sequence after iteration `iter`.
-    fn to_go(&self, slot: &Slot, iter: u64) -> u32 {
+    fn to_go(self, slot: &Slot, iter: u64) -> u32 {
         let slow = self.kink_iter.saturating_sub(iter);
         let fast = slot.finish_iter - self.kink_iter.max(iter);
         self.tok * slow as u32 + (self.tok + 1) * fast as u32

@@ -404,6 +404,7 @@ impl Pool {
         (self.replicas.min(most) / (8 / self.tensor)).max(1)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "where it stands, and what is drawn apart from it")]
     fn yaml(
         &self,
         text: &mut String,

@@ -550,6 +550,7 @@ impl Batch {
     /// `count` iterations of the plan are over, in which the sequence that stays in prefill took `partial_tok` tokens
     /// each. Prompts that ended decode from now on, or are done; pushes all
     /// sequences that are done, in order of request index, and calls `token` for each prompt that ended.
+    #[inline(always)]
     pub fn end(
         &mut self,
         slots: &mut Slots,
@@ -699,6 +700,7 @@ fn chunks_alike(shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
 }
 
 /// Largest k with `from + (k − 1)·step < edge`.
+#[inline(always)]
 fn iterations_below(edge: i64, from: i64, step: i64) -> u64 {
     ((edge - from - 1) / step + 1).max(1) as u64
 }

@@ -256,8 +256,8 @@ fn build_pool(
             format!("hides all-to-alls, and {} has no experts to send tokens to; leave it out", model.name);
         return Err(problem("parallel.two_batch_overlap", message));
     }
-    let speculating =
-        speculation::draft_of(scenario, catalog, &pool.model, &model, Some(node), gpu, split, engine)?;
+    let host = speculation::Host { node: Some(node), gpu, split, engine };
+    let speculating = speculation::draft_of(scenario, catalog, &pool.model, &model, &host)?;
     let (draft, speculation) = speculating.unzip();
     if let Some(draft) = &draft {
         add_memory(&mut params, draft);

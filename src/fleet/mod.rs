@@ -17,7 +17,7 @@ pub use facility::{Facility, ZoneSpec};
 pub use graph::{Device, FleetGraph};
 pub use signals::Grid;
 pub use speculation::Speculation;
-pub(crate) use speculation::draft_of;
+pub(crate) use speculation::{Host, draft_of};
 pub use supply::{Modules, Supply};
 
 use std::ops::Range;

@@ -63,6 +63,14 @@ impl Speculation {
     }
 }
 
+/// What a replica of the target runs on.
+pub(crate) struct Host<'a> {
+    pub node: Option<&'a Node>,
+    pub gpu: &'a Gpu,
+    pub split: Split,
+    pub engine: &'a Engine,
+}
+
 /// The draft of a model as it runs on a replica of the target; `None` of a model that does not speculate.
 ///
 /// # Errors
@@ -72,10 +80,7 @@ pub(crate) fn draft_of(
     catalog: &Catalog,
     model: &str,
     target: &catalog::Model,
-    node: Option<&Node>,
-    gpu: &Gpu,
-    split: Split,
-    engine: &Engine,
+    host: &Host<'_>,
 ) -> Result<Option<(RooflineParams, Speculation)>, Problem> {
     let found = scenario.models.iter().enumerate().find(|(_, variant)| variant.name == model);
     let Some((number, variant)) = found else { return Ok(None) };
@@ -97,6 +102,7 @@ pub(crate) fn draft_of(
             (head, ".draft.head")
         }
     };
+    let Host { node, gpu, split, engine } = *host;
     let params = catalog::draft_in(node, gpu, draft, split, variant.kv_cache, engine)
         .map_err(|message| problem(field, message))?;
     let speculation = Speculation::new(given.draft_tok, given.acceptance, given.acceptance_sd);

@@ -256,7 +256,14 @@ impl Batch {
             return false;
         }
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
-        let mut growth = Growth { kv_tok: i64::from(self.next_tok()), ..Growth::default() };
+        if self.speculation.is_some() {
+            let growth = Growth { kv_tok: i64::from(self.next_tok()), ..Growth::default() };
+            let state = shape.power_state();
+            let iterations = self.like_chunks(&shape, &state, &Partial::default());
+            *plan = Plan { shape, state, growth, partial_tok: 0, iterations, ending: 0 };
+            return true;
+        }
+        let mut growth = Growth { kv_tok: i64::from(self.decoding), ..Growth::default() };
         if let Some(window) = &self.window {
             shape.window_tok = window.inside();
             growth.window_tok = i64::from(window.below());
@@ -475,31 +482,33 @@ impl Batch {
         wholes * u64::from(self.decoding) + u64::from(rest)
     }
 
-    /// As [`Self::like_iterations`], beside a prompt that stays.
+    /// As [`Self::like_iterations`], beside a prompt that stays, or of sequences that speculate.
     #[inline(never)]
     fn like_chunks(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
-        self.like_iterations(shape, state, partial)
+        match &self.speculation {
+            None => self.like_iterations(shape, state, partial),
+            Some(speculation) => {
+                let mut count = chunks_alike(shape, state, partial);
+                if shape.n > 0 {
+                    let edge = bucket::upper_edge(state.kv_bucket);
+                    count = count.min(iterations_below(edge, shape.kv_tok, speculation.tok().into()));
+                    count = count.min(self.first_finish - self.iter);
+                    count = count.min(speculation.until_first(self.iter));
+                    count = speculation.fitting(count, self.free_blocks);
+                }
+                count.max(1)
+            }
+        }
     }
 
     /// How many iterations alike follow: until a sequence or a prompt ends, blocks run out, or a bucket does.
     #[inline(always)]
     fn like_iterations(&self, shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
-        let mut count = u64::MAX;
-        if partial.tok > 0 {
-            count = u64::from(partial.remaining.div_ceil(partial.tok)) - 1;
-            let step = i64::from(partial.tok) * i64::from(partial.tok);
-            let edge = bucket::upper_edge(state.prefill_bucket);
-            count = count.min(iterations_below(edge.saturating_mul(i64::from(shape.p)), shape.pairs, step));
-        }
+        let mut count = chunks_alike(shape, state, partial);
         if shape.n > 0 {
             let edge = bucket::upper_edge(state.kv_bucket);
-            count = count.min(self.first_finish - self.iter);
-            if let Some(speculation) = &self.speculation {
-                count = count.min(iterations_below(edge, shape.kv_tok, speculation.tok().into()));
-                count = count.min(speculation.until_first(self.iter));
-                return speculation.fitting(count, self.free_blocks).max(1);
-            }
             count = count.min(iterations_below(edge, shape.kv_tok, i64::from(shape.n)));
+            count = count.min(self.first_finish - self.iter);
             let block = self.residues.len() as u64;
             if (count.div_ceil(block) + 1).saturating_mul(u64::from(shape.n)) > self.free_blocks {
                 let mut fits = self.free_blocks / u64::from(shape.n) * block;
@@ -524,6 +533,16 @@ impl Batch {
         let block = self.residues.len();
         let on = (count % block as u64) as usize;
         self.growing = if self.growing >= on { self.growing - on } else { self.growing + block - on };
+    }
+
+    /// `count` iterations of sequences that speculate are over.
+    #[inline(never)]
+    fn speculated(&mut self, slots: &Slots, count: u64) {
+        let Some(speculation) = &mut self.speculation else { return };
+        self.iter += count;
+        self.free_blocks -= speculation.blocks(count);
+        self.kv_tok += i64::from(speculation.tok()) * count as i64;
+        speculation.advance(slots, self.iter, count);
     }
 
     /// Where a decoding sequence with `context` tokens in the cache stands in the histogram.
@@ -553,6 +572,7 @@ impl Batch {
     /// `count` iterations of the plan are over, in which the sequence that stays in prefill took `partial_tok` tokens
     /// each. Prompts that ended decode from now on, or are done; pushes all
     /// sequences that are done, in order of request and leg, and calls `token` for each prompt that ended.
+    #[inline(always)]
     pub fn end(
         &mut self,
         slots: &mut Slots,
@@ -562,18 +582,16 @@ impl Batch {
         done: &mut Vec<u32>,
         mut token: impl FnMut(&mut Slots, u32),
     ) {
-        self.free_blocks -= match &self.speculation {
-            None => self.growth_over(count),
-            Some(speculation) => speculation.blocks(count),
-        };
-        self.kv_tok += i64::from(self.next_tok()) * count as i64;
-        self.advance(count);
+        if self.speculation.is_some() {
+            self.speculated(slots, count);
+        } else {
+            self.free_blocks -= self.growth_over(count);
+            self.advance(count);
+            self.kv_tok += i64::from(self.decoding) * count as i64;
+        }
         if let Some(cache) = &mut self.prefixes {
             // Within a run nobody looks into the cache and blocks are only taken: as if each iteration had done it.
             cache.fit(self.free_blocks);
-        }
-        if let Some(speculation) = &mut self.speculation {
-            speculation.advance(slots, self.iter, count);
         }
         if let Some(window) = &mut self.window {
             window.advance(slots, self.iter, count);
@@ -614,17 +632,17 @@ impl Batch {
             }
             slot.stage = Stage::Decoding;
             slot.finish_iter = match &mut self.speculation {
-                None => self.iter + u64::from(slot.request.output_tok - slot.emitted),
+                None => {
+                    let residue = self.residue(context);
+                    self.residues[residue] += 1;
+                    self.iter + u64::from(slot.request.output_tok - slot.emitted)
+                }
                 Some(speculation) => speculation.add(slot, id, self.iter, context),
             };
             self.first_finish = self.first_finish.min(slot.finish_iter);
             self.finish.push(Reverse(Due::new(slot.finish_iter, slot.request.order(), id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);
-            if self.speculation.is_none() {
-                let residue = self.residue(context);
-                self.residues[residue] += 1;
-            }
             if let Some(window) = &mut self.window {
                 window.add(&slots[id], id, context);
             }
@@ -756,7 +774,20 @@ impl Batch {
     }
 }
 
+/// How many iterations alike follow for the sake of the prompt that stays, if one does.
+#[inline(always)]
+fn chunks_alike(shape: &Shape, state: &PowerState, partial: &Partial) -> u64 {
+    if partial.tok == 0 {
+        return u64::MAX;
+    }
+    let count = u64::from(partial.remaining.div_ceil(partial.tok)) - 1;
+    let step = i64::from(partial.tok) * i64::from(partial.tok);
+    let edge = bucket::upper_edge(state.prefill_bucket);
+    count.min(iterations_below(edge.saturating_mul(i64::from(shape.p)), shape.pairs, step))
+}
+
 /// Largest k with `from + (k − 1)·step < edge`.
+#[inline(always)]
 fn iterations_below(edge: i64, from: i64, step: i64) -> u64 {
     ((edge - from - 1) / step + 1).max(1) as u64
 }

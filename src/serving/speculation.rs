@@ -21,7 +21,7 @@ struct Pace {
 
 impl Pace {
     /// Tokens to go of a sequence after iteration `iter`.
-    fn to_go(&self, slot: &Slot, iter: u64) -> u32 {
+    fn to_go(self, slot: &Slot, iter: u64) -> u32 {
         let slow = self.kink_iter.saturating_sub(iter);
         let fast = slot.finish_iter - self.kink_iter.max(iter);
         self.tok * slow as u32 + (self.tok + 1) * fast as u32
@@ -122,11 +122,13 @@ impl Speculation {
     }
 
     /// Blocks that decoding sequences take with the next `count` iterations, none of which is beyond a kink.
+    #[inline(never)]
     pub(super) fn blocks(&self, count: u64) -> u64 {
         self.speeds.iter().map(|speed| speed.blocks(count)).sum()
     }
 
     /// Of the next `most` iterations, how many `free` blocks suffice for.
+    #[inline(never)]
     pub(super) fn fitting(&self, most: u64, free: u64) -> u64 {
         if self.blocks(most) <= free {
             return most;
@@ -140,6 +142,7 @@ impl Speculation {
     }
 
     /// A sequence begins to decode after iteration `iter` with `context` tokens in the cache; returns its last iteration.
+    #[inline(never)]
     pub(super) fn add(&mut self, slot: &Slot, id: u32, iter: u64, context: u32) -> u64 {
         let to_go = slot.request.output_tok - slot.emitted;
         let steps = self.law.steps(&slot.request, to_go);
@@ -157,6 +160,7 @@ impl Speculation {
     }
 
     /// A sequence with `context` tokens in the cache leaves.
+    #[inline(never)]
     pub(super) fn remove(&mut self, id: u32, context: u32) {
         if let Some(pace) = self.paces.remove(&id) {
             self.speeds[pace.tok as usize - 1].remove(context);
@@ -165,11 +169,13 @@ impl Speculation {
     }
 
     /// Tokens that a decoding sequence has emitted after iteration `iter`.
+    #[inline(never)]
     pub(super) fn emitted(&self, slot: &Slot, id: u32, iter: u64) -> u32 {
         slot.request.output_tok - self.paces.get(&id).map_or(0, |pace| pace.to_go(slot, iter))
     }
 
     /// `count` iterations are over, up to `iter`: who kinks goes on faster.
+    #[inline(never)]
     pub(super) fn advance(&mut self, slots: &Slots, iter: u64, count: u64) {
         for speed in &mut self.speeds {
             speed.advance(count);
@@ -192,6 +198,7 @@ impl Speculation {
     }
 
     /// Find the first sequence to kink; drops the entries of preempted ones on the way.
+    #[inline(never)]
     pub(super) fn find_first(&mut self, slots: &Slots) {
         while let Some(&Reverse(due)) = self.kinks.peek() {
             let slot = &slots[due.slot()];

@@ -489,8 +489,8 @@ fn kv_gb(resolved: &Resolved, (s, p): (usize, usize)) -> Option<f64> {
     let split = catalog::Split::from(&pool.parallel);
     let node = resolved.catalog.node(pool.node.as_deref().unwrap_or(&gpu.node));
     let mut params = catalog::replica_in(node, gpu, &model, split, weights, kv, engine).ok()?;
-    let draft =
-        crate::fleet::draft_of(scenario, &resolved.catalog, &pool.model, &model, node, gpu, split, engine);
+    let host = crate::fleet::Host { node, gpu, split, engine };
+    let draft = crate::fleet::draft_of(scenario, &resolved.catalog, &pool.model, &model, &host);
     if let Some((draft, _)) = draft.ok()? {
         crate::fleet::add_memory(&mut params, &draft);
     }

@@ -71,7 +71,7 @@ pub(super) fn distribution_csv(rows: &[DistributionRow]) -> Result<String, csv::
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.
 /// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed.
-/// `with_legs`: also in how many legs each was answered, and the tokens of all of them.
+/// `with_legs`: also in how many legs each was answered, and the tokens of all of them; empty unless it completed.
 pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool, with_legs: bool) -> String {
     let mut out = String::with_capacity(64 * (requests.len() + 2));
     out.push_str("index,class,arrival_s,first_token_s,finish_s,prompt_tok,output_tok,replica,outcome");
@@ -108,7 +108,10 @@ pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool, with_leg
             };
         }
         if with_legs {
-            let _ = write!(out, ",{},{}", r.legs, r.spent_tok);
+            let _ = match r.outcome {
+                RequestOutcome::Completed => write!(out, ",{},{}", r.legs, r.spent_tok),
+                _ => write!(out, ",,"),
+            };
         }
         out.push('\n');
     }

@@ -131,7 +131,12 @@ impl Catalog {
             Kind::Engines => self.engines.iter().map(|engine| self.engine_sheet(engine)).collect(),
             Kind::Quality => {
                 let tiers = self.quality_tiers.iter().map(|tier| self.tier_sheet(tier));
-                tiers.chain(self.retentions.iter().map(|r| self.sheet(kind, &r.name, r))).collect()
+                let retentions = self.retentions.iter().map(|r| self.sheet(kind, &r.name, r));
+                let repeat = self.repeat_correlation.iter().map(|number| {
+                    let name = "repeat_correlation";
+                    self.sheet(kind, name, &serde_json::json!({ "correlation": number }))
+                });
+                tiers.chain(retentions).chain(repeat).collect()
             }
             Kind::Fit => self.fit.coefficients.iter().map(|c| self.coefficient_sheet(c)).collect(),
         }

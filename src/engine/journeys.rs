@@ -1,4 +1,5 @@
-//! Requests answered in several legs, in the segment engine: which round they are in, and what comes of its legs.
+//! Requests answered in several legs, in the segment engine: which round they are in, and what comes of its legs. Kept out
+//! of line, so that requests answered at once do not pay for it.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,7 @@ impl Journeys {
     pub(super) const NONE: u32 = NONE;
 
     /// A request sets out; its first leg is the request itself, and the others of the first round follow.
+    #[inline(never)]
     pub(super) fn begin(&mut self, first: &Request, stream: &Stream) -> u32 {
         let id = self.free.pop().unwrap_or_else(|| {
             self.all.push(Journey {
@@ -93,11 +95,13 @@ impl Journeys {
     }
 
     /// The next leg to set out, and its journey.
+    #[inline(never)]
     pub(super) fn next(&mut self) -> Option<(Request, u32)> {
         self.setting_out.pop_first().map(|(_, next)| next)
     }
 
     /// A leg of a journey is in a slot.
+    #[inline(never)]
     pub(super) fn place(&mut self, slot: u32, id: u32) {
         let slot = slot as usize;
         if slot >= self.of_slot.len() {
@@ -113,6 +117,7 @@ impl Journeys {
 
     /// When the request arrived whose answer is shown as the leg in a slot emits it; `None` if that is shown later, or
     /// never [fs].
+    #[inline(never)]
     pub(super) fn shown_since(&self, slot: u32, leg: &Request) -> Option<i128> {
         let journey = &self.all[self.of(slot) as usize];
         let delivered = leg.leg.number() == Some(journey.itinerary.delivered);
@@ -120,6 +125,7 @@ impl Journeys {
     }
 
     /// The leg in a slot is done; returns its request if that is over.
+    #[inline(never)]
     pub(super) fn done(
         &mut self,
         now_fs: i128,
@@ -141,6 +147,7 @@ impl Journeys {
     }
 
     /// A leg of a journey comes to nothing; returns its request if that is over.
+    #[inline(never)]
     pub(super) fn dropped(
         &mut self,
         now_fs: i128,

@@ -275,6 +275,7 @@ impl<'a> Engine<'a> {
     }
 
     /// A leg of a journey comes to nothing.
+    #[inline(never)]
     fn dropped(&mut self, now_fs: i128, journey: u32, leg: &Request, left: &Dropped) {
         let over = self.replicas.journeys.dropped(now_fs, journey, leg, left, &mut self.setup.ledger);
         if let (RequestOutcome::ShedQueueFull, Some(replica)) = (left.outcome, left.replica) {

@@ -51,6 +51,7 @@ impl Legs {
 
 impl Ledger {
     /// A leg sets out; the first of a request arrives with it and is counted by [`Self::arrived`], too.
+    #[inline(never)]
     pub fn leg_sets_out(&mut self, leg: &Request) {
         self.legs.set_out += 1;
         if leg.leg.number() != Some(0) {
@@ -60,6 +61,7 @@ impl Ledger {
 
     /// The prompt of a leg is complete for the first time and its first token out; `shown_since`: the arrival of its
     /// request, if its answer is delivered as it comes [fs].
+    #[inline(never)]
     pub fn leg_first_token(&mut self, now_fs: i128, leg: &Request, shown_since: Option<i128>) {
         self.prompt_tokens += u64::from(leg.prompt_tok);
         if now_fs > self.window_fs {
@@ -92,6 +94,7 @@ impl Ledger {
     }
 
     /// A request is answered: all its legs are done. `spent_tok`: what they emitted.
+    #[inline(never)]
     pub fn answered(
         &mut self,
         now_fs: i128,

@@ -262,7 +262,7 @@ pub struct Latencies {
     pub tpot: Quantiles,
     pub itl: Quantiles,
     pub e2e: Quantiles,
-    /// Arrival to admission.
+    /// Arrival to admission, of each leg from where it set out.
     pub queue: Quantiles,
 }
 
@@ -765,7 +765,7 @@ pub struct RequestRow {
     pub replica: Option<u32>,
     pub outcome: RequestOutcome,
     /// Legs in which it was answered, and the tokens they emitted; columns of their own where any class answers in
-    /// several. Of a request that is not completed, tokens so far.
+    /// several. Of a request without an answer: 1, and what its legs emitted if it was to have several.
     pub legs: u32,
     pub spent_tok: u64,
 }

@@ -71,8 +71,8 @@ pub(super) fn distribution_csv(rows: &[DistributionRow]) -> Result<String, csv::
 
 /// `requests.csv`: instants are exact decimals of integer femtoseconds.
 /// `with_quality`: also what classes with difficulty know; `correct` is empty unless the request completed.
-/// `with_legs`: also in how many legs each was answered, and the tokens of all of them. Where any prompt shares a prefix,
-/// also what came from the cache.
+/// `with_legs`: also in how many legs each was answered, and the tokens of all of them; empty unless it completed. Where
+/// any prompt shares a prefix, also what came from the cache.
 pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool, with_legs: bool) -> String {
     let with_cache = requests.iter().any(|r| r.cached_tok.is_some());
     let mut out = String::with_capacity(64 * (requests.len() + 2));
@@ -117,7 +117,10 @@ pub(super) fn requests_csv(requests: &[RequestRow], with_quality: bool, with_leg
             };
         }
         if with_legs {
-            let _ = write!(out, ",{},{}", r.legs, r.spent_tok);
+            let _ = match r.outcome {
+                RequestOutcome::Completed => write!(out, ",{},{}", r.legs, r.spent_tok),
+                _ => write!(out, ",,"),
+            };
         }
         if with_cache {
             let _ = write!(out, ",{}", r.cached_tok.map(|tok| tok.to_string()).unwrap_or_default());

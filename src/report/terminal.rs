@@ -293,6 +293,16 @@ fn quality(page: &mut Page, summary: &Summary) {
     if let Some(tokens) = quality.mean_thinking_tok {
         parts.push(format!("{} tokens of thought on average", count(tokens.round() as u64)));
     }
+    for (name, class) in &quality.by_class {
+        let Some(found) = &class.answering else { continue };
+        if let (Some(attempts), Some(tokens)) = (found.mean_attempts, found.mean_output_tok) {
+            parts.push(format!(
+                "{name}: {} attempts and {} tokens an answer",
+                significant(attempts, 3),
+                count(tokens.round() as u64)
+            ));
+        }
+    }
     page.parts("Quality   ", &parts);
 }
 

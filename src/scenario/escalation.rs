@@ -63,18 +63,25 @@ pub(crate) fn models(class: &Class) -> Option<[&str; 2]> {
     Some(target.escalate.unwrap_or(Escalate::None).of(&own, &target.escalate_to.as_str()))
 }
 
+/// A target that neither model of a class can meet.
+pub(crate) struct OutOfReach<'a> {
+    /// Its own and the larger one's.
+    pub(crate) tiers: Box<Tiers<'a>>,
+    /// The most that can be expected of them, however long they think.
+    pub(crate) most: f64,
+}
+
 /// What the target of a class asks for.
 ///
 /// # Errors
-/// Its own tier and the larger one, and the most that can be expected of them, however long they think; `None` if a tier
-/// is not known.
+/// It is out of reach; `None` if a tier is not known.
 pub(crate) fn find<'a>(
     scenario: &Scenario,
     catalog: &'a Catalog,
     class: &Class,
     share: &ByDifficulty,
     goal: f64,
-) -> Result<(u32, Escalate), Option<(Tiers<'a>, f64)>> {
+) -> Result<(u32, Escalate), Option<OutOfReach<'a>>> {
     let tier = |model: Option<&str>| quality::tier_of_model(scenario, catalog, model?);
     let target = of_class(class).ok_or(None)?;
     let own = tier(class.model.as_deref()).ok_or(None)?;
@@ -86,5 +93,5 @@ pub(crate) fn find<'a>(
             Err(reached) => most = most.max(reached),
         }
     }
-    Err(Some(([own, larger], most)))
+    Err(Some(OutOfReach { tiers: Box::new([own, larger]), most }))
 }

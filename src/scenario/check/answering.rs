@@ -1,7 +1,8 @@
 //! What must hold of classes that are answered in several legs, or by a larger model where their target asks for it.
 
+use super::super::escalation::{self, OutOfReach};
+use super::super::quality;
 use super::super::types::{Answering, Class, DifficultyMix, Reasoning, Scenario, TargetBudget};
-use super::super::{escalation, quality};
 use super::{Check, MAX_TOK};
 use crate::catalog::Catalog;
 
@@ -130,7 +131,7 @@ impl Check {
         let (Some(target), Some(share)) = (class.quality_target, &mix.share) else { return };
         match escalation::find(scenario, catalog, class, share, target) {
             Ok(_) => {}
-            Err(Some((tiers, most))) => {
+            Err(Some(OutOfReach { tiers, most })) => {
                 let message = quality::out_of_reach(catalog, share, &tiers, most, target);
                 self.refuse(format!("{path}.quality_target"), message);
             }

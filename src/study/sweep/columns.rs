@@ -401,8 +401,20 @@ mod tests {
     /// Every single value of a real summary is a column of the right kind, and every column is in it.
     #[test]
     fn the_table_is_the_summary() {
+        is_the_summary(&[]);
+        is_the_summary(&[
+            "duration_s=20",
+            "routing=random",
+            "workload.classes.0.model=small",
+            "workload.classes.1.answering={cascade: {models: [small, large], verify: {model: small, accepts_right: 0.9, \
+             accepts_wrong: 0.3}}}",
+        ]);
+    }
+
+    fn is_the_summary(sets: &[&str]) {
         let mut options = LoadOptions::new(Arc::new(Catalog::embedded().unwrap()));
         options.sets = vec!["duration_s=300".into()];
+        options.sets.extend(sets.iter().map(ToString::to_string));
         let resolved = scenario::load(Path::new("configs/hot-day.yaml"), &options).unwrap();
         let known = all(&resolved.scenario);
         let summary = simulate(&resolved, &SimOptions::default()).unwrap().summary;

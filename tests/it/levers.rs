@@ -349,6 +349,28 @@ fn mistakes_are_told_with_their_place() {
     assert!(refused(&no_slo, &[], &solved).contains("no class has an slo"));
 }
 
+/// A half of the fleet of three-epochs: power binds for good at a time, later with all levers, and sooner again without any one.
+#[test]
+fn levers_put_the_crossing_off() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/three-epochs.yaml");
+    let draft = Draft::read(&path).expect("a file");
+    let sets = [
+        "workload.classes.0.arrivals.rate_curve.scale=1.1",
+        "fleet.sites.0.power.cap_mw=0.025",
+        "fleet.sites.0.pools.0.nodes=1",
+        "fleet.sites.0.pools.1.nodes=1",
+        "fleet.sites.0.pools.2.nodes=1",
+    ];
+    let answer = levers(&draft, &options(&sets), &GIVEN, &QUIET).unwrap_or_else(|error| panic!("{error}"));
+    let crossing = |mask: u32| answer.subset(mask).and_then(|s| s.power_lasting_s()).expect("a crossing");
+    let (without, all) = (crossing(0), crossing(7));
+    assert!(all > without + 3600.0, "{without} {all}");
+    for lever in 0..3 {
+        let but = crossing(7 & !(1 << lever));
+        assert!(but < all, "without {}: {but}, with all {all}", answer.levers[lever]);
+    }
+}
+
 fn wattmill(dir: &Path, arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_wattmill");
     Command::new(program).args(arguments).current_dir(dir).output().expect("runs")

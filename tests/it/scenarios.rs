@@ -149,3 +149,8 @@ fn thresholds_keep_an_oversubscribed_row_from_its_brake() {
     assert!(tripped.summary.binding.share.operations > 0.3);
     assert!(tripped.summary.requests.shed_by.unavailable > 0);
 }
+
+#[test]
+fn three_epochs_end_bound_by_power() {
+    as_expected("three-epochs.yaml");
+}

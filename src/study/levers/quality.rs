@@ -60,7 +60,7 @@ pub(super) fn hold(
                     scenario.workload.classes[number].reasoning = Some(Reasoning::QualityTarget(budget));
                 }
                 Err(best) => {
-                    let best = best.map_or(0.0, |(_, most)| most);
+                    let best = best.map_or(0.0, |reach| reach.most);
                     return Err(Unreached::Quality {
                         class: target.class.clone(),
                         target: target.accuracy,

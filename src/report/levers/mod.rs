@@ -71,7 +71,7 @@ pub fn json(answer: &Answer, question: &Question, subject: &Subject) -> String {
         levers: (0..answer.levers.len()).map(|lever| row(answer, lever)).collect(),
         joint_phi: joint.and_then(|joint| factor(joint[PHI])),
         interaction: answer.shares.as_ref().and_then(|shares| factor(shares.interaction[PHI])),
-        joint: joint.map_or(Value::Null, |joint| effects(joint)),
+        joint: joint.map_or(Value::Null, effects),
         binding: json!({
             "without": answer.subset(0).map_or(Value::Null, binding),
             "with_all": all.map_or(Value::Null, binding),

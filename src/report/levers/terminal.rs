@@ -193,9 +193,8 @@ fn bindings(out: &mut String, answer: &Answer) {
 
 /// Since when power and cooling bind for good with all levers, and how much earlier without each.
 fn crossings(out: &mut String, answer: &Answer) {
-    let whens: [(&str, fn(&Subset) -> Option<f64>); 2] =
-        [("power", Subset::power_lasting_s), ("cooling", Subset::cooling_lasting_s)];
-    for (what, when) in whens {
+    for what in ["power", "cooling"] {
+        let when = if what == "power" { Subset::power_lasting_s } else { Subset::cooling_lasting_s };
         let at = |mask: u32| answer.subset(mask).map(when);
         let Some(Some(without)) = at(0) else { continue };
         let _ = write!(out, "{what} binds for good after {} without levers", span(without));

@@ -425,10 +425,10 @@ fn shares(n: usize, subsets: &[Subset], orders: Option<&[Vec<usize>]>, seeds: us
                 Some(orders) => mean_of_orders(orders, |mask| ln(mask, seed)),
             })
             .collect();
-        for lever in 0..n {
+        for (lever, own) in shares.by_lever.iter_mut().enumerate() {
             let bit = 1 << lever;
             let share = over_seeds(&|seed| by_seed[seed][lever]);
-            shares.by_lever[lever][g] = match orders {
+            own[g] = match orders {
                 None => share,
                 Some(orders) => share.map(|share| widened(share, lever, orders, seeds, &ln)),
             };
@@ -507,9 +507,9 @@ fn curves(
     }
     let seeds = &answer.seeds[..CURVE_SEEDS.min(answer.seeds.len())];
     (progress.runs)(masks.len() * answer.seeds.len() + jobs.len() * seeds.len());
-    let points: Vec<Result<Option<(u32, f64, f64)>, StudyError>> = jobs
+    let points: Vec<_> = jobs
         .par_iter()
-        .map(|(mask, resolved)| {
+        .map(|(mask, resolved)| -> Result<Option<(u32, f64, f64)>, StudyError> {
             let mut sum = (0.0, 0.0);
             for seed in seeds {
                 let run = one(resolved, *seed, question.load, progress)?;

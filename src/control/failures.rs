@@ -29,6 +29,17 @@ pub struct FailureEvent {
     pub breaks: bool,
 }
 
+impl FailureEvent {
+    /// The replicas on nodes that break or are repaired.
+    #[must_use]
+    pub fn replicas(&self) -> std::ops::Range<usize> {
+        match &self.what {
+            Broken::Replicas(replicas) => replicas.clone(),
+            _ => 0..0,
+        }
+    }
+}
+
 /// A part that is broken.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Broken {

@@ -681,7 +681,7 @@ impl Replicas {
     }
 
     /// Bring a replica's label up to date (PHYSICS D5).
-    fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
+    pub(super) fn relabel(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
         let replica = &mut self.replicas[number];
         let pool = usize::from(replica.pool);
         let (laws, shared) = (&setup.fleet.pools[pool], &self.pools[pool]);

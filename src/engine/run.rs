@@ -395,7 +395,14 @@ impl<'a> Engine<'a> {
     }
 
     fn failure(&mut self, now_fs: i128, source: usize) {
-        self.setup.power.failure(now_fs, &self.setup.failures[self.failure_next]);
+        let event = &self.setup.failures[self.failure_next];
+        self.setup.power.failure(now_fs, event);
+        // Of a replica that is down for two reasons, one may begin or end: not installed, failed.
+        for number in event.replicas() {
+            if self.replicas.is_down(number) {
+                self.replicas.relabel(now_fs, number, self.setup);
+            }
+        }
         self.failure_next += 1;
         if let Some(next) = self.setup.failures.get(self.failure_next) {
             self.queue.set(source, Key::new(next.at_fs, Rank::Failure, 0));

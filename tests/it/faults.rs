@@ -98,13 +98,13 @@ fn planted_faults_shrink_to_small_fleets() {
             Some(number)
         });
         let small = |found: &(u64, Counterexample)| {
-            (1..=3).contains(&found.1.replicas) && (1..=10).contains(&found.1.requests)
+            (1..=12).contains(&found.1.replicas) && (1..=12).contains(&found.1.requests)
         };
         // Some differences hang on a fleet as a whole.
         let shrunk =
-            shown.take(8).filter_map(|number| Some((number, shrink(1, number, Some(fault))?))).find(small);
+            shown.take(12).filter_map(|number| Some((number, shrink(1, number, Some(fault))?))).find(small);
         let (number, Counterexample { told, replicas, requests, shrinks }) = shrunk.unwrap_or_else(|| {
-            panic!("{fault:?} shows on none of 8 random fleets that shrinks to a small one")
+            panic!("{fault:?} shows on none of 12 random fleets that shrinks to a small one")
         });
         println!(
             "{fault:?}: case {number}, in {shrinks} runs to {requests} requests at {replicas} replicas\n{told}"

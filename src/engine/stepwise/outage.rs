@@ -21,7 +21,13 @@ impl Stepwise<'_> {
     }
 
     pub(super) fn failure(&mut self, now_fs: i128) {
-        self.setup.power.failure(now_fs, &self.setup.failures[self.failure_next]);
+        let event = &self.setup.failures[self.failure_next];
+        self.setup.power.failure(now_fs, event);
+        for number in event.replicas() {
+            if matches!(self.replicas[number].doing, Doing::Failed) {
+                self.relabel(now_fs, number);
+            }
+        }
         self.failure_next += 1;
         if let Some(next) = self.setup.failures.get(self.failure_next) {
             self.pending.insert((next.at_fs, Rank::Failure, 0));

@@ -50,7 +50,7 @@ pub(in crate::report) fn draw<'a>(
     let frame = Frame {
         left: MARGIN + 110.0,
         right: theme.page.0 - MARGIN - room,
-        top: theme.subtitle_baseline() + 40.0,
+        top: theme.strip_baseline() + 22.0,
         bottom: theme.plot_bottom(),
         start_s: least.log10() - PAD,
         end_s: most.log10() + PAD,

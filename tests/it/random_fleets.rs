@@ -76,8 +76,9 @@ fn peaks(case: &FleetCase, dir: &Path) -> Result<Option<Vec<Peak>>, String> {
 
 /// A policy that plans keeps the cap: P ≤ cap but for the iterations in flight when it fell. Says where it does not.
 fn overshoot(resolved: &Resolved, outcome: &Outcome) -> Option<String> {
-    // Who boots after a failure draws watts at once, and others come down at their next boundaries.
-    if !resolved.scenario.failures.is_empty() {
+    // Who boots, after a failure or when installed, draws watts at once, and others come down at their next boundaries.
+    let mut pools = resolved.scenario.fleet.sites.iter().flat_map(|site| &site.pools);
+    if !resolved.scenario.failures.is_empty() || pools.any(|pool| pool.installed_h.is_some()) {
         return None;
     }
     if outcome.summary.notes.iter().any(|note| note.contains("it cannot be kept")) {

@@ -76,9 +76,8 @@ fn peaks(case: &FleetCase, dir: &Path) -> Result<Option<Vec<Peak>>, String> {
 
 /// A policy that plans keeps the cap: P ≤ cap but for the iterations in flight when it fell. Says where it does not.
 fn overshoot(resolved: &Resolved, outcome: &Outcome) -> Option<String> {
-    // Who boots, after a failure or when installed, draws watts at once, and others come down at their next boundaries.
-    let mut pools = resolved.scenario.fleet.sites.iter().flat_map(|site| &site.pools);
-    if !resolved.scenario.failures.is_empty() || pools.any(|pool| pool.installed_h.is_some()) {
+    // Who boots after a failure draws watts at once, and others come down at their next boundaries.
+    if !resolved.scenario.failures.is_empty() {
         return None;
     }
     if outcome.summary.notes.iter().any(|note| note.contains("it cannot be kept")) {
@@ -93,7 +92,11 @@ fn overshoot(resolved: &Resolved, outcome: &Outcome) -> Option<String> {
             pool.step.longest_s(pool.max_seqs, kv_tok, &lowest)
         });
         let falls = site.cap.windows(2).filter(|levels| levels[1].it_nw < levels[0].it_nw).count();
-        let (above_s, most_s) = (summary.power_w.overshoot_s, falls as f64 * longest_s.fold(0.0, f64::max));
+        // Nodes that are installed draw watts at once, likewise.
+        let arrivals =
+            fleet.pools[site.pools.clone()].iter().filter(|pool| pool.installed_fs.start > 0).count();
+        let (above_s, most_s) =
+            (summary.power_w.overshoot_s, (falls + arrivals) as f64 * longest_s.fold(0.0, f64::max));
         if above_s > most_s {
             let policy = site.policy.name();
             return Some(format!(

@@ -47,11 +47,11 @@ impl Sparse {
     /// Bytes that the indexer of one layer moves per decoded token and token of context: the key, and the score there
     /// and back.
     pub fn decode_index_bytes(&self) -> f64 {
-        self.index_bytes() + SCORE_BYTES
+        self.index_bytes() + self.score_bytes()
     }
 
-    /// The same per prompt token: a chunk's tokens share the key.
-    pub fn prefill_index_bytes(&self) -> f64 {
+    /// Of them the score's: all that a token of a prompt or of a draft moves, as the tokens of a step share the key.
+    pub fn score_bytes(&self) -> f64 {
         SCORE_BYTES
     }
 

@@ -12,7 +12,8 @@ pub enum Draft<'a> {
     Model(&'a Model),
     /// So many layers like the last of the target and its output head, fed with the target's hidden state and the
     /// token after it through a matrix of 2·hidden × hidden: an MTP module (DeepSeek-V3 report, section 2.2) or an
-    /// EAGLE head. Embedding and output head are the target's.
+    /// EAGLE head. Embedding and output head are the target's. They see the whole context where the target's windows
+    /// slide (EAGLE heads are trained on their own), and have an indexer where it has.
     Head {
         /// The target.
         of: &'a Model,
@@ -24,23 +25,26 @@ pub enum Draft<'a> {
 }
 
 impl Model {
-    /// Why it can neither speculate nor draft, if so.
-    pub(crate) fn cannot_speculate(&self) -> Option<String> {
-        let partial =
-            self.sparse.is_some() || self.sliding.as_ref().is_some_and(|sliding| sliding.layers > 0);
-        partial.then(|| {
+    /// Why a model cannot draft for this one, if so: a batch is followed in one window, that of the target.
+    pub(crate) fn cannot_draft_by(&self, draft: &Self) -> Option<String> {
+        let window = |model: &Self| model.sliding.as_ref().filter(|s| s.layers > 0).map(|s| s.window_tok);
+        let own = draft.sparse.is_some() || (window(draft).is_some() && window(draft) != window(self));
+        own.then(|| {
             format!(
-                "cannot be simulated: {} has layers that see part of the context only; use a model whose layers see all of it",
-                self.name
+                "cannot be simulated: {} has layers that see part of the context only, and those of {} see not just that \
+                 part; use a head, or a model whose layers see all of it, or have windows as long as the model's",
+                draft.name, self.name
             )
         })
     }
 
-    /// A model of `layers` of its last layers: those with routed experts where it has any.
+    /// A model of `layers` of its last layers: those with routed experts where it has any, with its sparse attention if
+    /// it has that, but no sliding windows.
     fn last_layers(&self, layers: u32) -> Self {
         Self {
             layers,
             moe: self.moe.as_ref().map(|moe| Moe { dense_layers: 0, ..moe.clone() }),
+            sliding: None,
             ..self.clone()
         }
     }
@@ -50,7 +54,7 @@ impl Model {
 /// for the target: a pass only waits between its kernels.
 ///
 /// # Errors
-/// As of [`replica_in`]; a draft some of whose layers see part of the context only.
+/// As of [`replica_in`].
 pub fn draft_in(
     node: Option<&Node>,
     gpu: &Gpu,
@@ -64,9 +68,6 @@ pub fn draft_in(
         Draft::Head { of, weights, layers } => (of.last_layers(layers), weights),
     };
     let split = Split { expert: if model.moe.is_none() { 1 } else { split.expert }, ..split };
-    if let Some(message) = model.cannot_speculate() {
-        return Err(message);
-    }
     let mut params = replica_in(node, gpu, &model, split, weights, kv, engine)?;
     params.host_step_s -= engine.per_step_us.value * 1e-6;
     params.host_seq_s = 0.0;

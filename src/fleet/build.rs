@@ -187,6 +187,7 @@ pub struct MemoryPlan {
 pub(crate) fn add_memory(target: &mut RooflineParams, draft: &RooflineParams) {
     target.weight_bytes_per_gpu += draft.weight_bytes_per_gpu;
     target.kv_bytes_per_tok_per_gpu += draft.kv_bytes_per_tok_per_gpu;
+    target.kv_window_bytes_per_seq_per_gpu += draft.kv_window_bytes_per_seq_per_gpu;
 }
 
 /// How a replica's memory is used.
@@ -303,7 +304,11 @@ fn build_pool(
             };
             let mut step = StepLaw::roofline(&params, max_step_tok);
             step.speculation = draft.as_ref().zip(speculation.as_ref()).map(|(draft, speculation)| {
-                let draft = StepLaw::roofline(draft, max_step_tok);
+                let mut draft = StepLaw::roofline(draft, max_step_tok);
+                if draft.window_tok.is_some() {
+                    // One window is followed: that of the target, which a draft shares but for rounding.
+                    (draft.window_tok, draft.prompt_window_tok) = (step.window_tok, step.prompt_window_tok);
+                }
                 Box::new(Speculation { draft_tok: speculation.draft_tok, draft })
             });
             (step, source)

@@ -89,12 +89,12 @@ pub(crate) fn draft_of(
         path: format!("models.{number}.speculation{field}"),
         message,
     };
-    if let Some(message) = target.cannot_speculate() {
-        return Err(problem("", message));
-    }
     let (draft, field) = match &given.draft {
         types::Draft::Model(name) => match catalog.model(name) {
-            Some(model) => (catalog::Draft::Model(model), ".draft.model"),
+            Some(model) => match target.cannot_draft_by(model) {
+                Some(message) => return Err(problem(".draft.model", message)),
+                None => (catalog::Draft::Model(model), ".draft.model"),
+            },
             None => return Err(problem(".draft.model", format!("unknown model '{name}'"))),
         },
         types::Draft::Head(head) => {

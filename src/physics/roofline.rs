@@ -139,6 +139,8 @@ pub struct AttentionParams {
     pub prefill_window_rate: AttentionRate,
     /// KV cache read per decoded token and token of context, one GPU, layers that see all of it, or indexers [byte].
     pub kv_read_bytes_per_ctx_tok: f64,
+    /// Of them, what tokens that one step verifies of a sequence do not share: scores of indexers [byte].
+    pub own_bytes_per_ctx_tok: f64,
     /// FLOP per decoded token and token of context, one GPU, layers that see all of it, or indexers.
     pub decode_flop_per_ctx_tok: f64,
     /// Tokens that the other layers see; `None` if all layers see everything.
@@ -147,6 +149,9 @@ pub struct AttentionParams {
     pub prompt_window_tok: Option<u32>,
     /// KV cache read per decoded token and token in its window, one GPU, layers that see a window only [byte].
     pub window_read_bytes_per_tok: f64,
+    /// Whether the tokens that one step verifies of a sequence read their windows each: the best tokens, which each
+    /// chooses for itself; a sliding window is read once for all.
+    pub windows_apart: bool,
     /// FLOP per decoded token and token in its window, one GPU, layers that see a window only.
     pub window_flop_per_tok: f64,
     /// FLOP per prompt token and token it attends to, one GPU, layers that see all of it, or indexers.
@@ -205,6 +210,10 @@ pub struct DecodeAttention {
     pub flop_per_ctx_tok: f64,
     /// Memory traffic per token of context, one GPU [byte].
     pub bytes_per_ctx_tok: f64,
+    /// Of it, what tokens of one sequence do not share [byte].
+    pub own_bytes_per_ctx_tok: f64,
+    /// Its time [s].
+    pub own_memory_s_per_ctx_tok: f64,
     /// FLOP per token in a window, one GPU.
     pub flop_per_window_tok: f64,
     /// Memory traffic per token in a window, one GPU [byte].
@@ -320,6 +329,8 @@ impl RooflineParams {
             compute_s_per_window_tok: attention.window_flop_per_tok / window.flop_s(),
             flop_per_ctx_tok: attention.decode_flop_per_ctx_tok,
             bytes_per_ctx_tok: attention.kv_read_bytes_per_ctx_tok,
+            own_bytes_per_ctx_tok: attention.own_bytes_per_ctx_tok,
+            own_memory_s_per_ctx_tok: attention.own_bytes_per_ctx_tok / (self.hbm_byte_s * all.mbu),
             flop_per_window_tok: attention.window_flop_per_tok,
             bytes_per_window_tok: attention.window_read_bytes_per_tok,
             peak_flop_s: all.peak_flop_s,

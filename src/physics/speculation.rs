@@ -9,6 +9,10 @@
 //! t = target(n·(k+1) + p tokens, contexts read once) + draft(n + p tokens) + (k − 1)·draft(n tokens)
 //! ```
 //!
+//! Read once are caches, sliding windows and the keys of indexers; scores, and the best tokens that sparse attention gathers,
+//! each token has its own of (as kernels do it, even where neighbours choose the same). Of windows that are not full yet,
+//! tokens proposed in the step itself are left out.
+//!
 //! The draft's first pass of a step also processes the chunks of prompts, whose context it needs as well.
 
 use super::clock::{Clock, scale};
@@ -57,24 +61,29 @@ impl Speculation {
         let (passes, verify) = (i64::from(self.draft_tok), i64::from(self.verify_tok()));
         let seqs = i64::from(n);
         let mut sum = target.verifying(n, p, chunks, self.verify_tok(), clock);
-        // One read of the cache serves all tokens of a sequence; token i of those verified attends to i of them.
-        let (compute_fs, memory_fs) = (target.kv_tok_compute_fs, target.kv_tok_memory_fs);
-        let slower = |compute_tok: i64, memory_tok: i64| {
-            let compute_fs = scale(compute_fs * compute_tok, clock.slow_compute);
-            compute_fs.max(scale(memory_fs * memory_tok, clock.slow_memory))
+        // One read of the cache serves all tokens of a sequence, but for what each moves for itself; token i of those
+        // verified attends to i of them.
+        let own_fs = target.kv_tok_own_memory_fs;
+        let (compute_fs, shared_fs) = (target.kv_tok_compute_fs, target.kv_tok_memory_fs - own_fs);
+        let slower = |attended: i64, read: i64| {
+            let memory_fs = shared_fs * read + own_fs * attended;
+            scale(compute_fs * attended, clock.slow_compute).max(scale(memory_fs, clock.slow_memory))
         };
         sum.kv_tok_fs = slower(verify, 1);
         sum.base_fs += seqs * slower(verify * (verify + 1) / 2, verify);
         let first = self.draft.coefficients(n, p, chunks, clock);
         sum.base_fs += first.base_fs;
         sum.kv_tok_fs += first.kv_tok_fs;
+        sum.window_tok_fs += first.window_tok_fs;
         sum.pair_fs += first.pair_fs;
+        sum.window_pair_fs += first.window_pair_fs;
         if n > 0 && passes > 1 {
             let further = self.draft.coefficients(n, 0, 0, clock);
             // Pass j also attends to the j − 1 tokens proposed before.
             let proposed = seqs * (passes - 1) * passes / 2;
             sum.base_fs += (passes - 1) * further.base_fs + proposed * further.kv_tok_fs;
             sum.kv_tok_fs += (passes - 1) * further.kv_tok_fs;
+            sum.window_tok_fs += (passes - 1) * further.window_tok_fs;
         }
         sum
     }
@@ -87,7 +96,8 @@ impl Speculation {
         if shape.n > 0.0 && more > 0.0 {
             // On average, they attend to half of the proposed tokens.
             let kv_tok = shape.kv_tok + 0.5 * f64::from(self.draft_tok) * shape.n;
-            let further = FluidShape { n: shape.n, kv_tok, ..FluidShape::default() };
+            let window_tok = shape.window_tok;
+            let further = FluidShape { n: shape.n, kv_tok, window_tok, ..FluidShape::default() };
             sum.add(&self.draft.pass(&further, 1.0, clock), more);
         }
         sum
@@ -97,8 +107,12 @@ impl Speculation {
     pub(super) fn longest_s(&self, target: &StepLaw, max_seqs: u32, kv_tok: f64, clock: &Clock) -> f64 {
         let verify = self.verify_tok();
         let seqs = f64::from(max_seqs);
+        let times = |one_fs: i64| one_fs.saturating_mul(verify.into());
         let target = StepLaw {
-            kv_tok_compute_fs: target.kv_tok_compute_fs.saturating_mul(verify.into()),
+            kv_tok_compute_fs: times(target.kv_tok_compute_fs),
+            kv_tok_memory_fs: target.kv_tok_memory_fs.saturating_add(times(target.kv_tok_own_memory_fs)),
+            window_tok_compute_fs: times(target.window_tok_compute_fs),
+            window_tok_memory_fs: times(target.window_tok_memory_fs),
             speculation: None,
             ..target.clone()
         };
@@ -197,10 +211,46 @@ mod tests {
         assert_eq!(got, 1_000_000 + 5000 + 7 + 11 + 10_000 + 5000 + 7 + 11);
     }
 
+    /// 40 fs of the 300 are scores, one for each token verified; each gathers its own of a window, or all share a window.
+    #[test]
+    fn keys_are_shared_and_scores_are_not() {
+        for (windows_apart, window_fs) in [(true, 3 * 50), (false, 3 * 20)] {
+            let windows = |law: StepLaw, compute_fs, memory_fs| StepLaw {
+                window_tok: Some(8),
+                prompt_window_tok: Some(8),
+                window_tok_compute_fs: compute_fs,
+                window_tok_memory_fs: memory_fs,
+                windows_apart,
+                kv_tok_own_memory_fs: 40,
+                ..law
+            };
+            let draft = windows(law(10_000, 100, 1), 2, 5);
+            let speculation = Some(Box::new(Speculation { draft_tok: 2, draft }));
+            let target = StepLaw { speculation, ..windows(law(1_000_000, 300, 100), 20, 50) };
+            // Two sequences, 5 and 25 tokens in the cache, of which 5 and 8 in the window.
+            let shape = Shape { n: 2, kv_tok: 30, window_tok: 13, ..Shape::default() };
+            // Three tokens each: keys of 260 once and three scores of 40 are more than arithmetic of 300; the tokens of the
+            // step: 1 + 2 + 3 scores and 3 keys.
+            let verified = 1_000_000 + 6000 + 6 * 7 + 2 * 11 + 30 * (260 + 120) + 2 * (3 * 260 + 6 * 40);
+            let first = 10_000 + 2000 + 2 * 18 + (30 + 2) * 100 + 13 * 5;
+            let got = target.coefficients(2, 0, 0, &Clock::FULL).duration_fs(&shape);
+            assert_eq!(got, verified + 13 * window_fs + first + first + 2 * 100);
+            let real = FluidShape { n: 2.0, kv_tok: 30.0, window_tok: 13.0, ..FluidShape::default() };
+            let fluid_s = target.fluid(&real, &Clock::FULL).parts.total_s();
+            assert!((fluid_s * 1e15 / got as f64 - 1.0).abs() < 1e-12, "{fluid_s} {got}");
+        }
+    }
+
     #[test]
     fn no_step_is_longer_than_the_longest() {
         let target = StepLaw {
             speculation: Some(Box::new(Speculation { draft_tok: 4, draft: law(10_000, 20, 30) })),
+            kv_tok_own_memory_fs: 250,
+            window_tok: Some(30),
+            prompt_window_tok: Some(30),
+            window_tok_compute_fs: 2000,
+            window_tok_memory_fs: 3000,
+            windows_apart: true,
             ..law(1_000_000, 300, 100)
         };
         let clock = Clock::at(0.4, &ClockLaw { exponent: 2.0, min_share: 0.3, memory_knee: 0.5 });
@@ -209,8 +259,8 @@ mod tests {
             for n in 0..=12_u32 {
                 for p in (0..=64 - 5 * n).filter(|p| n + p > 0) {
                     let chunks = p.min(3);
-                    let shape =
-                        Shape { n, kv_tok: if n > 0 { 500 } else { 0 }, p, chunks, ..Shape::default() };
+                    let (kv_tok, window_tok) = if n > 0 { (500, i64::from(n) * 30) } else { (0, 0) };
+                    let shape = Shape { n, kv_tok, window_tok, p, chunks, ..Shape::default() };
                     let step_fs = target.coefficients(n, p, chunks, &clock).duration_fs(&shape);
                     assert!(step_fs as f64 * 1e-15 <= longest_s);
                 }

@@ -135,6 +135,10 @@ pub struct StepLaw {
     pub kv_tok_compute_fs: i64,
     /// See `kv_tok_compute_fs` [fs].
     pub kv_tok_memory_fs: i64,
+    /// Of it, what each token that a step verifies of a sequence takes anew; they share the rest [fs].
+    pub kv_tok_own_memory_fs: i64,
+    /// Whether such tokens read their windows each; else they share them.
+    pub windows_apart: bool,
     /// Time per step in which GPUs wait for the host or between kernels [fs].
     pub host_step_fs: i64,
     /// Host time per running sequence (decoding or chunk) [fs].
@@ -143,6 +147,8 @@ pub struct StepLaw {
     pub sampled: Work,
     /// Work per token resident in the cache of decoding sequences.
     pub kv_tok: Work,
+    /// Of its bytes, those that tokens which a step verifies of a sequence do not share.
+    pub kv_tok_own_bytes: f64,
     /// Work per token in the window of a decoding sequence.
     pub in_window: Work,
     /// Work per pair.
@@ -334,10 +340,13 @@ impl StepLaw {
             window_pair_compute_fs: round_fs(prefill.s_per_window_pair),
             kv_tok_compute_fs: round_fs(decode.compute_s_per_ctx_tok),
             kv_tok_memory_fs: round_fs(decode.memory_s_per_ctx_tok),
+            kv_tok_own_memory_fs: round_fs(decode.own_memory_s_per_ctx_tok),
+            windows_apart: params.attention.windows_apart,
             host_step_fs: round_fs(params.host_step_s),
             host_seq_fs: round_fs(params.host_seq_s),
             sampled,
             kv_tok: work(decode.flop_per_ctx_tok, decode.peak_flop_s, decode.bytes_per_ctx_tok),
+            kv_tok_own_bytes: decode.own_bytes_per_ctx_tok,
             in_window: work(
                 decode.flop_per_window_tok,
                 decode.window_peak_flop_s,
@@ -373,10 +382,13 @@ impl StepLaw {
             window_pair_compute_fs: 0,
             kv_tok_compute_fs: round_fs(kv_tok_s),
             kv_tok_memory_fs: 0,
+            kv_tok_own_memory_fs: 0,
+            windows_apart: false,
             host_step_fs: 0,
             host_seq_fs: 0,
             sampled: Work::default(),
             kv_tok: Work::default(),
+            kv_tok_own_bytes: 0.0,
             in_window: Work::default(),
             pair: Work::default(),
             window_pair: Work::default(),
@@ -420,7 +432,7 @@ impl StepLaw {
     }
 
     /// Coefficients of an iteration in which each decoding sequence has `verify_tok` tokens, all of them sampled, but for
-    /// their attention.
+    /// their attention to all of the context.
     pub(super) fn verifying(
         &self,
         n: u32,
@@ -436,7 +448,10 @@ impl StepLaw {
         if p > 0 {
             compute += self.prefill_compute_fs + i64::from(p) * self.prompt_tok_compute_fs;
         }
-        self.assemble(0, compute, linear.memory_fs, fixed, clock, scale)
+        Coefficients {
+            window_tok_fs: self.window_tok_fs(verify_tok, clock),
+            ..self.assemble(0, compute, linear.memory_fs, fixed, clock, scale)
+        }
     }
 
     #[inline]
@@ -463,6 +478,15 @@ impl StepLaw {
         }
     }
 
+    /// Time per token in the window of a decoding sequence of which a step has `verify_tok` tokens [fs].
+    #[inline]
+    fn window_tok_fs(&self, verify_tok: u32, clock: &Clock) -> i64 {
+        let attended = i64::from(verify_tok);
+        let read = if self.windows_apart { attended } else { 1 };
+        scale(self.window_tok_compute_fs * attended, clock.slow_compute)
+            .max(scale(self.window_tok_memory_fs * read, clock.slow_memory))
+    }
+
     /// The coefficients of layers with a window; zeros without one.
     #[inline]
     fn windowed(&self, clock: &Clock) -> Coefficients {
@@ -470,8 +494,7 @@ impl StepLaw {
             return Coefficients::default();
         }
         Coefficients {
-            window_tok_fs: scale(self.window_tok_compute_fs, clock.slow_compute)
-                .max(scale(self.window_tok_memory_fs, clock.slow_memory)),
+            window_tok_fs: self.window_tok_fs(1, clock),
             window_pair_fs: scale(self.window_pair_compute_fs, clock.slow_compute),
             ..Coefficients::default()
         }
@@ -560,16 +583,22 @@ impl StepLaw {
         } else {
             0.0
         };
+        let slower_of =
+            |compute: f64, memory: f64| if compute > memory { (compute, 0.0) } else { (0.0, memory) };
         let slower = |attended: f64, read: f64, compute_fs: i64, memory_fs: i64| {
-            let compute = attended * (compute_fs as f64 * slow_c);
-            let memory = read * (memory_fs as f64 * slow_m);
-            if compute > memory { (compute, 0.0) } else { (0.0, memory) }
+            slower_of(attended * (compute_fs as f64 * slow_c), read * (memory_fs as f64 * slow_m))
         };
         // With the tokens that each decoding sequence writes: all are read once, and attended to by those after them.
         let attended = verify_tok * kv_tok + n * (0.5 * verify_tok * (verify_tok + 1.0));
         let read = kv_tok + verified;
-        let global = slower(attended, read, self.kv_tok_compute_fs, self.kv_tok_memory_fs);
-        let windowed = slower(window_tok, window_tok, self.window_tok_compute_fs, self.window_tok_memory_fs);
+        let own_fs = self.kv_tok_own_memory_fs;
+        let global = slower_of(
+            attended * (self.kv_tok_compute_fs as f64 * slow_c),
+            read * ((self.kv_tok_memory_fs - own_fs) as f64 * slow_m) + attended * (own_fs as f64 * slow_m),
+        );
+        let seen = verify_tok * window_tok;
+        let seen_read = if self.windows_apart { seen } else { window_tok };
+        let windowed = slower(seen, seen_read, self.window_tok_compute_fs, self.window_tok_memory_fs);
         let (attention_c, attention_m) = (global.0 + windowed.0, global.1 + windowed.1);
         let prompt_attention =
             pairs * self.pair_compute_fs as f64 + window_pairs * self.window_pair_compute_fs as f64;
@@ -592,8 +621,9 @@ impl StepLaw {
         let mut work = linear.work;
         work.add(&self.sampled, verified + chunks);
         work.add(&Work { bytes: 0.0, ..self.kv_tok }, attended);
-        work.bytes += self.kv_tok.bytes * read;
-        work.add(&self.in_window, window_tok);
+        work.bytes += (self.kv_tok.bytes - self.kv_tok_own_bytes) * read + self.kv_tok_own_bytes * attended;
+        work.add(&Work { bytes: 0.0, ..self.in_window }, seen);
+        work.bytes += self.in_window.bytes * seen_read;
         work.add(&self.pair, pairs);
         work.add(&self.window_pair, window_pairs);
         let fs = 1.0 / FS_PER_S as f64;

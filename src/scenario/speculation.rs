@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Speculative decoding: a draft proposes tokens, the model verifies them all in one step, and emits those it accepts and
 /// one more. Verification keeps the model's distribution (Leviathan et al. 2023), so quality is the model's own. Needs the
-/// `roofline` step law, and a model whose layers all see the whole context.
+/// `roofline` step law.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Speculation {
@@ -27,9 +27,11 @@ pub struct Speculation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Draft {
-    /// A model of the catalog with the same vocabulary, as published, run `draft_tok` times a step.
+    /// A model of the catalog with the same vocabulary, as published, run `draft_tok` times a step. Its layers see the whole
+    /// context, or as much of it as the model's own do.
     Model(String),
-    /// A head on the model's own hidden states: an MTP module or an EAGLE head, run `draft_tok` times a step.
+    /// A head on the model's own hidden states: an MTP module or an EAGLE head, run `draft_tok` times a step. Its layers see
+    /// the whole context where those of the model have sliding windows, and have an indexer where those have.
     Head(DraftHead),
 }
 

@@ -139,6 +139,7 @@ struct Partial {
 impl Batch {
     /// Empty.
     pub fn new(pool: &Pool) -> Self {
+        let window_tok = pool.step.windows().map_or(0, |(decode, _)| decode);
         Self {
             queues: [List::default(); PRIORITIES],
             waiting: 0,
@@ -158,7 +159,7 @@ impl Batch {
             speculation: pool
                 .speculation
                 .as_ref()
-                .map(|speculation| Box::new(Speculation::new(speculation, pool.block_tok))),
+                .map(|speculation| Box::new(Speculation::new(speculation, pool.block_tok, window_tok))),
             prefixes: pool.prefix_cache.then(Box::default),
         }
     }
@@ -256,8 +257,9 @@ impl Batch {
             return false;
         }
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
-        if self.speculation.is_some() {
-            let growth = Growth { kv_tok: i64::from(self.next_tok()), ..Growth::default() };
+        if let Some(speculation) = &self.speculation {
+            let mut growth = Growth { kv_tok: i64::from(speculation.tok()), ..Growth::default() };
+            (shape.window_tok, growth.window_tok) = speculation.in_windows();
             let state = shape.power_state();
             let iterations = self.like_chunks(&shape, &state, &Partial::default());
             *plan = Plan { shape, state, growth, partial_tok: 0, iterations, ending: 0 };
@@ -284,9 +286,8 @@ impl Batch {
         let mut left = pool.max_step_tok - self.decoding * pool.tok_per_seq;
         let mut shape = Shape { n: self.decoding, kv_tok: self.kv_tok, ..Shape::default() };
         let window = self.window.as_deref().map(Window::prompt_tokens);
-        if let Some(window) = &self.window {
-            shape.window_tok = window.inside();
-        }
+        let within;
+        (shape.window_tok, within) = self.in_windows();
         let mut partial = Partial::default();
         let mut take = |shape: &mut Shape, left: &mut u32, need: u32, done: u32| {
             let chunk = (need - done).min(*left);
@@ -350,6 +351,7 @@ impl Batch {
         let mut growth = Growth {
             kv_tok: i64::from(self.next_tok()),
             pairs: i64::from(partial.tok) * i64::from(partial.tok),
+            window_tok: within,
             ..Growth::default()
         };
         let mut iterations = if ending > 0 || !notes.preempted.is_empty() {
@@ -359,7 +361,6 @@ impl Batch {
         };
         if let Some(window) = &self.window {
             iterations = iterations.min(window.until_first(self.iter));
-            growth.window_tok = i64::from(window.below());
             if partial.tok > 0 {
                 let (chunks, more) = window::like_chunks(partial.done, partial.tok, window.prompt_tokens());
                 iterations = iterations.min(chunks);
@@ -426,6 +427,16 @@ impl Batch {
         self.speculation.as_ref().map_or(self.decoding, |speculation| speculation.tok())
     }
 
+    /// What windows see of decoding sequences, and what the next iteration adds to it [tokens].
+    #[inline]
+    fn in_windows(&self) -> (i64, i64) {
+        match (&self.speculation, &self.window) {
+            (Some(speculation), _) => speculation.in_windows(),
+            (None, Some(window)) => (window.inside(), window.below().into()),
+            (None, None) => (0, 0),
+        }
+    }
+
     /// Blocks that decoding sequences take with the next iteration.
     #[inline]
     fn next_blocks(&self) -> u64 {
@@ -442,11 +453,11 @@ impl Batch {
             None => {
                 let residue = self.residue(context);
                 self.residues[residue] -= 1;
+                if let Some(window) = &mut self.window {
+                    window.remove(context);
+                }
             }
             Some(speculation) => speculation.remove(id, context),
-        }
-        if let Some(window) = &mut self.window {
-            window.remove(context);
         }
     }
 
@@ -588,13 +599,13 @@ impl Batch {
             self.free_blocks -= self.growth_over(count);
             self.advance(count);
             self.kv_tok += i64::from(self.decoding) * count as i64;
+            if let Some(window) = &mut self.window {
+                window.advance(slots, self.iter, count);
+            }
         }
         if let Some(cache) = &mut self.prefixes {
             // Within a run nobody looks into the cache and blocks are only taken: as if each iteration had done it.
             cache.fit(self.free_blocks);
-        }
-        if let Some(window) = &mut self.window {
-            window.advance(slots, self.iter, count);
         }
         if let Some((_, processed)) = &mut self.prefill {
             *processed += partial_tok * count as u32;
@@ -643,7 +654,9 @@ impl Batch {
             self.finish.push(Reverse(Due::new(slot.finish_iter, slot.request.order(), id)));
             self.decoding += 1;
             self.kv_tok += i64::from(context);
-            if let Some(window) = &mut self.window {
+            if self.speculation.is_none()
+                && let Some(window) = &mut self.window
+            {
                 window.add(&slots[id], id, context);
             }
         }
@@ -722,7 +735,7 @@ impl Batch {
     pub fn audit(&self, slots: &Slots, pool: &Pool) -> Option<String> {
         let (mut decoding, mut running, mut kv, mut blocks) = (0, 0, 0_i64, 0_u64);
         let seen = self.window.as_deref().map_or(0, Window::tokens);
-        let (mut inside, mut below) = (0_i64, 0_u32);
+        let (mut inside, mut below) = (0_i64, 0_i64);
         let mut contexts = Vec::new();
         let mut shared = std::collections::BTreeMap::<u32, (u32, u32)>::new();
         for list in &self.running_lists {
@@ -736,7 +749,7 @@ impl Batch {
                     kv += i64::from(context);
                     contexts.push((id, context));
                     inside += i64::from(context.min(seen));
-                    below += u32::from(context < seen);
+                    below += i64::from(context < seen);
                     blocks += u64::from(context.div_ceil(pool.block_tok));
                 } else {
                     blocks += u64::from(slot.need.div_ceil(pool.block_tok));
@@ -749,7 +762,7 @@ impl Batch {
                 id = slot.next;
             }
         }
-        let windows = self.window.as_deref().map_or((0, 0), |window| (window.inside(), window.below()));
+        let windows = self.in_windows();
         blocks += shared.values().map(|&(blocks, _)| u64::from(blocks)).sum::<u64>();
         let shared: Vec<_> =
             shared.into_iter().map(|(prefix, (blocks, users))| (prefix, blocks, users)).collect();
@@ -761,7 +774,7 @@ impl Batch {
                 None => self.residues.iter().sum::<u32>() == self.decoding,
                 Some(speculation) => speculation.holds(&contexts),
             }
-            && (inside, below) == windows
+            && (self.speculation.is_some() || (inside, below) == windows)
             && (&shared, idle_blocks) == (&cached.0, cached.1)
             && idle_blocks <= self.free_blocks;
         (!ok).then(|| {

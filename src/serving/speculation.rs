@@ -2,6 +2,8 @@
 //!
 //! A sequence with D tokens to go has T iterations to go, and emits ⌊tokens to go / iterations to go⌋ in each. That is
 //! g = ⌊D/T⌋ in the first T − (D mod T) of them and g + 1 in the others, so its context is affine but for one *kink*.
+//! What a window sees of it grows alike until less than g tokens are left of the window, by those in one iteration, and
+//! no more from then on. At a *turn* the context kinks or the window's part does.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -17,6 +19,10 @@ struct Pace {
     tok: u32,
     /// Iteration after which it kinks; its last if it does not (any more).
     kink_iter: u64,
+    /// Tokens an iteration within the window, up to its turn.
+    within: u32,
+    /// Iteration after which either changes; not before its last if none does.
+    turn_iter: u64,
 }
 
 impl Pace {
@@ -88,25 +94,34 @@ pub(super) struct Speculation {
     speeds: Vec<Speed>,
     /// Tokens that all of them emit in an iteration.
     tok: u32,
+    /// Tokens that layers with a window see; 0 if no layer has one.
+    window_tok: u32,
+    /// Σ min(context, window).
+    inside: i64,
+    /// What an iteration adds to it.
+    within: u32,
     /// By slot.
     paces: BTreeMap<u32, Pace>,
-    /// When sequences kink; entries of preempted ones are stale.
-    kinks: BinaryHeap<Reverse<Due>>,
+    /// When sequences turn; entries of preempted ones are stale.
+    turns: BinaryHeap<Reverse<Due>>,
     /// Iteration of the first of them; `u64::MAX` of none.
     first: u64,
 }
 
 impl Speculation {
     /// Over an empty batch.
-    pub(super) fn new(law: &fleet::Speculation, block_tok: u32) -> Self {
+    pub(super) fn new(law: &fleet::Speculation, block_tok: u32, window_tok: u32) -> Self {
         let speed =
             |tok: u32| Speed { tok: tok.into(), count: 0, residues: vec![0; block_tok as usize], full: 0 };
         Self {
             law: law.clone(),
             speeds: (1..=law.draft_tok + 1).map(speed).collect(),
             tok: 0,
+            window_tok,
+            inside: 0,
+            within: 0,
             paces: BTreeMap::new(),
-            kinks: BinaryHeap::new(),
+            turns: BinaryHeap::new(),
             first: u64::MAX,
         }
     }
@@ -116,12 +131,17 @@ impl Speculation {
         self.tok
     }
 
-    /// Iterations from `iter` until the first kink.
+    /// Σ min(context, window) over the decoding sequences, and what an iteration adds to it.
+    pub(super) fn in_windows(&self) -> (i64, i64) {
+        (self.inside, self.within.into())
+    }
+
+    /// Iterations from `iter` until the first turn.
     pub(super) fn until_first(&self, iter: u64) -> u64 {
         self.first - iter
     }
 
-    /// Blocks that decoding sequences take with the next `count` iterations, none of which is beyond a kink.
+    /// Blocks that decoding sequences take with the next `count` iterations, none of which is beyond a turn.
     #[inline(never)]
     pub(super) fn blocks(&self, count: u64) -> u64 {
         self.speeds.iter().map(|speed| speed.blocks(count)).sum()
@@ -149,23 +169,40 @@ impl Speculation {
         let (tok, more) = (to_go / steps, to_go % steps);
         let finish_iter = iter + u64::from(steps);
         let kink_iter = finish_iter - u64::from(more);
-        self.paces.insert(id, Pace { tok, kink_iter });
+        self.inside += i64::from(context.min(self.window_tok));
+        self.go_on(slot, id, iter, context, tok, (kink_iter, finish_iter));
+        finish_iter
+    }
+
+    /// From iteration `iter` on, a sequence with `context` tokens emits `tok` an iteration, up to its kink or its last.
+    fn go_on(&mut self, slot: &Slot, id: u32, iter: u64, context: u32, tok: u32, (kink, last): (u64, u64)) {
+        let room = self.window_tok.saturating_sub(context);
+        let within = tok.min(room);
+        let alike = if within == 0 { u64::MAX } else { u64::from((room / tok).max(1)) };
+        let turn_iter = kink.min(iter.saturating_add(alike));
+        self.paces.insert(id, Pace { tok, kink_iter: kink, within, turn_iter });
         self.speeds[tok as usize - 1].add(context);
         self.tok += tok;
-        if more > 0 {
-            self.kinks.push(Reverse(Due::new(kink_iter, slot.request.order(), id)));
-            self.first = self.first.min(kink_iter);
+        self.within += within;
+        if turn_iter < last {
+            self.turns.push(Reverse(Due::new(turn_iter, slot.request.order(), id)));
+            self.first = self.first.min(turn_iter);
         }
-        finish_iter
     }
 
     /// A sequence with `context` tokens in the cache leaves.
     #[inline(never)]
     pub(super) fn remove(&mut self, id: u32, context: u32) {
-        if let Some(pace) = self.paces.remove(&id) {
-            self.speeds[pace.tok as usize - 1].remove(context);
-            self.tok -= pace.tok;
-        }
+        self.inside -= i64::from(context.min(self.window_tok));
+        self.stop(id, context);
+    }
+
+    fn stop(&mut self, id: u32, context: u32) -> Option<Pace> {
+        let pace = self.paces.remove(&id)?;
+        self.speeds[pace.tok as usize - 1].remove(context);
+        self.tok -= pace.tok;
+        self.within -= pace.within;
+        Some(pace)
     }
 
     /// Tokens that a decoding sequence has emitted after iteration `iter`.
@@ -174,43 +211,45 @@ impl Speculation {
         slot.request.output_tok - self.paces.get(&id).map_or(0, |pace| pace.to_go(slot, iter))
     }
 
-    /// `count` iterations are over, up to `iter`: who kinks goes on faster.
+    /// `count` iterations are over, up to `iter`: who turns goes on otherwise.
     #[inline(never)]
     pub(super) fn advance(&mut self, slots: &Slots, iter: u64, count: u64) {
         for speed in &mut self.speeds {
             speed.advance(count);
         }
+        self.inside += i64::from(self.within) * count as i64;
         while self.first == iter {
-            if let Some(Reverse(due)) = self.kinks.pop() {
+            if let Some(Reverse(due)) = self.turns.pop() {
                 let id = due.slot();
                 let slot = &slots[id];
                 let context = slot.request.prompt_tok + self.emitted(slot, id, iter) - 1;
-                self.remove(id, context);
-                // Its last iteration is known, and beyond the kink: what is left divides evenly.
-                let left = slot.request.prompt_tok + slot.request.output_tok - 1 - context;
-                let tok = left / (slot.finish_iter - iter) as u32;
-                self.paces.insert(id, Pace { tok, kink_iter: slot.finish_iter });
-                self.speeds[tok as usize - 1].add(context);
-                self.tok += tok;
+                if let Some(Pace { mut tok, mut kink_iter, .. }) = self.stop(id, context) {
+                    if kink_iter == iter {
+                        // Its last iteration is known, and beyond the kink: what is left divides evenly.
+                        let left = slot.request.prompt_tok + slot.request.output_tok - 1 - context;
+                        (tok, kink_iter) = (left / (slot.finish_iter - iter) as u32, slot.finish_iter);
+                    }
+                    self.go_on(slot, id, iter, context, tok, (kink_iter, slot.finish_iter));
+                }
             }
             self.find_first(slots);
         }
     }
 
-    /// Find the first sequence to kink; drops the entries of preempted ones on the way.
+    /// Find the first sequence to turn; drops the entries of preempted ones on the way.
     #[inline(never)]
     pub(super) fn find_first(&mut self, slots: &Slots) {
-        while let Some(&Reverse(due)) = self.kinks.peek() {
+        while let Some(&Reverse(due)) = self.turns.peek() {
             let slot = &slots[due.slot()];
-            let kinks = |pace: &Pace| pace.kink_iter == due.iteration() && pace.kink_iter < slot.finish_iter;
+            let turns = |pace: &Pace| pace.turn_iter == due.iteration() && pace.turn_iter < slot.finish_iter;
             if slot.stage == Stage::Decoding
                 && slot.request.order() == due.order()
-                && self.paces.get(&due.slot()).is_some_and(kinks)
+                && self.paces.get(&due.slot()).is_some_and(turns)
             {
                 self.first = due.iteration();
                 return;
             }
-            self.kinks.pop();
+            self.turns.pop();
         }
         self.first = u64::MAX;
     }
@@ -226,7 +265,11 @@ impl Speculation {
             };
             decoding.iter().map(taken).sum()
         };
+        let seen = |&(_, context): &(u32, u32)| i64::from(context.min(self.window_tok));
+        let within = |(id, context): &(u32, u32)| pace(id).min(self.window_tok.saturating_sub(*context));
         decoding.iter().map(|(id, _)| pace(id)).sum::<u32>() == self.tok
+            && decoding.iter().map(seen).sum::<i64>() == self.inside
+            && decoding.iter().map(within).sum::<u32>() == self.within
             && self.speeds.iter().map(|speed| speed.count).sum::<u32>() as usize == decoding.len()
             && self.paces.len() == decoding.len()
             && [1, 2, 7].into_iter().all(|count| blocks(count) == self.blocks(count))

@@ -99,11 +99,17 @@ impl FleetCase {
             .filter_map(|(site, place)| {
                 let Speculating { draft_tok, head, acceptance_pct, spread_pct } =
                     *self.speculating(site, place)?;
-                let draft = if head { "head: { layers: 1 }" } else { "model: Llama-3.1-8B" };
+                let target = self.sites[site].pools[place].model;
+                // The sparse one drafts for nobody.
+                let draft = match target {
+                    _ if head => "head: { layers: 1 }".into(),
+                    "Qwen3-8B" => "head: { layers: 2 }".into(),
+                    own => format!("model: {own}"),
+                };
                 let acceptance = f64::from(acceptance_pct) / 1e2;
                 let sd = f64::from(spread_pct) / 1e2 * (acceptance * (1.0 - acceptance)).sqrt();
                 Some(format!(
-                    "  - name: draft{site}{place}\n    catalog: Llama-3.1-8B\n    speculation: {{ draft_tok: {draft_tok}, \
+                    "  - name: draft{site}{place}\n    catalog: {target}\n    speculation: {{ draft_tok: {draft_tok}, \
                      draft: {{ {draft} }}, acceptance: {acceptance}, acceptance_sd: {sd} }}\n"
                 ))
             })

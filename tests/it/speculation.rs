@@ -302,14 +302,13 @@ fn what_cannot_be_is_refused() {
             "does not know what its draft costs",
         ),
         (
-            &["models.0.catalog=gpt-oss-120b", "models.0.speculation.draft={ model: gpt-oss-20b }"],
-            "models.0.speculation",
-            "gpt-oss-120b has layers that see part of the context only",
-        ),
-        (
-            &["models.0.attention={ sliding_window: { tokens: 512, every: 2 } }"],
-            "models.0.speculation",
-            "has layers that see part of the context only",
+            &[
+                "models.0.catalog=gpt-oss-120b",
+                "models.0.attention=native",
+                "models.0.speculation.draft={ model: DeepSeek-V3.2 }",
+            ],
+            "models.0.speculation.draft.model",
+            "DeepSeek-V3.2 has layers that see part of the context only",
         ),
     ] {
         let dir = tempfile::tempdir().expect("temporary folder");

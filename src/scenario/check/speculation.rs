@@ -29,17 +29,14 @@ impl Check {
             &format!("0, or above 0 and below √(acceptance·(1 − acceptance)) = {widest:.3}"),
         );
         let target = catalog.model(&model.catalog);
-        if let Some(entry) = target
-            && let Ok(served) = model.attention.of(entry, catalog)
-            && let Some(message) = served.cannot_speculate()
-        {
-            self.refuse(path.as_str(), message);
-        }
         match draft {
             Draft::Model(name) => {
                 let path = format!("{path}.draft.model");
                 self.known(&path, name, Kind::Model, catalog);
-                if let Some(message) = catalog.model(name).and_then(|draft| draft.cannot_speculate()) {
+                if let Some(entry) = target
+                    && let Ok(served) = model.attention.of(entry, catalog)
+                    && let Some(message) = catalog.model(name).and_then(|draft| served.cannot_draft_by(draft))
+                {
                     self.refuse(path.as_str(), message);
                 }
                 if let (Some(target), Some(draft)) = (target, catalog.model(name))

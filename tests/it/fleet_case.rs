@@ -304,76 +304,237 @@ pub struct Buffer {
 }
 
 impl FleetCase {
-    /// The same with one part less. Shrinking goes over each field once, from the outside in; what only became
-    /// superfluous on the way is left for these.
+    /// The same with one part less, the largest parts first.
     pub fn with_less(&self) -> Vec<Self> {
         let mut all = Vec::new();
-        let mut with = |change: &dyn Fn(&mut Self)| {
-            let mut less = self.clone();
-            change(&mut less);
-            all.push(less);
-        };
+        self.less_fleet(&mut all);
+        self.less_features(&mut all);
+        self.less_run(&mut all);
+        self.less_arrivals(&mut all);
+        all
+    }
+
+    /// The same with one further part less, and a request or a replica: what one of them is for may only show when the other
+    /// is gone, as limits are in percent of what the fleet draws.
+    pub fn with_two_less(&self) -> Vec<Self> {
+        let mut small = Vec::new();
+        self.less_requests(&mut small);
+        self.less_replicas(&mut small);
+        small
+            .iter()
+            .flat_map(|less| {
+                let mut all = Vec::new();
+                less.less_requests(&mut all);
+                less.less_replicas(&mut all);
+                all
+            })
+            .collect()
+    }
+
+    fn less(&self, all: &mut Vec<Self>, change: impl FnOnce(&mut Self)) {
+        let mut less = self.clone();
+        change(&mut less);
+        all.push(less);
+    }
+
+    fn less_fleet(&self, all: &mut Vec<Self>) {
         for i in (0..self.sites.len()).filter(|_| self.sites.len() > 1) {
-            with(&|less| {
+            self.less(all, |less| {
                 less.sites.remove(i);
                 less.cappings.remove(i);
                 less.speculating.drain(2 * i..2 * i + 2);
             });
         }
         for (i, site) in self.sites.iter().enumerate() {
-            for k in 0..site.pools.len() {
-                if site.pools.len() > 1 {
-                    with(&|less| {
-                        less.sites[i].pools.remove(k);
-                        less.cappings[i].power_priorities.remove(k);
-                        less.speculating.remove(2 * i + k);
-                        less.speculating.insert(2 * i + 1, None);
-                    });
-                }
-                if site.pools[k].tensor < 8 {
-                    with(&|less| less.sites[i].pools[k].tensor = 8);
-                }
+            for k in (0..site.pools.len()).filter(|_| site.pools.len() > 1) {
+                self.less(all, |less| {
+                    less.sites[i].pools.remove(k);
+                    less.cappings[i].power_priorities.remove(k);
+                    less.speculating.remove(2 * i + k);
+                    less.speculating.insert(2 * i + 1, None);
+                });
             }
         }
         for i in (0..self.classes.len()).filter(|_| self.classes.len() > 1) {
-            with(&|less| _ = less.classes.remove(i));
+            self.less(all, |less| _ = less.classes.remove(i));
         }
+    }
+
+    fn less_features(&self, all: &mut Vec<Self>) {
         if self.installed.is_some() {
-            with(&|less| less.installed = None);
-        }
-        for i in (0..self.speculating.len()).filter(|&i| self.speculating[i].is_some()) {
-            with(&|less| less.speculating[i] = None);
-        }
-        for i in (0..self.sharing.prefixes.len()).filter(|&i| self.sharing.prefixes[i].is_some()) {
-            with(&|less| less.sharing.prefixes[i] = None);
+            self.less(all, |less| less.installed = None);
         }
         for i in 0..self.breakage.failures.len() {
-            with(&|less| _ = less.breakage.failures.remove(i));
+            self.less(all, |less| _ = less.breakage.failures.remove(i));
+        }
+        for i in (0..self.breakage.supplies.len()).filter(|&i| self.breakage.supplies[i].is_some()) {
+            self.less(all, |less| less.breakage.supplies[i] = None);
+        }
+        for i in (0..self.speculating.len()).filter(|&i| self.speculating[i].is_some()) {
+            self.less(all, |less| less.speculating[i] = None);
+        }
+        for i in (0..self.sharing.prefixes.len()).filter(|&i| self.sharing.prefixes[i].is_some()) {
+            self.less(all, |less| less.sharing.prefixes[i] = None);
         }
         for i in (0..self.answering.len()).filter(|&i| self.answering[i].is_some()) {
-            with(&|less| less.answering[i] = None);
+            self.less(all, |less| less.answering[i] = None);
+        }
+        if self.run.weather_turns_ms.is_some() {
+            self.less(all, |less| less.run.weather_turns_ms = None);
+        }
+        for (i, site) in self.sites.iter().enumerate() {
+            if let Some(building) = &site.building {
+                self.less(all, |less| less.sites[i].building = None);
+                for zone in (0..building.zones.len()).filter(|_| building.zones.len() > 1) {
+                    self.less(all, |less| _ = less.sites[i].building.as_mut().map(|b| b.zones.remove(zone)));
+                }
+            }
+            if let Some(cap) = &site.cap {
+                self.less(all, |less| less.sites[i].cap = None);
+                for step in 0..cap.steps.len() {
+                    self.less(all, |less| _ = less.sites[i].cap.as_mut().map(|cap| cap.steps.remove(step)));
+                }
+            }
+            for (k, pool) in site.pools.iter().enumerate() {
+                if pool.max_queue.is_some() {
+                    self.less(all, |less| less.sites[i].pools[k].max_queue = None);
+                }
+                if pool.tensor < 8 {
+                    self.less(all, |less| less.sites[i].pools[k].tensor = 8);
+                }
+            }
+        }
+        for (i, class) in self.classes.iter().enumerate() {
+            if class.problems.is_some() {
+                self.less(all, |less| less.classes[i].problems = None);
+            }
+            if class.patience_ms.is_some() {
+                self.less(all, |less| less.classes[i].patience_ms = None);
+            }
+            if class.ttft_ms.is_some() || class.tpot_ms.is_some() {
+                self.less(all, |less| (less.classes[i].ttft_ms, less.classes[i].tpot_ms) = (None, None));
+            }
+        }
+    }
+
+    fn less_run(&self, all: &mut Vec<Self>) {
+        if self.run.warm_up_pct > 0 {
+            self.less(all, |less| less.run.warm_up_pct = 0);
         }
         if self.run.duration_ms > 20 {
-            with(&|less| less.run.duration_ms = less.run.duration_ms * 3 / 4);
+            self.less(all, |less| less.run.duration_ms /= 2);
+            self.less(all, |less| less.run.duration_ms = less.run.duration_ms * 7 / 8);
         }
+        self.less_replicas(all);
+    }
+
+    fn less_replicas(&self, all: &mut Vec<Self>) {
+        for (i, site) in self.sites.iter().enumerate() {
+            for (k, pool) in site.pools.iter().enumerate() {
+                for fewer in [1, pool.replicas / 2, pool.replicas - 1] {
+                    if fewer > 0 && fewer < pool.replicas {
+                        self.less(all, |less| less.sites[i].pools[k].replicas = fewer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn less_arrivals(&self, all: &mut Vec<Self>) {
+        let mut shorter = |i: usize, lengths: &Lengths| {
+            for prompt in [true, false] {
+                let of = if prompt { &lengths.prompt } else { &lengths.answer };
+                let (Length::Constant(tok) | Length::Exponential(tok) | Length::Lognormal(tok)) = *of;
+                if tok > 1 {
+                    self.less(all, |less| {
+                        let class = &mut less.classes[i];
+                        let (Arrivals::Constant { lengths, .. }
+                        | Arrivals::ClosedLoop { lengths, .. }
+                        | Arrivals::Poisson { lengths, .. }) = &mut class.arrivals
+                        else {
+                            return;
+                        };
+                        let of = if prompt { &mut lengths.prompt } else { &mut lengths.answer };
+                        *of = Length::Constant(tok / 2);
+                    });
+                }
+            }
+        };
+        for (i, class) in self.classes.iter().enumerate() {
+            match &class.arrivals {
+                Arrivals::Trace(_) => {}
+                Arrivals::Constant { lengths, .. }
+                | Arrivals::ClosedLoop { lengths, .. }
+                | Arrivals::Poisson { lengths, .. } => shorter(i, lengths),
+            }
+        }
+        self.less_requests(all);
         for (i, class) in self.classes.iter().enumerate() {
             let Arrivals::Trace(bursts) = &class.arrivals else { continue };
             for (k, burst) in bursts.iter().enumerate() {
-                let mut without = |requests: std::ops::Range<usize>| {
-                    with(&|less| {
-                        let Arrivals::Trace(bursts) = &mut less.classes[i].arrivals else { return };
-                        bursts[k].requests.drain(requests.clone());
-                    });
-                };
-                let count = burst.requests.len();
-                if count > 3 {
-                    without(0..count / 2);
-                    without(count / 2..count);
+                for (r, &(prompt, output)) in burst.requests.iter().enumerate() {
+                    for (fewer, more) in [((prompt / 2, output), prompt), ((prompt, output / 2), output)] {
+                        if more > 1 {
+                            self.less(all, |less| {
+                                let Arrivals::Trace(bursts) = &mut less.classes[i].arrivals else { return };
+                                bursts[k].requests[r] = fewer;
+                            });
+                        }
+                    }
                 }
-                (0..count).for_each(|request| without(request..request + 1));
             }
         }
-        all
+    }
+
+    fn less_requests(&self, all: &mut Vec<Self>) {
+        for (i, class) in self.classes.iter().enumerate() {
+            match &class.arrivals {
+                Arrivals::Trace(bursts) => {
+                    for k in (0..bursts.len()).filter(|_| bursts.len() > 1) {
+                        self.less(all, |less| {
+                            let Arrivals::Trace(bursts) = &mut less.classes[i].arrivals else { return };
+                            let gone = bursts.remove(k);
+                            // What comes later stays where it is.
+                            if let Some(next) = bursts.get_mut(k) {
+                                next.gap_ms += gone.gap_ms;
+                            }
+                        });
+                    }
+                    for (k, burst) in bursts.iter().enumerate() {
+                        let mut without = |requests: std::ops::Range<usize>| {
+                            self.less(all, |less| {
+                                let Arrivals::Trace(bursts) = &mut less.classes[i].arrivals else { return };
+                                bursts[k].requests.drain(requests);
+                            });
+                        };
+                        let count = burst.requests.len();
+                        if count > 3 {
+                            without(0..count / 2);
+                            without(count / 2..count);
+                        }
+                        (0..count).for_each(|request| without(request..request + 1));
+                    }
+                }
+                Arrivals::Constant { per_s: many, .. }
+                | Arrivals::Poisson { per_s: many, .. }
+                | Arrivals::ClosedLoop { in_flight: many, .. } => {
+                    for fewer in [many / 2, many * 7 / 8, many - 1] {
+                        if fewer > 0 && fewer < *many {
+                            self.less(all, |less| {
+                                let (Arrivals::Constant { per_s: many, .. }
+                                | Arrivals::Poisson { per_s: many, .. }
+                                | Arrivals::ClosedLoop { in_flight: many, .. }) =
+                                    &mut less.classes[i].arrivals
+                                else {
+                                    return;
+                                };
+                                *many = fewer;
+                            });
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

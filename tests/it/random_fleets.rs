@@ -4,13 +4,12 @@
 //! `WATTMILL_CASES` and `WATTMILL_SEED` choose how many and which fleets. A case hangs on the seed and its number
 //! alone, so the same ones come at any number of threads, and the first that fails is always the same.
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
 use tempfile::TempDir;
 use wattmill::engine::{PlantedFault, SimError, simulate_with_fault};
@@ -144,62 +143,45 @@ pub fn compare(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Ver
     }
 }
 
-/// The generator of one case of a run.
-fn runner(seed: u64, number: u64) -> TestRunner {
+/// One case of a run.
+fn case(seed: u64, number: u64) -> FleetCase {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&number.to_le_bytes());
-    // No file of failures, no clock: the same cases and the same steps everywhere.
-    let config = Config {
-        failure_persistence: None,
-        max_shrink_iters: MOST_SHRINKS,
-        max_shrink_time: 0,
-        ..Config::default()
-    };
-    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
-}
-
-fn case(seed: u64, number: u64) -> (TestRunner, impl ValueTree<Value = FleetCase>) {
-    let mut runner = runner(seed, number);
-    let tree = fleets().new_tree(&mut runner).expect("a strategy without filters");
-    (runner, tree)
+    // No file of failures: the same cases everywhere.
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    fleets().new_tree(&mut runner).expect("a strategy without filters").current()
 }
 
 /// Shrink the case of a run on which the engines differ; `None` if they do not.
 pub fn shrink(seed: u64, number: u64, fault: Option<PlantedFault>) -> Option<Counterexample> {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let shrinks = Cell::new(0);
-    let (mut runner, tree) = case(seed, number);
+    let mut shrinks = 0;
+    let mut case = case(seed, number);
+    let Verdict::Different(mut told) = verdict(&case, dir.path(), fault) else { return None };
     // A difference that names a request is not made a smaller one of joules alone.
-    let named = Cell::new(None);
-    let same_kind = |told: &str| {
-        let first = named.get().unwrap_or_else(|| names_a_request(told));
-        named.set(Some(first));
-        !first || names_a_request(told)
-    };
-    let result = runner.run_one(tree, |case| {
-        shrinks.set(shrinks.get() + 1);
-        match compare(&case, dir.path(), fault) {
-            Verdict::Equal(_) => Ok(()),
-            Verdict::Different(told) if same_kind(&told) => Err(TestCaseError::fail(told)),
-            Verdict::Different(_) => Ok(()),
-            Verdict::Refused(error) => Err(TestCaseError::reject(error)),
+    let named = names_a_request(&told);
+    let mut smaller = |candidates: fn(&FleetCase) -> Vec<FleetCase>| {
+        let (mut at, mut helped) = (0, false);
+        // Each part is tried once, what comes after one that can go from its place on.
+        while shrinks < MOST_SHRINKS
+            && let Some((place, less, difference)) =
+                candidates(&case).into_iter().enumerate().skip(at).find_map(|(place, less)| {
+                    shrinks += 1;
+                    match verdict(&less, dir.path(), fault) {
+                        Verdict::Different(told) if !named || names_a_request(&told) => {
+                            Some((place, less, told))
+                        }
+                        _ => None,
+                    }
+                })
+        {
+            (at, case, told, helped) = (place, less, difference, true);
         }
-    });
-    let Err(TestError::Fail(reason, mut case)) = result else { return None };
-    let mut told = reason.to_string();
-    let differs = |less: FleetCase| {
-        shrinks.set(shrinks.get() + 1);
-        match compare(&less, dir.path(), fault) {
-            Verdict::Different(told) if same_kind(&told) => Some((less, told)),
-            _ => None,
-        }
+        helped
     };
-    while shrinks.get() < MOST_SHRINKS
-        && let Some((less, difference)) = case.with_less().into_iter().find_map(differs)
-    {
-        (case, told) = (less, difference);
-    }
+    while smaller(FleetCase::with_less) || smaller(FleetCase::with_two_less) {}
     let peaks = peaks(&case, dir.path()).ok()?;
     case.write(dir.path(), peaks.as_deref());
     let summary =
@@ -208,7 +190,7 @@ pub fn shrink(seed: u64, number: u64, fault: Option<PlantedFault>) -> Option<Cou
         told: format!("{}\n{told}", case.shown(peaks.as_deref())),
         replicas: summary.iter().flat_map(|summary| &summary.per_pool).map(|pool| pool.replicas).sum(),
         requests: summary.map_or(0, |summary| summary.requests.arrived),
-        shrinks: shrinks.get(),
+        shrinks,
     })
 }
 
@@ -220,7 +202,7 @@ fn names_a_request(told: &str) -> bool {
 pub fn first_different(seed: u64, mut numbers: Range<u64>, fault: Option<PlantedFault>) -> Option<u64> {
     let dir = tempfile::tempdir().expect("temporary folder");
     numbers.find(|&number| {
-        let case = case(seed, number).1.current();
+        let case = case(seed, number);
         if !case.breakage.failures.is_empty() || case.installed.is_some() {
             return false;
         }
@@ -229,18 +211,22 @@ pub fn first_different(seed: u64, mut numbers: Range<u64>, fault: Option<Planted
     })
 }
 
-/// Compare one case; a panic of an engine is a difference, too, and to be shrunk.
+/// As [`compare`]; a panic of an engine is a difference, too, and to be shrunk.
+fn verdict(case: &FleetCase, dir: &Path, fault: Option<PlantedFault>) -> Verdict {
+    std::panic::catch_unwind(|| compare(case, dir, fault))
+        .unwrap_or_else(|_| Verdict::Different("an engine panicked\n".into()))
+}
+
+/// Compare one case.
 fn compared(seed: u64, number: u64, dir: &TempDir, tally: &mut Tally) -> Result<(), String> {
-    let case = case(seed, number).1.current();
-    let verdict = std::panic::catch_unwind(|| compare(&case, dir.path(), None));
-    match verdict {
-        Ok(Verdict::Equal(outcome)) => {
+    let case = case(seed, number);
+    match verdict(&case, dir.path(), None) {
+        Verdict::Equal(outcome) => {
             tally.add(&outcome);
             Ok(())
         }
-        Ok(Verdict::Different(difference)) => Err(difference),
-        Ok(Verdict::Refused(error)) => Err(format!("no scenario: {error}\n{}", case.shown(None))),
-        Err(_) => Err("an engine panicked".into()),
+        Verdict::Different(difference) => Err(difference),
+        Verdict::Refused(error) => Err(format!("no scenario: {error}\n{}", case.shown(None))),
     }
 }
 

@@ -333,9 +333,7 @@ impl PowerControl {
             self.solve(now_fs, site, None);
         }
         let domain = &self.domains[site];
-        if domain.budget_nw.is_some_and(|budget| domain.planned_nw > budget)
-            && !domain.policy.lowest_reached()
-        {
+        if domain.budget_nw.is_some_and(|budget| domain.planned_nw > budget) {
             self.lower(now_fs, site, None);
         }
         self.wake(site);
@@ -824,7 +822,12 @@ impl PowerControl {
             domain.look_at_fs = Some(now_fs + domain.dwell_fs);
             self.schedule_release(site);
         }
-        self.recheck_moved(site, asking);
+        // At the lowest ceilings nobody moves; whoever was running there before must still learn that it does not fit.
+        if asking.is_none() && self.domains[site].planned_nw > budget {
+            self.recheck_working(site);
+        } else {
+            self.recheck_moved(site, asking);
+        }
     }
 
     /// Working replicas of a site ask again: their caps may be others.

@@ -62,11 +62,18 @@ fleet:
 fn planted_faults_are_found() {
     let own_law = CROWDED.lines().find(|line| line.contains("step_law")).expect("a law");
     let roofline = CROWDED.replace(own_law, "").replace("rate_per_s: 100", "rate_per_s: 1000");
+    let drafted = roofline.replace("model: Llama-3.1-8B", "model: drafted").replace(
+        "fleet:",
+        "models:\n  - name: drafted\n    catalog: Llama-3.1-8B\n    speculation: { draft_tok: 4, draft: { head: {} }, \
+         acceptance: 0.7 }\nfleet:",
+    );
     for (fault, text) in [
         (PlantedFault::AdmissionOffByOne, CROWDED),
         (PlantedFault::KvBlockOffByOne, CROWDED),
         (PlantedFault::ClockChangeOneIterationEarly, IN_STEP),
         (PlantedFault::WindowOffByOne, &roofline),
+        (PlantedFault::WindowOffByOne, &drafted),
+        (PlantedFault::DraftRoundsUp, &drafted),
     ] {
         let resolved = support::load_with(text, &[], llama_window());
         let (segments, _) = equal("without a fault", &resolved);

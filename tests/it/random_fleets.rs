@@ -285,6 +285,10 @@ fn random_fleets_are_equal() {
             ("lost with failed replicas", tally.lost, 300),
             ("refused, none being up", tally.unavailable, 300),
             ("fleets that speculate", tally.speculating, 300),
+            ("tokens found in prefix caches", tally.cached_tok, 300_000),
+            ("answers in several legs", tally.in_legs, 3_000),
+            ("their legs", tally.legs, 12_000),
+            ("legs that failed", tally.legs_failed, 1_000),
         ];
         for (what, count, floor) in floors {
             assert!(count > floor * (cases / CASES), "{what}: {tally:?}");

@@ -51,14 +51,18 @@ impl Sequence {
     }
 
     /// Tokens that it emits in its next iteration; while decoding.
-    fn next_tok(&self) -> u32 {
-        (self.request.output_tok - self.emitted) / self.steps_to_go
+    fn next_tok(&self, fault: Option<PlantedFault>) -> u32 {
+        let to_go = self.request.output_tok - self.emitted;
+        match fault {
+            Some(PlantedFault::DraftRoundsUp) => to_go.div_ceil(self.steps_to_go),
+            _ => to_go / self.steps_to_go,
+        }
     }
 
     /// KV blocks it holds alone once its next tokens have a place.
     fn blocks(&self, block_tok: u32, fault: Option<PlantedFault>) -> u64 {
         let late = u32::from(fault == Some(PlantedFault::KvBlockOffByOne));
-        let tokens = if self.decoding { self.cached + self.next_tok() - late } else { self.need };
+        let tokens = if self.decoding { self.cached + self.next_tok(fault) - late } else { self.need };
         u64::from(tokens.div_ceil(block_tok) - self.shared)
     }
 
@@ -155,7 +159,7 @@ impl Batch {
         let (seen, seen_by_prompts) =
             pool.step.windows().map_or((0, 0), |(w, prompts)| (w + off, prompts + off));
         begun.shape.window_tok = decoding().map(|s| i64::from(s.cached.min(seen))).sum();
-        begun.emitted = decoding().map(Sequence::next_tok).sum();
+        begun.emitted = decoding().map(|s| s.next_tok(fault)).sum();
         let mut budget = pool.max_step_tok - begun.shape.n * pool.tok_per_seq;
         for sequence in self.running.iter_mut().filter(|s| !s.decoding) {
             take_chunk(sequence, seen_by_prompts, &mut budget, &mut begun);
@@ -189,12 +193,17 @@ impl Batch {
     }
 
     /// The iteration is over: tokens are out. Returns the prompts that ended and the sequences that are done.
-    pub(super) fn finish(&mut self, now_fs: i128, pool: &Pool) -> (Vec<Prompt>, Vec<Sequence>) {
+    pub(super) fn finish(
+        &mut self,
+        now_fs: i128,
+        pool: &Pool,
+        fault: Option<PlantedFault>,
+    ) -> (Vec<Prompt>, Vec<Sequence>) {
         let mut prompts = Vec::new();
         self.iterations += 1;
         for sequence in &mut self.running {
             if sequence.decoding {
-                let tok = sequence.next_tok();
+                let tok = sequence.next_tok(fault);
                 sequence.cached += tok;
                 sequence.emitted += tok;
                 sequence.steps_to_go -= 1;

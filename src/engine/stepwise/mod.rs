@@ -40,6 +40,8 @@ pub enum PlantedFault {
     WindowOffByOne,
     /// Of the prefixes nobody shares the one that was left last gives way.
     YoungestPrefixGivesWay,
+    /// Steps with a draft emit more tokens first, not fewer.
+    DraftRoundsUp,
 }
 
 /// Order of what happens at one instant.

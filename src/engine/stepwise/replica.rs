@@ -118,7 +118,7 @@ impl Stepwise<'_> {
         let Doing::Iterating(iteration) = self.replicas[number].doing else { return };
         self.post_iteration(now_fs, number, &iteration, 1);
         let replica = &mut self.replicas[number];
-        let (prompts, done) = replica.batch.finish(now_fs, self.setup.fleet.pool(number));
+        let (prompts, done) = replica.batch.finish(now_fs, self.setup.fleet.pool(number), self.fault);
         replica.doing = Doing::AboutToStart;
         self.pending.insert((now_fs, Rank::IterationStart, number));
         for prompt in prompts {

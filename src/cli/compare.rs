@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::Context;
 use clap::Args;
 use wattmill::report::comparison;
 use wattmill::scenario::{self, LoadOptions, Resolved};
@@ -12,12 +11,11 @@ use wattmill::study::batch::{Progress, identity};
 use wattmill::study::compare::compare;
 
 use super::exit::Failure;
-use super::out_dir::{self, Place};
-use super::tally::Tally;
+use super::study_args::StudyArguments;
 use super::{backend, interrupt, terminal};
 
 #[derive(Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("output", |arg| arg.help(OUTPUT_HELP)))]
 pub struct Arguments {
     /// Scenario files (YAML) or result folders of `wattmill run`; the first is the base
     #[arg(value_name = "SCENARIO", num_args = 2..=8, required = true)]
@@ -31,22 +29,11 @@ pub struct Arguments {
     /// Replications, each with its own seed; the same seeds for every scenario
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1000))]
     seeds: u32,
-    /// Runs at once; default: one per core. The answer is the same
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Also write summary.json, metrics.csv and the figure `compare` into this folder
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// Print the answer as JSON on stdout and nothing else
-    #[arg(long)]
-    json: bool,
-    /// Replace the folder whatever it holds
-    #[arg(long, requires = "output")]
-    force: bool,
+    #[command(flatten)]
+    study: StudyArguments,
 }
+
+const OUTPUT_HELP: &str = "Also write summary.json, metrics.csv and the figure `compare` into this folder";
 
 const AFTER_HELP: &str = "\
 All scenarios are run again under the seeds of the first. Differences are to the first, seed by seed; their interval is \
@@ -68,25 +55,11 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let hashes: Vec<&str> = scenarios.iter().map(|resolved| resolved.hash.as_str()).collect();
     // Names are shown, so they are part of what is asked.
     let study = identity(&format!("wattmill compare 1\n{hashes:?}\n{names:?}\n{}", arguments.seeds));
-    let dir = match &arguments.output {
-        None => None,
-        Some(dir) => {
-            let inputs = scenarios.iter().flat_map(scenario::input_files).chain(files);
-            let place = Place {
-                hash: &study,
-                of: "comparison",
-                default: dir.clone(),
-                inputs: inputs.map(|path| ("the input".into(), path)).collect(),
-            };
-            Some(out_dir::choose_for(&place, Some(dir), arguments.force)?)
-        }
-    };
+    let inputs = scenarios.iter().flat_map(scenario::input_files).chain(files);
+    let dir = arguments.study.folder(&study, "comparison", inputs)?;
     let named: Vec<(String, Resolved)> = names.into_iter().zip(scenarios).collect();
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.jobs.map_or(0, usize::from))
-        .build()
-        .context("cannot start threads")?;
-    let tally = Tally::new(0, "runs", arguments.quiet || arguments.json);
+    let threads = arguments.study.threads()?;
+    let tally = arguments.study.tally("runs");
     let progress = Progress {
         go_on: &|| !interrupted.load(Ordering::SeqCst),
         runs: &|runs| tally.set_length(runs),
@@ -95,20 +68,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let result = threads.install(|| compare(&named, arguments.seeds, &progress));
     tally.clear();
     let answer = result.map_err(|error| Failure::of_study(error, tally.done()))?;
-    let written = match &dir {
-        Some(dir) => comparison::write(dir, &answer, &study)
-            .with_context(|| format!("{}: the result could not be written", dir.display()))?,
-        None => Vec::new(),
-    };
-    if arguments.json {
-        terminal::print(&comparison::json(&answer, &study))?;
-    } else if !arguments.quiet {
-        terminal::print(&comparison::text(&answer, terminal::width(), terminal::color()))?;
-        if let Some(dir) = dir.as_deref().map(Path::display) {
-            terminal::print(&format!("wrote {dir} ({} files)", written.len()))?;
-        }
-    }
-    Ok(())
+    arguments.study.tell(
+        dir,
+        |dir| comparison::write(dir, &answer, &study),
+        || comparison::json(&answer, &study),
+        || comparison::text(&answer, terminal::width(), terminal::color()),
+    )
 }
 
 /// The scenario file of an argument.

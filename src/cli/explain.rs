@@ -1,24 +1,21 @@
 //! `wattmill explain`: what a little more of each limit would buy.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::Context;
 use clap::Args;
 use wattmill::report::explanation::{self, Subject};
+use wattmill::scenario;
 use wattmill::scenario::suggestion;
-use wattmill::study::batch::identity;
-use wattmill::study::explain::{ExplainError, LimitKind, Options, Question, explain};
-use wattmill::{SimError, scenario};
+use wattmill::study::batch::{Progress, identity};
+use wattmill::study::explain::{LimitKind, Question, explain};
 
 use super::exit::Failure;
-use super::out_dir::{self, Place};
 use super::scenario_args::ScenarioArguments;
-use super::tally::Tally;
+use super::study_args::StudyArguments;
 use super::{interrupt, terminal};
 
 #[derive(Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("output", |arg| arg.help(OUTPUT_HELP)))]
 pub struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
@@ -38,22 +35,11 @@ pub struct Arguments {
     /// Length of the run before the stretch, in which queues fill and halls warm up [s]
     #[arg(long, value_name = "S", default_value_t = 3600.0)]
     lead_in_s: f64,
-    /// Runs at once; default: one per core. The answer is the same
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Also write summary.json and explain.csv into this folder
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// Print the answer as JSON on stdout and nothing else
-    #[arg(long)]
-    json: bool,
-    /// Replace the folder whatever it holds
-    #[arg(long, requires = "output")]
-    force: bool,
+    #[command(flatten)]
+    study: StudyArguments,
 }
+
+const OUTPUT_HELP: &str = "Also write summary.json and explain.csv into this folder";
 
 const AFTER_HELP: &str = "\
 Each limit is moved alone by a small step, from the lead-in on, and the stretch is simulated again with the same
@@ -77,59 +63,30 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let resolved = arguments.scenario.load(None)?;
     let question = question(arguments, resolved.scenario.start_at_h)?;
     let study = identity(&format!("wattmill explain 1\n{}\n{question:?}", resolved.hash));
-    let dir = match &arguments.output {
-        None => None,
-        Some(dir) => {
-            let inputs =
-                scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
-            let place = Place {
-                hash: &study,
-                of: "question",
-                default: dir.clone(),
-                inputs: inputs.map(|path| ("the input".into(), path)).collect(),
-            };
-            Some(out_dir::choose_for(&place, Some(dir), arguments.force)?)
-        }
-    };
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.jobs.map_or(0, usize::from))
-        .build()
-        .context("cannot start threads")?;
-    let tally = Tally::new(0, "runs", arguments.quiet || arguments.json);
-    let options = Options {
+    let inputs = scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
+    let dir = arguments.study.folder(&study, "question", inputs)?;
+    let threads = arguments.study.threads()?;
+    let tally = arguments.study.tally("runs");
+    let progress = Progress {
         go_on: &|| !interrupted.load(Ordering::SeqCst),
         runs: &|runs| tally.set_length(runs),
         run_done: &|| tally.one_more(),
     };
-    let result = threads.install(|| explain(&resolved, &question, &options));
+    let result = threads.install(|| explain(&resolved, &question, &progress));
     tally.clear();
-    let explanation = result.map_err(|error| match error {
-        ExplainError::Question(text) => Failure::input(text),
-        ExplainError::Run(SimError::Interrupted) => {
-            Failure::Interrupted(format!("interrupted after {} runs; nothing was written", tally.done()))
-        }
-        ExplainError::Run(error) => Failure::of_run(error, &resolved),
-    })?;
+    let explanation = result.map_err(|error| Failure::of_study(error, tally.done()))?;
     let subject = Subject {
         name: &resolved.scenario.name,
         hash: &resolved.hash,
         study: &study,
         start_at_h: resolved.scenario.start_at_h,
     };
-    let written = match &dir {
-        Some(dir) => explanation::write(dir, &explanation, &subject)
-            .with_context(|| format!("{}: the result could not be written", dir.display()))?,
-        None => Vec::new(),
-    };
-    if arguments.json {
-        terminal::print(&explanation::json(&explanation, &subject))?;
-    } else if !arguments.quiet {
-        terminal::print(&explanation::text(&explanation, &subject, terminal::width(), terminal::color()))?;
-        if let Some(dir) = dir.as_deref().map(Path::display) {
-            terminal::print(&format!("wrote {dir} ({} files)", written.len()))?;
-        }
-    }
-    Ok(())
+    arguments.study.tell(
+        dir,
+        |dir| explanation::write(dir, &explanation, &subject),
+        || explanation::json(&explanation, &subject),
+        || explanation::text(&explanation, &subject, terminal::width(), terminal::color()),
+    )
 }
 
 fn question(arguments: &Arguments, start_at_h: f64) -> Result<Question, Failure> {

@@ -1,9 +1,7 @@
 //! `wattmill levers`: what each lever is worth at equal quality and service.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use wattmill::report::levers::{self as report, Subject};
 use wattmill::scenario;
@@ -11,13 +9,12 @@ use wattmill::study::batch::{Progress, identity};
 use wattmill::study::levers::{Load, Question, levers};
 
 use super::exit::Failure;
-use super::out_dir::{self, Place};
 use super::scenario_args::ScenarioArguments;
-use super::tally::Tally;
+use super::study_args::StudyArguments;
 use super::{interrupt, terminal};
 
 #[derive(Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("output", |arg| arg.help(OUTPUT_HELP)))]
 pub struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
@@ -39,21 +36,8 @@ pub struct Arguments {
     /// Accuracies at which the energy of an answer is looked at, beside the one that is held; 0: none
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=50))]
     curve: u32,
-    /// Runs at once; default: one per core. The answer is the same
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Also write summary.json, levers.csv, subsets.csv and figures (waterfall, accuracy) into this folder
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// Print the answer as JSON on stdout and nothing else
-    #[arg(long)]
-    json: bool,
-    /// Replace the folder whatever it holds
-    #[arg(long, requires = "output")]
-    force: bool,
+    #[command(flatten)]
+    study: StudyArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +45,9 @@ enum LoadChoice {
     Solved,
     Given,
 }
+
+const OUTPUT_HELP: &str =
+    "Also write summary.json, levers.csv, subsets.csv and figures (waterfall, accuracy) into this folder";
 
 const AFTER_HELP: &str = "\
 Levers are named in the scenario, each by the fields that it sets; the scenario as it stands has none of them:
@@ -81,26 +68,11 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let (draft, load) = arguments.scenario.draft()?;
     let resolved = draft.resolve(&load)?;
     let study = identity(&format!("wattmill levers 1\n{}\n{question:?}", resolved.hash));
-    let dir = match &arguments.output {
-        None => None,
-        Some(dir) => {
-            let inputs =
-                scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
-            let place = Place {
-                hash: &study,
-                of: "question",
-                default: dir.clone(),
-                inputs: inputs.map(|path| ("the input".into(), path)).collect(),
-            };
-            Some(out_dir::choose_for(&place, Some(dir), arguments.force)?)
-        }
-    };
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.jobs.map_or(0, usize::from))
-        .build()
-        .context("cannot start threads")?;
+    let inputs = scenario::input_files(&resolved).into_iter().chain([arguments.scenario.path.clone()]);
+    let dir = arguments.study.folder(&study, "question", inputs)?;
+    let threads = arguments.study.threads()?;
     let what = if arguments.load == LoadChoice::Solved { "searches" } else { "runs" };
-    let tally = Tally::new(0, what, arguments.quiet || arguments.json);
+    let tally = arguments.study.tally(what);
     let progress = Progress {
         go_on: &|| !interrupted.load(Ordering::SeqCst),
         runs: &|runs| tally.set_length(runs),
@@ -110,20 +82,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     tally.clear();
     let answer = result.map_err(|error| Failure::of_study(error, tally.done()))?;
     let subject = Subject { name: &resolved.scenario.name, hash: &resolved.hash, study: &study };
-    let written = match &dir {
-        Some(dir) => report::write(dir, &answer, &question, &subject)
-            .with_context(|| format!("{}: the result could not be written", dir.display()))?,
-        None => Vec::new(),
-    };
-    if arguments.json {
-        terminal::print(&report::json(&answer, &question, &subject))?;
-    } else if !arguments.quiet {
-        terminal::print(&report::text(&answer, &question, &subject, terminal::color()))?;
-        if let Some(dir) = dir.as_deref().map(Path::display) {
-            terminal::print(&format!("wrote {dir} ({} files)", written.len()))?;
-        }
-    }
-    Ok(())
+    arguments.study.tell(
+        dir,
+        |dir| report::write(dir, &answer, &question, &subject),
+        || report::json(&answer, &question, &subject),
+        || report::text(&answer, &question, &subject, terminal::color()),
+    )
 }
 
 fn question(arguments: &Arguments) -> Result<Question, Failure> {

@@ -17,6 +17,7 @@ mod run;
 mod scenario_args;
 mod schema;
 mod size;
+mod study_args;
 mod sweep;
 mod tally;
 mod terminal;

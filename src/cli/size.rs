@@ -1,9 +1,8 @@
 //! `wattmill size`: the smallest fleet, the lowest cap or the largest load that meets conditions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use anyhow::Context;
 use clap::Args;
 use wattmill::report::sizing::{self, Subject};
 use wattmill::scenario::{self, Resolved};
@@ -12,13 +11,12 @@ use wattmill::study::metric::Condition;
 use wattmill::study::size::{Axis, FrontierQuestion, Prices, Question, frontier, size};
 
 use super::exit::Failure;
-use super::out_dir::{self, Place};
 use super::scenario_args::ScenarioArguments;
-use super::tally::Tally;
+use super::study_args::StudyArguments;
 use super::{interrupt, terminal};
 
 #[derive(Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("output", |arg| arg.help(OUTPUT_HELP)))]
 pub struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
@@ -58,22 +56,11 @@ pub struct Arguments {
     /// Price of everything else by installed GPU [$/h]: for $/Mtok
     #[arg(long, value_name = "USD", requires = "frontier", requires = "usd_per_mwh")]
     usd_per_gpu_hour: Option<f64>,
-    /// Runs at once; default: one per core. The answer is the same
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Also write summary.json and trail.csv (frontier.csv) into this folder
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// Print the answer as JSON on stdout and nothing else
-    #[arg(long)]
-    json: bool,
-    /// Replace the folder whatever it holds
-    #[arg(long, requires = "output")]
-    force: bool,
+    #[command(flatten)]
+    study: StudyArguments,
 }
+
+const OUTPUT_HELP: &str = "Also write summary.json and trail.csv (frontier.csv) into this folder";
 
 const AFTER_HELP: &str = "\
 Every value is run under the same seeds; it meets if the mean over the seeds does, of every condition. A metric that is \
@@ -98,11 +85,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         .map(|text| Condition::parse(text).map_err(|error| Failure::input(format!("--slo {text}: {error}"))));
     let conditions: Vec<Condition> = conditions.collect::<Result<_, _>>()?;
 
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(arguments.jobs.map_or(0, usize::from))
-        .build()
-        .context("cannot start threads")?;
-    let tally = Tally::new(0, "runs", arguments.quiet || arguments.json);
+    let threads = arguments.study.threads()?;
+    let tally = arguments.study.tally("runs");
     let progress = Progress {
         go_on: &|| !interrupted.load(Ordering::SeqCst),
         runs: &|runs| tally.set_length(runs),
@@ -126,12 +110,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         tally.clear();
         let subject = Subject { name: &resolved.scenario.name, hash: &resolved.hash, study: &study };
         let json = || sizing::frontier_json(&answer, &question, &subject);
-        let written = dir.as_deref().map_or(Ok(Vec::new()), |dir| {
-            sizing::put(dir, json(), "frontier.csv", sizing::frontier_csv(&answer, &question))
-                .with_context(|| format!("{}: the result could not be written", dir.display()))
-        })?;
-        let text = || sizing::frontier_text(&answer, &question, &subject, terminal::color());
-        return say(arguments, &json, &text, dir.as_deref(), written.len());
+        return arguments.study.tell(
+            dir,
+            |dir| sizing::put(dir, json(), "frontier.csv", sizing::frontier_csv(&answer, &question)),
+            json,
+            || sizing::frontier_text(&answer, &question, &subject, terminal::color()),
+        );
     }
     let [axis] = axes.as_slice() else {
         return Err(Failure::input("--find: a search moves one field; two make a table with --frontier"));
@@ -156,31 +140,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let answer = threads.install(|| size(&draft, &load, &question, &progress)).map_err(ended)?;
     tally.clear();
     let subject = Subject { name: &resolved.scenario.name, hash: &resolved.hash, study: &study };
-    let written = dir.as_deref().map_or(Ok(Vec::new()), |dir| {
-        sizing::write(dir, &answer, &question, &subject)
-            .with_context(|| format!("{}: the result could not be written", dir.display()))
-    })?;
-    let json = || sizing::json(&answer, &question, &subject);
-    let text = || sizing::text(&answer, &question, &subject, terminal::color());
-    say(arguments, &json, &text, dir.as_deref(), written.len())
-}
-
-fn say(
-    arguments: &Arguments,
-    json: &dyn Fn() -> String,
-    text: &dyn Fn() -> String,
-    dir: Option<&Path>,
-    files: usize,
-) -> Result<(), Failure> {
-    if arguments.json {
-        terminal::print(&json())?;
-    } else if !arguments.quiet {
-        terminal::print(&text())?;
-        if let Some(dir) = dir {
-            terminal::print(&format!("wrote {} ({files} files)", dir.display()))?;
-        }
-    }
-    Ok(())
+    arguments.study.tell(
+        dir,
+        |dir| sizing::write(dir, &answer, &question, &subject),
+        || sizing::json(&answer, &question, &subject),
+        || sizing::text(&answer, &question, &subject, terminal::color()),
+    )
 }
 
 /// The fields with their ranges.
@@ -214,13 +179,6 @@ fn prices(arguments: &Arguments) -> Result<Option<Prices>, Failure> {
 
 /// Where the answer goes, decided before anything is simulated.
 fn folder(arguments: &Arguments, resolved: &Resolved, study: &str) -> Result<Option<PathBuf>, Failure> {
-    let Some(dir) = &arguments.output else { return Ok(None) };
     let inputs = scenario::input_files(resolved).into_iter().chain([arguments.scenario.path.clone()]);
-    let place = Place {
-        hash: study,
-        of: "question",
-        default: dir.clone(),
-        inputs: inputs.map(|path| ("the input".into(), path)).collect(),
-    };
-    out_dir::choose_for(&place, Some(dir), arguments.force).map(Some)
+    arguments.study.folder(study, "question", inputs)
 }

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use wattmill::ledger::outcome::Constraint;
 use wattmill::scenario::Resolved;
-use wattmill::study::explain::{Agreement, Explanation, LimitKind, Options, Price, Question, explain};
+use wattmill::study::batch::Progress;
+use wattmill::study::explain::{Agreement, Explanation, LimitKind, Price, Question, explain};
 
 use crate::support::{Draw, catalog, close, load, load_file};
 
 #[track_caller]
 fn ask(resolved: &Resolved, question: &Question) -> Explanation {
-    let options = Options { go_on: &|| true, runs: &|_| (), run_done: &|| () };
+    let options = Progress { go_on: &|| true, runs: &|_| (), run_done: &|| () };
     explain(resolved, question, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 

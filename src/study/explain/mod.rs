@@ -14,6 +14,7 @@ pub use verdict::{Agreement, Labels, Verdict};
 
 use rayon::prelude::*;
 
+use super::batch::{Progress, StudyError};
 use super::paired::Mean;
 use super::replications;
 use crate::engine::{EngineKind, Probe, SimError, SimOptions, probe};
@@ -41,27 +42,6 @@ pub struct Question {
     pub only: Vec<LimitKind>,
     /// Replications, each with a seed of its own; at least 2.
     pub seeds: u32,
-}
-
-/// How it is answered.
-pub struct Options<'a> {
-    /// Asked now and then; false interrupts.
-    pub go_on: &'a (dyn Fn() -> bool + Sync),
-    /// Called with the number of runs, as far as it is known.
-    pub runs: &'a (dyn Fn(usize) + Sync),
-    /// Called after each run.
-    pub run_done: &'a (dyn Fn() + Sync),
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ExplainError {
-    /// The question does not fit the scenario, in words: exit code 2.
-    #[error("{0}")]
-    Question(String),
-    /// A run failed, or was asked to stop.
-    #[error("{0}")]
-    Run(#[from] SimError),
 }
 
 /// The answer.
@@ -123,12 +103,12 @@ const LATE: f64 = 0.02;
 /// on the number of threads.
 ///
 /// # Errors
-/// See [`ExplainError`].
+/// See [`StudyError`].
 pub fn explain(
     resolved: &Resolved,
     question: &Question,
-    options: &Options,
-) -> Result<Explanation, ExplainError> {
+    progress: &Progress,
+) -> Result<Explanation, StudyError> {
     let window_s = window(resolved, question)?;
     let stretch = Probe {
         arrivals_from_s: (window_s.0 - question.lead_in_s).max(0.0),
@@ -139,10 +119,11 @@ pub fn explain(
         (0..question.seeds.max(2)).map(|r| replications::seed(resolved.scenario.seed, r)).collect();
     let mut limits = limits::all(resolved, question.step);
     limits.retain(|limit| question.only.is_empty() || question.only.contains(&limit.kind));
-    (options.runs)((limits.len() + 1) * seeds.len());
+    (progress.runs)((limits.len() + 1) * seeds.len());
 
     // As it is, first: what binds decides which of many devices are worth a look.
-    let base = replicate(resolved, &stretch, &seeds, options)?;
+    let base = replicate(resolved, &stretch, &seeds, progress)
+        .map_err(|error| StudyError::of_run(error, "the run", resolved))?;
     let mut labels = Labels::of(base.iter().map(|run| run.timeline.as_slice()), window_s);
     let pools = base.first().map_or(0, |run| run.tokens.len());
     let shares = |pool: usize, label: Constraint| {
@@ -152,20 +133,20 @@ pub fn explain(
     labels.by_pool =
         (0..pools).map(|pool| Constraint::ALL.map(|label| (label, shares(pool, label))).to_vec()).collect();
     let (limits, screened) = screen(limits, &labels);
-    (options.runs)((limits.len() + 1) * seeds.len());
+    (progress.runs)((limits.len() + 1) * seeds.len());
 
     let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir)
-        .map_err(SimError::Scenario)?;
+        .map_err(|problems| StudyError::of_run(SimError::Scenario(problems), "the run", resolved))?;
     let scale = Scale::of(&base, window_s.1 - window_s.0);
     let useful_tok_per_s = Mean::of(&scale.useful(&base))
-        .ok_or_else(|| ExplainError::Question("at least 2 seeds make an interval".into()))?;
+        .ok_or_else(|| StudyError::Question("at least 2 seeds make an interval".into()))?;
 
     // All runs in one queue, so that the slow ones do not leave threads without work.
     let jobs: Vec<(usize, u64)> =
         (0..limits.len()).flat_map(|limit| seeds.iter().map(move |seed| (limit, *seed))).collect();
     let moved: Vec<Resolved> = limits.iter().map(|limit| limit.moved(resolved)).collect();
     let runs: Vec<Result<Run, SimError>> =
-        jobs.par_iter().map(|&(limit, seed)| one(&moved[limit], &stretch, seed, options)).collect();
+        jobs.par_iter().map(|&(limit, seed)| one(&moved[limit], &stretch, seed, progress)).collect();
     let mut runs = runs.into_iter();
     let mut prices = Vec::with_capacity(limits.len());
     for limit in limits {
@@ -188,8 +169,8 @@ pub fn explain(
     let gpus: Vec<u64> = gpus.collect();
     let mut verdict = Verdict::of(&prices, &labels, &gpus, None);
     if let Some(in_doubt) = verdict.in_doubt() {
-        (options.runs)((prices.len() + 2) * seeds.len());
-        if loose(resolved, in_doubt, question, &stretch, &seeds, &base, options)? {
+        (progress.runs)((prices.len() + 2) * seeds.len());
+        if loose(resolved, in_doubt, question, &stretch, &seeds, &base, progress)? {
             verdict = Verdict::of(&prices, &labels, &gpus, Some(in_doubt));
         }
     }
@@ -208,7 +189,7 @@ pub fn explain(
 }
 
 /// The stretch that is asked for, if the run has it.
-fn window(resolved: &Resolved, question: &Question) -> Result<(f64, f64), ExplainError> {
+fn window(resolved: &Resolved, question: &Question) -> Result<(f64, f64), StudyError> {
     let scenario = &resolved.scenario;
     let duration_s = match scenario.duration_s {
         Some(duration_s) => duration_s,
@@ -220,7 +201,7 @@ fn window(resolved: &Resolved, question: &Question) -> Result<(f64, f64), Explai
     };
     let (from_s, until_s) = question.window_s.unwrap_or((scenario.warm_up_s, duration_s));
     if !(0.0 <= from_s && from_s < until_s && until_s <= duration_s) {
-        return Err(ExplainError::Question(format!(
+        return Err(StudyError::Question(format!(
             "the window {from_s}..{until_s} s does not lie in the run of {duration_s} s; give two times, the earlier \
              first"
         )));
@@ -237,14 +218,14 @@ fn loose(
     stretch: &Probe,
     seeds: &[u64],
     base: &[Run],
-    options: &Options,
+    progress: &Progress,
 ) -> Result<bool, SimError> {
     let far = limits::all(resolved, FAR).into_iter().filter(|limit| limit.kind.constraint() == Some(label));
     let far: Vec<Limit> =
         far.filter(|limit| question.only.is_empty() || question.only.contains(&limit.kind)).collect();
     let tokens = |runs: &[Run]| runs.iter().flat_map(|run| &run.tokens).map(|t| t.output_tok).sum::<f64>();
     let moved = far.iter().fold(resolved.clone(), |moved, limit| limit.moved(&moved));
-    let runs = replicate(&moved, stretch, seeds, options)?;
+    let runs = replicate(&moved, stretch, seeds, progress)?;
     Ok(tokens(&runs) <= (1.0 + BINDS) * tokens(base))
 }
 
@@ -263,15 +244,15 @@ fn replicate(
     resolved: &Resolved,
     stretch: &Probe,
     seeds: &[u64],
-    options: &Options,
+    progress: &Progress,
 ) -> Result<Vec<Run>, SimError> {
     let runs: Vec<Result<Run, SimError>> =
-        seeds.par_iter().map(|seed| one(resolved, stretch, *seed, options)).collect();
+        seeds.par_iter().map(|seed| one(resolved, stretch, *seed, progress)).collect();
     runs.into_iter().collect()
 }
 
-fn one(resolved: &Resolved, stretch: &Probe, seed: u64, options: &Options) -> Result<Run, SimError> {
-    if !(options.go_on)() {
+fn one(resolved: &Resolved, stretch: &Probe, seed: u64, progress: &Progress) -> Result<Run, SimError> {
+    if !(progress.go_on)() {
         return Err(SimError::Interrupted);
     }
     let mut resolved = resolved.clone();
@@ -283,10 +264,10 @@ fn one(resolved: &Resolved, stretch: &Probe, seed: u64, options: &Options) -> Re
     scenario.at_end = AtEnd::Drain;
     // One interval, which ends with the stretch.
     scenario.report.interval_s = stretch.until_s;
-    let go_on = |_: f64, _: u64| (options.go_on)();
+    let go_on = |_: f64, _: u64| (progress.go_on)();
     let run = SimOptions { engine: EngineKind::Segments, keep_requests: false, progress: Some(&go_on) };
     let (outcome, tokens) = probe(&resolved, &run, stretch)?;
-    (options.run_done)();
+    (progress.run_done)();
     Ok(Run { tokens, timeline: outcome.summary.binding.timeline })
 }
 

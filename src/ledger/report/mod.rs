@@ -1,18 +1,20 @@
 //! From closed books to the outcome: summary, time series, Token Production Function.
 
+mod series;
+mod sites;
+
+use self::sites::{capping_note, distribution, fleet_power, zone_infos};
 use super::accounts::SiteAccounts;
-use super::book::{CLOCK_BITS, Ledger, Mark, SiteMark, seconds, tokens_f64};
-use super::devices;
+use super::book::{CLOCK_BITS, Ledger, Mark, seconds, tokens_f64};
 use super::outcome::{
-    Counters, DeviceSummary, DistributionRow, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax,
-    MeanP99Max, Outcome, PerBoundary, PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo,
-    SeriesRow, SiteSummary, SourceNote, Staves, Summary, Throughput, Tokens, Tpf, ZoneInfo,
+    Counters, DeviceSummary, Energy, EnergyBy, EngineInfo, Latencies, MeanMinMax, Outcome, PerBoundary,
+    PoolSummary, PowerSummary, Requests, SCHEMA_VERSION, ScenarioInfo, SiteSummary, SourceNote, Summary,
+    Throughput, Tokens, Tpf,
 };
 use super::staves::{PoolStaves, device_staves, installed, site_at_power};
-use crate::control::{DeviceMeter, PolcaTotals, PowerControl};
-use crate::fleet::{Facility, Fleet, Pool, Site, ZoneSpec};
+use crate::control::{PolcaTotals, PowerControl};
+use crate::fleet::{Fleet, Pool, Site};
 use crate::physics::energy;
-use crate::physics::zone::{Ladder, Mode};
 
 /// What the ledger does not know itself.
 pub struct Frame {
@@ -249,148 +251,10 @@ impl Ledger {
         }
     }
 
-    fn site_totals(
-        &self,
-        fleet: &Fleet,
-        power: &mut PowerControl,
-        s: usize,
-        window_s: f64,
-        end_fs: i128,
-    ) -> SiteTotals {
-        let pue = fleet.sites[s].pue;
-        let capping = power.polca_totals(end_fs, s);
-        let capped = !fleet.sites[s].cap.is_empty();
-        let names = fleet.sites[s].facility.as_ref().map(part_names);
-        let meter = power.meter(s);
-        let (sums, opened) = (meter.integrals(), self.site_at_window[s]);
-        let since = |now: &energy::Energy, then: &energy::Energy| now.minus(then).as_j();
-        let opened_parts = self.around_at_window.get(s).cloned().flatten();
-        let parts = |since_window: bool| -> Option<Vec<(String, f64)>> {
-            let now = meter.around()?;
-            let joules = now.iter().enumerate().map(|(part, energy)| match (&opened_parts, since_window) {
-                (Some(opened), true) => {
-                    opened.get(part).map_or(energy.as_j(), |then| energy.minus(then).as_j())
-                }
-                _ => energy.as_j(),
-            });
-            Some(names.as_ref()?.iter().cloned().zip(joules).collect())
-        };
-        let energy = Energy::of(sums.it.as_j(), sums.gpu_active.as_j(), sums.gpu_idle.as_j(), pue)
-            .within(parts(false));
-        let window = Energy::of(
-            since(&sums.it, &opened.it),
-            since(&sums.gpu_active, &opened.gpu_active),
-            since(&sums.gpu_idle, &opened.gpu_idle),
-            pue,
-        )
-        .within(parts(true));
-        let mean = if window_s > 0.0 { window.it / window_s } else { 0.0 };
-        let (p99, max) = (meter.quantile_w(0.99), meter.max_w());
-        let spread = |factor: f64| MeanP99Max {
-            mean: mean * factor,
-            // The histogram's cells are up to 0.1 % wide: never report a percentile above the maximum.
-            p99: p99.min(max) * factor,
-            max: max * factor,
-        };
-        let facility = match meter.facility_peaks_w() {
-            Some((p99, max)) => MeanP99Max {
-                mean: if window_s > 0.0 { window.facility / window_s } else { 0.0 },
-                p99: p99.min(max),
-                max,
-            },
-            None => spread(pue),
-        };
-        let overshoot_factor = if meter.around().is_some() { 1.0 } else { pue };
-        let cap_mean_w = budgets(&fleet.sites[s], self.window_fs, end_fs)
-            .iter()
-            .filter_map(|b| Some(b.facility_w? * b.seconds / window_s))
-            .sum();
-        let power = PowerSummary {
-            it: spread(1.0),
-            facility,
-            delivered_it_mean: mean,
-            cap_facility_mean: (capped && window_s > 0.0).then_some(cap_mean_w),
-            overshoot_s: seconds(sums.overshoot_fs - opened.overshoot_fs),
-            overshoot_j: since(&sums.overshoot, &opened.overshoot) * overshoot_factor,
-        };
-        let devices = self.device_rows(fleet, s, meter.devices(), window_s, end_fs);
-        SiteTotals { energy, window, power, capping, devices }
-    }
-
-    fn device_rows(
-        &self,
-        fleet: &Fleet,
-        s: usize,
-        meters: &[DeviceMeter],
-        window_s: f64,
-        end_fs: i128,
-    ) -> Vec<DeviceSummary> {
-        let site = &fleet.sites[s];
-        let Some(facility) = site.facility.as_ref().filter(|_| !meters.is_empty()) else { return Vec::new() };
-        let caps = budgets(site, self.window_fs, end_fs).into_iter().filter_map(|level| level.facility_w);
-        let window = devices::Window { end_fs, length_s: window_s, cap_w: caps.reduce(f64::max) };
-        devices::rows(facility, &fleet.pools[site.pools.clone()], meters, &window)
-    }
-
     /// Offered rate over an interval: what arrived and what had been waiting.
     fn demand(&self, from: Option<&Mark>, offered_tok: u64, length_s: f64) -> f64 {
         let backlog = from.map_or(0, |mark| mark.backlog_tok);
         (offered_tok + backlog) as f64 / length_s
-    }
-
-    fn mean_staves(&self, fleet: &Fleet, frame: &Frame, window_s: f64) -> Staves {
-        let there = installed(fleet, &self.staves, self.window_fs, frame.end_fs);
-        let mut staves = device_staves(&there);
-        if window_s <= 0.0 {
-            return staves;
-        }
-        if !frame.closed_loop {
-            // Over the whole window the backlog at its start counts once.
-            staves.demand = Some(self.window_demand_tok as f64 / window_s);
-        }
-        let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
-        staves.power = any_cap.then(|| {
-            (0..fleet.sites.len())
-                .map(|s| {
-                    budgets(&fleet.sites[s], self.window_fs, frame.end_fs)
-                        .iter()
-                        .map(|b| b.seconds / window_s * site_at_power(fleet, &there, s, b.it_w).0)
-                        .sum::<f64>()
-                })
-                .sum()
-        });
-        staves
-    }
-
-    /// With a building, power and cooling staves move with cap and weather: means over the rows of the window.
-    fn weather_means(
-        &self,
-        series: &[SeriesRow],
-        frame: &Frame,
-        measured: f64,
-        staves: &mut Staves,
-        tpf: &mut Tpf,
-    ) {
-        // A row that the window opens in counts for the part inside.
-        let inside_s =
-            |row: &SeriesRow| (row.time_s + row.length_s - frame.scenario.warm_up_s).min(row.length_s);
-        let mean = |value: &dyn Fn(&SeriesRow) -> Option<f64>| {
-            let (sum, length) = series
-                .iter()
-                .filter(|row| inside_s(row) > 1e-9)
-                .filter_map(|row| Some((value(row)? * inside_s(row), inside_s(row))))
-                .fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
-            (length > 0.0).then(|| sum / length)
-        };
-        staves.power = mean(&|row| row.stave_power_tok_per_s);
-        staves.cooling = mean(&|row| row.stave_cooling_tok_per_s);
-        // P_available is what cap, ratings and weather let through.
-        tpf.predicted_tok_per_s = mean(&|row| {
-            let compute = row.stave_compute_tok_per_s?;
-            let limits = [row.stave_power_tok_per_s, row.stave_cooling_tok_per_s];
-            Some(limits.into_iter().flatten().fold(compute, f64::min))
-        });
-        tpf.u = tpf.predicted_tok_per_s.filter(|q| *q > 0.0).map(|q| measured / q);
     }
 
     /// PHYSICS D3: predicted = min(K_eff/c_tok, θ·P_available/e_tok) over sites and levels of the cap.
@@ -473,158 +337,12 @@ impl Ledger {
         };
         (0..fleet.pools.len()).map(per_pool).collect()
     }
-
-    fn series(&self, fleet: &Fleet, frame: &Frame) -> Vec<SeriesRow> {
-        let any_cap = fleet.sites.iter().any(|site| !site.cap.is_empty());
-        let mut rows = Vec::with_capacity(self.marks.len());
-        let mut before: Option<&Mark> = None;
-        let any_building = fleet.sites.iter().any(|site| site.facility.is_some());
-        let mut power_staves = PowerStaves::default();
-        let changing = fleet.pools.iter().any(|pool| pool.installed_share(0, frame.end_fs) < 1.0);
-        for (index, mark) in self.marks.iter().enumerate() {
-            let start_fs = before.map_or(0, |m| m.at_fs);
-            let length_s = seconds(mark.at_fs - start_fs);
-            let interval = self.intervals.get(index).copied().unwrap_or_default();
-            let zero = SiteMark::default();
-            let there = installed(fleet, &self.staves, start_fs, mark.at_fs);
-            let fixed = device_staves(&there);
-            if changing {
-                power_staves = PowerStaves::default();
-            }
-            let mut row = SeriesRow {
-                time_s: seconds(start_fs),
-                length_s,
-                stave_demand_tok_per_s: (!frame.closed_loop)
-                    .then(|| self.demand(before, interval.offered_tokens, length_s)),
-                stave_compute_tok_per_s: fixed.compute,
-                stave_memory_bandwidth_tok_per_s: fixed.memory_bandwidth,
-                stave_kv_capacity_tok_per_s: fixed.kv_capacity,
-                binding: Some(mark.binding),
-                output_tok_per_s: tokens_f64(interval.tokens) / length_s,
-                useful_tok_per_s: interval.useful_tokens as f64 / length_s,
-                prompt_cached_tok_per_s: interval.cached_tokens as f64 / length_s,
-                queue: mark.gauges.queue,
-                running: mark.gauges.running,
-                arrivals: interval.arrivals,
-                completed: interval.completed,
-                shed: interval.shed,
-                ..SeriesRow::default()
-            };
-            let (mut cap, mut clock, mut working, mut stave) = (0.0, 0.0, 0.0, 0.0);
-            let mut cooling_stave = Some(0.0);
-            for (s, site) in fleet.sites.iter().enumerate() {
-                let (now, then) = (&mark.sites[s], before.map_or(&zero, |m| &m.sites[s]));
-                let watts = |f: fn(&SiteMark) -> f64| (f(now) - f(then)) / length_s;
-                let it_w = watts(|m| m.it_j);
-                row.it_w += it_w;
-                row.gpu_active_w += watts(|m| m.gpu_active_j);
-                row.gpu_idle_w += watts(|m| m.gpu_idle_j);
-                if site.facility.is_none() {
-                    row.pue_overhead_w += it_w * (site.pue - 1.0);
-                }
-                row.waiting_for_power += now.waiting;
-                clock += now.clock - then.clock;
-                working += now.working - then.working;
-                row.loss_w += watts(|m| m.loss_j);
-                row.cooling_w += watts(|m| m.cooling_j);
-                row.battery_w += watts(|m| m.battery_j);
-                if let (None, Some((wet, dry))) = (row.wet_bulb_c, now.air_c) {
-                    (row.wet_bulb_c, row.dry_bulb_c) = (Some(wet), Some(dry));
-                }
-                if let Some((supply_c, zone)) =
-                    now.supply_c.filter(|(c, _)| row.supply_c.is_none_or(|w| *c > w))
-                {
-                    row.supply_c = Some(supply_c);
-                    row.supply_zone =
-                        site.facility.as_ref().map_or_else(String::new, |f| f.zones[zone].name.clone());
-                }
-                cap += budgets(site, start_fs, mark.at_fs)
-                    .iter()
-                    .filter_map(|b| Some(b.facility_w? * b.seconds / length_s))
-                    .sum::<f64>();
-                match now.staves {
-                    Some((by_power, by_cooling)) => {
-                        stave += by_power;
-                        cooling_stave = cooling_stave.zip(by_cooling).map(|(sum, rate)| sum + rate);
-                    }
-                    None => {
-                        let limited = !site.cap.is_empty() && site.policy.caps_power();
-                        let budget_w = limited.then(|| watts(|m| m.budget_j));
-                        stave += power_staves.rate(fleet, &there, s, budget_w);
-                        cooling_stave = None;
-                    }
-                }
-            }
-            row.node_overhead_w = row.it_w - row.gpu_active_w - row.gpu_idle_w;
-            row.facility_w = row.it_w + row.pue_overhead_w + row.loss_w + row.cooling_w + row.battery_w;
-            row.stave_cooling_tok_per_s = cooling_stave;
-            row.pue = if row.it_w > 0.0 { row.facility_w / row.it_w } else { fleet.sites[0].pue };
-            row.cap_facility_w = any_cap.then_some(cap);
-            row.stave_power_tok_per_s = (any_cap || any_building).then_some(stave);
-            row.clock = (working > 0.0).then(|| clock / working);
-            rows.push(row);
-            before = Some(mark);
-        }
-        rows
-    }
-}
-
-/// For how much of the window the nodes of each pool, and the devices of each building, draw how much at most.
-fn distribution(fleet: &Fleet, power: &mut PowerControl, end_fs: i128) -> Vec<DistributionRow> {
-    let mut rows = Vec::new();
-    for (s, site) in fleet.sites.iter().enumerate() {
-        let nodes = power.nodes(s);
-        nodes.settle(end_fs);
-        for (number, pool) in fleet.pools[site.pools.clone()].iter().enumerate() {
-            let name = format!("{}.{}", site.name, pool.name);
-            rows.extend(devices::of_nodes(&name, |shares| nodes.watts(number, shares)));
-        }
-        let names = site.facility.iter().flat_map(|facility| &facility.names);
-        for (name, meter) in names.zip(power.meter(s).devices()) {
-            rows.extend(devices::of_device(name, meter));
-        }
-    }
-    rows
-}
-
-/// What caps by thresholds did.
-fn capping_note(capping: &PolcaTotals, site: &Site) -> String {
-    format!(
-        "polca at {}: above t1 {} times, above t2 {}; low-priority pools capped for {:.0} s, others for {:.0} s; {} \
-         brakes, {:.0} s",
-        site.name,
-        capping.crossings_t1,
-        capping.crossings_t2,
-        capping.capped_low_s,
-        capping.capped_high_s,
-        capping.brakes,
-        capping.braked_s
-    )
 }
 
 /// Power staves by site for the budget seen last: budgets change rarely.
 #[derive(Default)]
 struct PowerStaves {
     last: Vec<Option<(Option<f64>, f64)>>,
-}
-
-impl PowerStaves {
-    fn rate(&mut self, fleet: &Fleet, staves: &[PoolStaves], site: usize, it_w: Option<f64>) -> f64 {
-        self.last.resize(fleet.sites.len(), None);
-        // Means over intervals differ in the last bits; a rate is good to far less than that.
-        let close = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => (a - b).abs() <= 1e-12 * b.abs(),
-            (a, b) => a == b,
-        };
-        match self.last[site] {
-            Some((known, rate)) if close(known, it_w) => rate,
-            _ => {
-                let rate = site_at_power(fleet, staves, site, it_w).0;
-                self.last[site] = Some((it_w, rate));
-                rate
-            }
-        }
-    }
 }
 
 struct SiteTotals {
@@ -682,51 +400,26 @@ impl Energy {
     }
 }
 
-/// Sums over sites. Peaks of several sites need not coincide: their sum is an upper bound.
-fn fleet_power(sites: &[SiteTotals], window_s: f64) -> PowerSummary {
-    let mut sum = PowerSummary::default();
-    let add = |to: &mut MeanP99Max, from: &MeanP99Max| {
-        to.mean += from.mean;
-        to.p99 += from.p99;
-        to.max += from.max;
-    };
-    for site in sites {
-        add(&mut sum.it, &site.power.it);
-        add(&mut sum.facility, &site.power.facility);
-        sum.delivered_it_mean += site.power.delivered_it_mean;
-        sum.overshoot_s = sum.overshoot_s.max(site.power.overshoot_s);
-        sum.overshoot_j += site.power.overshoot_j;
-    }
-    let all_capped = sites.iter().all(|site| site.power.cap_facility_mean.is_some());
-    sum.cap_facility_mean = (all_capped && window_s > 0.0)
-        .then(|| sites.iter().filter_map(|site| site.power.cap_facility_mean).sum());
-    sum
-}
-
 fn per_token(energy: &Energy, tokens: f64) -> PerBoundary {
     let per = |joules: f64| (tokens > 0.0).then(|| joules / tokens);
     PerBoundary { gpu: per(energy.gpu), it: per(energy.it), facility: per(energy.facility) }
 }
 
-/// Names of what a meter keeps of a building, in its order.
-fn zone_infos(facility: &Facility) -> Vec<ZoneInfo> {
-    let info = |zone: &ZoneSpec| {
-        let Ladder { warn_c, hold_c, critical_c, trip_c, .. } = zone.params.ladder;
-        let mode = match zone.params.mode {
-            Mode::Buffered => "buffered",
-            Mode::Instantaneous => "instantaneous",
-        };
-        let (name, set_c) = (zone.name.clone(), zone.params.plant.set_c());
-        ZoneInfo { name, mode: mode.to_string(), set_c, warn_c, hold_c, critical_c, trip_c }
-    };
-    facility.zones.iter().map(info).collect()
-}
-
-fn part_names(facility: &Facility) -> Vec<String> {
-    let losses = facility.names.iter().map(|name| format!("loss_{name}"));
-    let others = ["fans", "pumps", "chiller"].into_iter();
-    let batteries = (!facility.supply.batteries.is_empty()).then_some("batteries");
-    losses.chain(others.chain(batteries).map(String::from)).collect()
+/// Catalog entries of all pools, then those of answers, each once, in order of first use.
+fn source_notes<'a>(fleet: &Fleet, answers: impl Iterator<Item = &'a SourceNote>) -> Vec<SourceNote> {
+    let mut notes: Vec<SourceNote> = Vec::new();
+    for (entry, quality, source) in fleet.pools.iter().flat_map(|pool| &pool.sources) {
+        let note = SourceNote { entry: entry.clone(), quality: quality.clone(), source: source.clone() };
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    for note in answers {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    notes
 }
 
 /// Levels of a site's cap between two instants.
@@ -751,21 +444,4 @@ fn budgets(site: &Site, from_fs: i128, until_fs: i128) -> Vec<Budget> {
             })
         })
         .collect()
-}
-
-/// Catalog entries of all pools, then those of answers, each once, in order of first use.
-fn source_notes<'a>(fleet: &Fleet, answers: impl Iterator<Item = &'a SourceNote>) -> Vec<SourceNote> {
-    let mut notes: Vec<SourceNote> = Vec::new();
-    for (entry, quality, source) in fleet.pools.iter().flat_map(|pool| &pool.sources) {
-        let note = SourceNote { entry: entry.clone(), quality: quality.clone(), source: source.clone() };
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
-    }
-    for note in answers {
-        if !notes.contains(note) {
-            notes.push(note.clone());
-        }
-    }
-    notes
 }

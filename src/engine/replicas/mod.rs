@@ -1,13 +1,14 @@
 //! Replicas in the segment engine: runs of like iterations, where they are cut, and what is posted of them.
 
-mod failing;
-
 pub(super) use failing::Stray;
+
+mod failing;
+mod waiting;
 
 use std::collections::VecDeque;
 
 use super::SimError;
-use super::journeys::{Dropped, Journeys, Over};
+use super::journeys::{Journeys, Over};
 use super::queue::{Key, Queue, Rank};
 use super::setup::Setup;
 use crate::control::{Grant, Held, Hold, PowerControl};
@@ -21,7 +22,7 @@ use crate::physics::step::PowerState;
 use crate::serving::batch::{Batch, Notes, Plan};
 use crate::serving::binding::{Cause, cause};
 use crate::serving::draws::Draws;
-use crate::serving::slots::{Slots, Stage};
+use crate::serving::slots::Slots;
 use crate::workload::Request;
 
 /// A run of like iterations under way.
@@ -487,192 +488,6 @@ impl Replicas {
         self.relabel(now_fs, number, setup);
     }
 
-    /// Put a new request on watch; returns the instants for which events must be set, if none are pending.
-    pub(super) fn watch(&mut self, class: usize, id: u32, setup: &Setup) -> (Option<i128>, Option<i128>) {
-        let request = &self.slots[id].request;
-        let rules = &setup.classes[class];
-        let add = |watches: &mut VecDeque<Watch>, at_fs: i128| {
-            watches.push_back(Watch { at_fs, slot: id, order: request.order() });
-            (watches.len() == 1).then_some(at_fs)
-        };
-        let overdue = add(&mut self.overdue[class], request.arrival_fs + rules.overdue_fs);
-        let patience = rules
-            .patience_fs
-            .and_then(|patience| add(&mut self.patience[class], request.arrival_fs + patience));
-        (overdue, patience)
-    }
-
-    /// Requests of a class cross their TTFT limit; returns when the next one may.
-    pub(super) fn cross_overdue(&mut self, now_fs: i128, class: usize, setup: &mut Setup) -> Option<i128> {
-        loop {
-            let watch = first_waiting(&mut self.overdue[class], &self.slots)?;
-            if watch.at_fs > now_fs {
-                return Some(watch.at_fs);
-            }
-            self.overdue[class].pop_front();
-            let number = self.slots[watch.slot].replica as usize;
-            if !self.replicas[number].backlogged {
-                self.replicas[number].backlogged = true;
-                self.relabel(now_fs, number, setup);
-            }
-        }
-    }
-
-    /// When the next request of a class may run out of patience.
-    pub(super) fn next_patience(&mut self, class: usize) -> Option<i128> {
-        first_waiting(&mut self.patience[class], &self.slots).map(|watch| watch.at_fs)
-    }
-
-    /// The next request of a class whose patience has run out gives up; returns it if it is over with that.
-    pub(super) fn give_up(
-        &mut self,
-        now_fs: i128,
-        class: usize,
-        setup: &mut Setup,
-        queue: &mut Queue,
-    ) -> Option<Option<Over>> {
-        let watch = first_waiting(&mut self.patience[class], &self.slots).filter(|w| w.at_fs <= now_fs)?;
-        self.patience[class].pop_front();
-        let id = watch.slot;
-        let slot = self.slots[id];
-        let number = slot.replica as usize;
-        let was_head = self.replicas[number].batch.abandon(&mut self.slots, id, self.priorities[class]);
-        self.slots.give_back(id);
-        setup.loads.remove(number);
-        let over = self.turned_away(now_fs, id, &slot.request, number, RequestOutcome::ShedPatience, setup);
-        self.left_queue(now_fs, number, was_head, setup, queue);
-        self.overflowed(now_fs, number, setup);
-        Some(over)
-    }
-
-    /// A request leaves its slot for good without having been admitted; returns it if it is over with that.
-    fn turned_away(
-        &mut self,
-        now_fs: i128,
-        slot: u32,
-        request: &Request,
-        number: usize,
-        outcome: RequestOutcome,
-        setup: &mut Setup,
-    ) -> Option<Over> {
-        let replica = Some(number as u32);
-        if request.leg.is_only() {
-            setup.ledger.departed(now_fs, &Departure { request, first_token_fs: None, replica, outcome });
-            return Some(Over { class: request.class, outcome, replica });
-        }
-        let left = Dropped { outcome, replica, emitted: 0, admitted: false };
-        self.journeys.dropped(now_fs, self.journeys.of(slot), request, &left, &mut setup.ledger)
-    }
-
-    /// A replica lost a request to its queue: whoever still waits there is a backlog, whatever the TTFT limits.
-    pub(super) fn overflowed(&mut self, now_fs: i128, number: usize, setup: &mut Setup) {
-        let replica = &mut self.replicas[number];
-        if replica.batch.waiting() > 0 && !replica.backlogged {
-            replica.backlogged = true;
-            self.relabel(now_fs, number, setup);
-        }
-    }
-
-    /// Waiting requests left a replica without having been admitted; `was_head`: the first in line did.
-    fn left_queue(
-        &mut self,
-        now_fs: i128,
-        number: usize,
-        was_head: bool,
-        setup: &mut Setup,
-        queue: &mut Queue,
-    ) {
-        let replica = &mut self.replicas[number];
-        if replica.batch.waiting() == 0 {
-            replica.backlogged = false;
-            replica.refused = false;
-            self.relabel(now_fs, number, setup);
-            let replica = &self.replicas[number];
-            let pool = usize::from(replica.pool);
-            if setup.closed_loop[pool]
-                && replica.full
-                && replica.batch.running() < setup.fleet.pools[pool].max_seqs
-            {
-                // It was full because somebody waited; its next start will find that it is not.
-                self.cut(now_fs, number, true, queue);
-            }
-        } else if was_head {
-            match replica.state {
-                State::Running(_) => self.next_in_line(now_fs, number, true, setup, queue),
-                _ => self.cut(now_fs, number, true, queue),
-            }
-        }
-    }
-
-    /// A pool begins to drain: who was never admitted is shed. `over` gets each request that is over with it, in order.
-    /// Returns how many were shed.
-    pub(super) fn drain(
-        &mut self,
-        now_fs: i128,
-        pool: usize,
-        setup: &mut Setup,
-        queue: &mut Queue,
-        over: &mut Vec<Over>,
-    ) -> u64 {
-        self.pools[pool].draining = true;
-        let mut count = 0;
-        let mut shed = std::mem::take(&mut self.done);
-        for number in setup.fleet.pools[pool].replicas.clone() {
-            shed.clear();
-            let was_head = self.replicas[number].batch.shed(&mut self.slots, &mut shed);
-            count += shed.len() as u64;
-            for &id in &shed {
-                let request = self.slots[id].request;
-                self.slots.give_back(id);
-                setup.loads.remove(number);
-                let outcome = RequestOutcome::ShedOverheated;
-                over.extend(self.turned_away(now_fs, id, &request, number, outcome, setup));
-            }
-            if !shed.is_empty() {
-                self.left_queue(now_fs, number, was_head, setup, queue);
-            }
-            let replica = &mut self.replicas[number];
-            let (laws, shared) = (&setup.fleet.pools[pool], &self.pools[pool]);
-            replica.relabel_anew(now_fs, laws, shared, &mut setup.ledger, &setup.power);
-        }
-        self.done = shed;
-        count
-    }
-
-    /// A pool drains no more.
-    pub(super) fn reopen(&mut self, now_fs: i128, pool: usize, setup: &mut Setup) {
-        self.pools[pool].draining = false;
-        for number in setup.fleet.pools[pool].replicas.clone() {
-            self.relabel(now_fs, number, setup);
-        }
-    }
-
-    #[inline]
-    fn set_full(&mut self, now_fs: i128, number: usize, full: bool, setup: &mut Setup) {
-        if self.replicas[number].full != full {
-            self.change_full(now_fs, number, full, setup);
-        }
-    }
-
-    fn change_full(&mut self, now_fs: i128, number: usize, full: bool, setup: &mut Setup) {
-        let replica = &mut self.replicas[number];
-        replica.full = full;
-        let pool = usize::from(replica.pool);
-        let shared = &mut self.pools[pool];
-        shared.full = if full { shared.full + 1 } else { shared.full - 1 };
-        self.look_if_crowded(now_fs, pool, setup);
-    }
-
-    fn look_if_crowded(&mut self, now_fs: i128, pool: usize, setup: &mut Setup) {
-        let shared = &mut self.pools[pool];
-        let crowded = setup.closed_loop[pool] && shared.full > 0 && shared.full == shared.up;
-        if std::mem::replace(&mut shared.crowded, crowded) != crowded {
-            for other in setup.fleet.pools[pool].replicas.clone() {
-                self.relabel(now_fs, other, setup);
-            }
-        }
-    }
-
     /// Bring the labels of a site up to date.
     pub(super) fn relabel_site(&mut self, now_fs: i128, site: usize, setup: &mut Setup) {
         for number in setup.fleet.sites[site].replicas.clone() {
@@ -880,18 +695,6 @@ fn step_is_full(replica: &Replica, setup: &Setup) -> bool {
     let shape = &replica.plan.shape;
     let pool = &setup.fleet.pools[usize::from(replica.pool)];
     shape.n * pool.tok_per_seq + shape.p >= pool.max_step_tok
-}
-
-/// The oldest watch whose request still waits for its first admission; drops those that do not.
-fn first_waiting(watches: &mut VecDeque<Watch>, slots: &Slots) -> Option<Watch> {
-    while let Some(watch) = watches.front() {
-        let slot = &slots[watch.slot];
-        if slot.stage == Stage::Waiting && !slot.admitted && slot.request.order() == watch.order {
-            return Some(*watch);
-        }
-        watches.pop_front();
-    }
-    None
 }
 
 /// The account of a segment up to an instant by which `iterations` of it are over.

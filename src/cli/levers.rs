@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use clap::{Args, ValueEnum};
-use wattmill::report::levers::{self as report, Subject};
+use wattmill::report::{Subject, levers as report};
 use wattmill::scenario;
 use wattmill::study::batch::{Progress, identity};
 use wattmill::study::levers::{Load, Question, levers};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
-use wattmill::report::sizing::{self, Subject};
+use wattmill::report::{Subject, sizing};
 use wattmill::scenario::{self, Resolved};
 use wattmill::study::batch::{Progress, identity};
 use wattmill::study::metric::Condition;

@@ -21,6 +21,7 @@ mod ribbon;
 #[cfg(test)]
 mod sample;
 pub mod sizing;
+mod subject;
 #[cfg(test)]
 mod sweep_tests;
 mod terminal;
@@ -36,6 +37,7 @@ pub use figures::theme::{THEMES, Theme};
 pub use files::summary_json;
 pub use folder::{Found, inspect};
 pub use points::{Points, PointsError};
+pub use subject::Subject;
 pub use terminal::{terminal, terminal_footer};
 
 /// Why a result could not be written. The result that stood there before is unchanged, except where only

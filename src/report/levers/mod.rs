@@ -8,38 +8,17 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{ReportError, Theme, figures, folder};
+use super::subject::Head;
+use super::{ReportError, Subject, Theme, figures, folder};
 use crate::study::levers::{Answer, GOODS, Good, Load, Question, Shares, Subset, Unreached};
 use crate::study::paired::Mean;
 pub use terminal::text;
 
-/// What was measured.
-pub struct Subject<'a> {
-    /// Name of the scenario.
-    pub name: &'a str,
-    /// Its hash.
-    pub hash: &'a str,
-    /// Identity of the study: scenario and question.
-    pub study: &'a str,
-}
-
-#[derive(Serialize)]
-struct Study<'a> {
-    command: &'static str,
-    hash: &'a str,
-}
-
-#[derive(Serialize)]
-struct Scenario<'a> {
-    name: &'a str,
-    hash: &'a str,
-}
-
 #[derive(Serialize)]
 struct Json<'a> {
     schema_version: u32,
-    study: Study<'a>,
-    scenario: Scenario<'a>,
+    #[serde(flatten)]
+    head: Head<'a>,
     seeds: &'a [u64],
     /// Orders that were drawn; null where all subsets were looked at.
     orders: Option<u32>,
@@ -63,8 +42,7 @@ pub fn json(answer: &Answer, question: &Question, subject: &Subject) -> String {
     let all = answer.subset(answer.all());
     let json = Json {
         schema_version: 1,
-        study: Study { command: "levers", hash: subject.study },
-        scenario: Scenario { name: subject.name, hash: subject.hash },
+        head: subject.head("levers"),
         seeds: &answer.seeds,
         orders: answer.orders,
         held: held(answer, question),

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{PHI, Subject, held_in_words};
+use super::{PHI, held_in_words};
+use crate::report::Subject;
 use crate::report::numbers::{short, significant, span};
 use crate::report::palette;
 use crate::study::levers::{Answer, Good, Load, Question, Subset, Unreached};

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{Subject, columns, conditions, fields, mark, number};
+use super::{columns, conditions, fields, mark, number};
+use crate::report::Subject;
 use crate::report::numbers::{quantity, short, significant};
 use crate::study::paired::Mean;
 use crate::study::size::{Frontier, FrontierQuestion, unit};

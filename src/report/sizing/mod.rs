@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{ReportError, folder};
+use super::subject::Head;
+use super::{ReportError, Subject, folder};
 use crate::scenario::NumberKind;
 use crate::study::metric::{Condition, Verdict};
 use crate::study::paired::Mean;
@@ -17,34 +18,11 @@ use crate::study::size::{Direction, Point, Question, Sizing, Unfound, unit};
 pub use frontier::{csv as frontier_csv, json as frontier_json, text as frontier_text};
 pub use terminal::text;
 
-/// What was sized.
-pub struct Subject<'a> {
-    /// Name of the scenario.
-    pub name: &'a str,
-    /// Its hash.
-    pub hash: &'a str,
-    /// Identity of the study: scenario and question.
-    pub study: &'a str,
-}
-
-/// The heads of both answers.
-#[derive(Serialize)]
-struct Study<'a> {
-    command: &'static str,
-    hash: &'a str,
-}
-
-#[derive(Serialize)]
-struct Scenario<'a> {
-    name: &'a str,
-    hash: &'a str,
-}
-
 #[derive(Serialize)]
 struct Json<'a> {
     schema_version: u32,
-    study: Study<'a>,
-    scenario: Scenario<'a>,
+    #[serde(flatten)]
+    head: Head<'a>,
     find: &'a str,
     unit: Option<&'static str>,
     min: Value,
@@ -82,8 +60,7 @@ pub fn json(sizing: &Sizing, question: &Question, subject: &Subject) -> String {
         sizing.contradictions.iter().map(|c| json!({"value": value(c.value), "sure": c.sure}));
     let json = Json {
         schema_version: 1,
-        study: Study { command: "size", hash: subject.study },
-        scenario: Scenario { name: subject.name, hash: subject.hash },
+        head: subject.head("size"),
         find: &question.find,
         unit: unit(&question.find),
         min: value(question.min),

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Subject, conditions, mark};
+use super::{conditions, mark};
+use crate::report::Subject;
 use crate::report::numbers::significant;
 use crate::study::paired::Mean;
 use crate::study::size::{Direction, Point, Question, Sizing, Unfound, unit};

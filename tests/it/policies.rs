@@ -89,6 +89,26 @@ fn high_priority_pools_do_not_notice_while_low_ones_can_go_down() {
     }
 }
 
+/// At their lowest clocks, a twentieth, both pools draw 2.4 kW. When the cap falls below that nobody can come down any more, and yet
+/// one must stop at its next boundary, 0.2 s later at most, though its run would go on for thousands of tokens.
+#[test]
+fn at_the_lowest_clocks_some_stop_when_the_cap_falls() {
+    for policy in ["uniform_clock", "priority", "proportional", "phase_aware"] {
+        let power = format!(
+            "{{ cap_mw: 0.0025, cap_fraction: {{ steps: [{{ at_h: 0.11111, value: 0.92 }}] }}, policy: {{ {policy}: {{ \
+             clock_step: 0.05 }} }} }}"
+        );
+        let (outcome, _) = equal(policy, &load(&two_pools(&power, "low"), &["warm_up_s=50"]));
+        let power_w = &outcome.summary.per_site[0].power_w;
+        // Before the fall both are at work.
+        let row = outcome.series.iter().find(|row| (row.time_s - 390.0).abs() < 1e-6).expect("an interval");
+        close("both at their lowest", row.it_w, 2400.0, 1e-3);
+        assert!(power_w.overshoot_s > 0.0 && power_w.overshoot_s <= 0.2, "{policy}: {}", power_w.overshoot_s);
+        let last = outcome.series.last().expect("intervals");
+        close("one of them goes on", last.it_w, 2200.0, 1e-3);
+    }
+}
+
 #[test]
 fn without_a_policy_the_cap_is_passed_and_told() {
     let cap = |policy: &str| format!("{{ cap_mw: 0.008, policy: {policy} }}");

@@ -15,6 +15,9 @@ use crate::study::paired::Mean;
 const UP: Color = KINDS[2].0;
 const DOWN: Color = KINDS[1].0;
 const WHOLE: Color = (0x6B, 0x76, 0x85);
+/// What the rows above and below the levers are called.
+const WITHOUT: &str = "without levers";
+const WITH_ALL: &str = "with all";
 /// Share of a bar in its place.
 const BAR: f64 = 0.62;
 /// Room left and right of the steps on a logarithmic axis, in powers of ten.
@@ -72,12 +75,18 @@ pub(in crate::report) fn draw<'a>(
         &[subtitle, format!("Useful tokens/s per {brief}: {held}"), format!("Useful tokens/s per {mw}")],
     );
 
-    let ends = steps.iter().flat_map(|step| [step.from, step.to]).chain([without, all]);
+    // Steps with their whiskers.
+    let ends_of = |step: &Step| {
+        let whiskers = [step.ln.ci95_low, step.ln.ci95_high].map(|ln| step.from * ln.exp());
+        [step.from, step.to, whiskers[0], whiskers[1]]
+    };
+    let ends = steps.iter().flat_map(ends_of).chain([without, all]);
     let (low, high) = ends.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
     let (low, high) = (low.log10() - PAD, high.log10() + PAD);
     let name = Style { bold: false, ..theme.label() };
-    let names = ["without levers", "with all"].into_iter().chain(steps.iter().map(|step| step.name));
-    let widest = names.map(|text| name.width(text)).fold(0.0, f64::max).min(0.34 * theme.page.0);
+    let wholes = [WITHOUT, WITH_ALL].map(|text| theme.label().width(text));
+    let names = steps.iter().map(|step| name.width(step.name)).chain(wholes);
+    let widest = names.fold(0.0, f64::max).min(0.34 * theme.page.0);
     let number = "×8.888 [8.888, 8.888]";
     let frame = Frame {
         left: MARGIN + widest + 0.6 * name.size,
@@ -105,8 +114,8 @@ pub(in crate::report) fn draw<'a>(
         picture.text((theme.page.0 - MARGIN, baseline(row)), Align::Right, style, value);
     };
     let last = steps.len() + 1;
-    row_of(0, "without levers", &short(without), theme.label());
-    row_of(last, "with all", &short(all), theme.label());
+    row_of(0, WITHOUT, &short(without), theme.label());
+    row_of(last, WITH_ALL, &short(all), theme.label());
     for (k, step) in steps.iter().enumerate() {
         let [mean, from, to] = [step.ln.mean, step.ln.ci95_low, step.ln.ci95_high].map(f64::exp);
         row_of(k + 1, step.name, &format!("×{mean:.3} [{from:.3}, {to:.3}]"), name);
@@ -145,9 +154,13 @@ pub(super) fn draw_footer(picture: &mut Picture, answer: &Answer, subject: &Subj
 
 /// The finding, from the most to the least detailed wording.
 fn titles(steps: &[Step], joint: Mean) -> Vec<String> {
-    let times = significant(joint.mean.exp(), 3);
-    let Some(first) = steps.first().filter(|first| first.ln.mean > 0.0) else {
-        return vec![format!("Together the levers come to {times} times the tokens per megawatt")];
+    let [times, low, high] = [joint.mean, joint.ci95_low, joint.ci95_high].map(|ln| significant(ln.exp(), 3));
+    // A lever of which the seeds do not tell whether it helps is not told to do so.
+    let Some(first) = steps.first().filter(|first| first.ln.ci95_low > 0.0) else {
+        return vec![
+            format!("Together the levers come to {times} times ({low} to {high}) the tokens per megawatt"),
+            format!("{times} times ({low} to {high}) the tokens per megawatt"),
+        ];
     };
     let share = first.ln.mean / joint.mean;
     let part = if steps.len() > 1 && joint.mean > 0.0 && share < 1.0 {
@@ -156,7 +169,9 @@ fn titles(steps: &[Step], joint: Mean) -> Vec<String> {
         String::new()
     };
     vec![
+        format!("{times} times ({low} to {high}) the tokens per megawatt{part}"),
         format!("{times} times the tokens per megawatt{part}"),
+        format!("{times} times ({low} to {high}) the tokens per megawatt"),
         format!("{times} times the tokens per megawatt"),
     ]
 }

@@ -105,8 +105,9 @@ fn two_levers_as_worked_by_hand() {
 
 #[test]
 fn relabelling_changes_nothing() {
-    let one = ask(&paper(&format!("{NO_OVERHEAD}{FEWER_JOULES}")), &GIVEN);
-    let other = ask(&paper(&format!("{FEWER_JOULES}{NO_OVERHEAD}")), &GIVEN);
+    let short = |listed: String| paper(&listed).replace("duration_s: 2020", "duration_s: 220");
+    let one = ask(&short(format!("{NO_OVERHEAD}{FEWER_JOULES}")), &GIVEN);
+    let other = ask(&short(format!("{FEWER_JOULES}{NO_OVERHEAD}")), &GIVEN);
     let (one_shares, other_shares) = (one.shares.expect("shares"), other.shares.expect("shares"));
     assert_eq!(one.levers, [other.levers[1].clone(), other.levers[0].clone()]);
     assert_eq!(one_shares.by_lever[0], other_shares.by_lever[1]);

@@ -152,7 +152,10 @@ impl Draft {
         scenario.levers.clear();
         scenario.expect.clear();
         for class in &mut scenario.workload.classes {
-            class.quality_target = None;
+            // Which pool to escalate to hangs on the wanted accuracy, which stays with it.
+            if !matches!(class.reasoning, Some(Reasoning::QualityTarget(_))) {
+                class.quality_target = None;
+            }
             // Found by the target; the study finds it again.
             match &mut class.reasoning {
                 Some(Reasoning::Fixed(fixed)) => _ = fixed.budget_tok.get_or_insert(1),

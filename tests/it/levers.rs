@@ -413,6 +413,11 @@ fn mistakes_are_told_with_their_place() {
         ("  - { name: a, set: [workload.classes.0.slo.ttft_ms=1] }\n", "is held".into()),
         ("  - { name: a, set: [] }\n", "is empty".into()),
         (
+            "  - { name: a, set: [models.0.kv_cache=fp8, models.0.kv_cache=bf16] }\n",
+            "a lever sets a field once".into(),
+        ),
+        ("  - { name: a, set: [fleet.sites.0.power.cap_mw=1] }\n", "lever a gives a site a cap".into()),
+        (
             "  - { name: a, set: [models.0.weights=fp8] }\n  - { name: b, set: [models.0.weights=nvfp4] }\n",
             "as lever 'a' does".into(),
         ),

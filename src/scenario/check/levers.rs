@@ -27,6 +27,9 @@ impl Check {
                     self.refuse(&at, why);
                 }
                 let other = levers[..i].iter().find(|other| other.paths().any(|p| lever::overlap(p, path)));
+                if lever.paths().take(k).any(|earlier| lever::overlap(earlier, path)) {
+                    self.refuse(&at, format!("sets {path} again; a lever sets a field once"));
+                }
                 if let Some(other) = other {
                     let message = format!(
                         "sets {path}, as lever '{}' does; two levers of one field are one",

@@ -236,6 +236,11 @@ impl Answer {
     }
 }
 
+/// Whether all sites have a cap: what is then divided by.
+fn capped(scenario: &Scenario) -> bool {
+    scenario.fleet.sites.iter().all(|site| site.power.cap_mw.is_some())
+}
+
 /// Measures the levers of a scenario, in parallel on the pool of threads that it is called in. The answer does not depend
 /// on their number.
 ///
@@ -266,6 +271,20 @@ pub fn levers(
         })
         .collect::<Result<_, ScenarioError>>()
         .map_err(|error| StudyError::Question(error.to_string()))?;
+    if let Some(k) = variants.iter().position(|variant| capped(&variant.scenario) != capped(scenario)) {
+        let pulled: Vec<&str> =
+            (0..n).filter(|lever| masks[k] & (1 << lever) != 0).map(|l| names[l].as_str()).collect();
+        let (does, instead) = match capped(scenario) {
+            false => {
+                ("gives a site a cap", "give all sites one without levers, too, as high as the feed allows")
+            }
+            true => ("takes a cap away", "set a higher one instead"),
+        };
+        return Err(StudyError::Question(format!(
+            "lever {} {does}: tokens per MW of cap and per MW drawn are no factor of each other; {instead}",
+            pulled.join(" + ")
+        )));
+    }
     let seeds: Vec<u64> =
         (0..question.seeds.max(2)).map(|number| replications::seed(scenario.seed, number)).collect();
 
@@ -291,7 +310,7 @@ pub fn levers(
         let of_mask: Vec<_> = runs.by_ref().take(seeds.len()).collect::<Result<_, StudyError>>()?;
         subsets.push(Subset { mask, result: of_mask.into_iter().collect() });
     }
-    let per_cap = scenario.fleet.sites.iter().all(|site| site.power.cap_mw.is_some());
+    let per_cap = capped(scenario);
     let shares = shares(n, &subsets, orders.as_deref(), seeds.len());
     let mut answer = Answer {
         sets: scenario.levers.iter().map(|lever| lever.set.clone()).collect(),

@@ -313,7 +313,7 @@ fn the_gain_of_a_step_grows_with_the_pool() {
         let drafted = ["DeepSeek-V3", "DeepSeek-V3.2"].map(|name| {
             let (law, room_tok, mean_tok) = with_mtp(gpu, name, split);
             let n = (room_tok / K128).floor();
-            split_gpus(split) * mtp_step_s(&law, n, K128) / (n * mean_tok)
+            f64::from(split.gpus()) * mtp_step_s(&law, n, K128) / (n * mean_tok)
         });
         let [plain, drafted] = [plain, drafted].map(|[dense, sparse]| dense / sparse);
         println!("{gpu}, {} GPUs, full of 128 k: {plain:.2}, with MTP {drafted:.2}", split.gpus());
@@ -326,7 +326,7 @@ fn the_gain_of_a_step_grows_with_the_pool() {
 
     // The mean context of DeepSeek's published day, 128 sequences a GPU.
     let (each, context) = (128.0, 4989.0);
-    let n = each * split_gpus(WIDE);
+    let n = each * f64::from(WIDE.gpus());
     let plain = ["DeepSeek-V3", "DeepSeek-V3.2"].map(|name| {
         let (mut params, room_tok) = replica_of("H100-SXM-80GB", &model(name), WIDE, Precision::Fp8);
         params.two_batch_overlap = true;
@@ -352,10 +352,6 @@ fn the_gain_of_a_step_grows_with_the_pool() {
     println!("one of 128 k among many of 5 k: {plain:.2}, with MTP {drafted:.2} (published 8.6)");
     assert!(plain > wide.0 && drafted > plain, "{plain} {drafted}");
     assert!((6.0..11.0).contains(&drafted), "{drafted}");
-}
-
-fn split_gpus(split: Split) -> f64 {
-    f64::from(split.gpus())
 }
 
 /// One half computes while the other communicates: never slower, never faster than the linear layers, and where both

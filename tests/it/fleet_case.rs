@@ -314,8 +314,8 @@ impl FleetCase {
         all
     }
 
-    /// The same with one further part less, and a request or a replica: what one of them is for may only show when the other
-    /// is gone, as limits are in percent of what the fleet draws.
+    /// The same with two requests or replicas less: what one of them is for may only show when the other is gone, as
+    /// limits are in percent of what the fleet draws.
     pub fn with_two_less(&self) -> Vec<Self> {
         let mut small = Vec::new();
         self.less_requests(&mut small);

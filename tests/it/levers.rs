@@ -398,6 +398,26 @@ fn the_answer_does_not_depend_on_threads() {
     }
 }
 
+/// Where a class escalates to hangs on its target, with levers pulled as without.
+#[test]
+fn escalation_keeps_its_target() {
+    let escalating = "{ quality_target: { escalate_to: large } }";
+    let pull = format!("  - {{ name: escalate, set: ['workload.classes.0.reasoning={escalating}'] }}\n");
+    let fp8 = "  - { name: fp8 cache, set: [models.0.kv_cache=fp8] }\n";
+    for (reasoning, listed) in [(escalating, fp8), ("{ fixed: { budget_tok: 500 } }", pull.as_str())] {
+        let text = problems(reasoning, "      quality_target: 0.75\n", listed)
+            .replace("duration_s: 900\nwarm_up_s: 300", "duration_s: 60")
+            .replace("    - name: problems\n", "    - name: problems\n      model: solver\n")
+            .replace("catalog: Qwen3-32B }", "catalog: Qwen3-8B }\n  - { name: large, catalog: Qwen3-32B }")
+            .replace(
+                "pools: [",
+                "pools: [{ name: large, model: large, gpu: B200-SXM-180GB, nodes: 1, parallel: { tensor: 2 } }, ",
+            );
+        let answer = ask(&text, &GIVEN);
+        assert!(answer.subsets.iter().all(|subset| subset.result.is_ok()), "{:?}", answer.subsets);
+    }
+}
+
 #[test]
 fn mistakes_are_told_with_their_place() {
     let text = |listed: &str| problems("fixed", "      quality_target: 0.8\n", listed);

@@ -25,6 +25,17 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Whether serving engines keep a KV cache in it.
+    ///
+    /// # Errors
+    /// They do not; says in which they do.
+    pub fn keeps_kv(self) -> Result<(), String> {
+        match self {
+            Self::Bf16 | Self::Fp8 | Self::Int8 => Ok(()),
+            _ => Err(format!("a KV cache cannot be kept in {}; use bf16, fp8 or int8", self.name())),
+        }
+    }
+
     /// Bytes per number, block scales included (int4: one 16 bit scale per 128 numbers; nvfp4: 8 bit per
     /// 16; mxfp4: 8 bit per 32; fp8 and int8: scales are negligible).
     pub fn bytes(self) -> f64 {

@@ -146,9 +146,7 @@ pub fn replica_in(
             model.heads, model.name, model.heads
         ));
     }
-    if !matches!(kv, Precision::Bf16 | Precision::Fp8 | Precision::Int8) {
-        return Err(format!("a KV cache cannot be kept in {}; use bf16, fp8 or int8", kv.name()));
-    }
+    kv.keeps_kv()?;
     let weights = model.weights(weights);
     let f = &gpu.fractions;
     let group = |format: Precision, factor: f64| {
@@ -301,7 +299,7 @@ fn attention(gpu: &Gpu, model: &Model, split: Split, cache: &Cache) -> Attention
             prefill_bytes_per_pair: 0.0,
             prefill_window_flop_per_pair: window_layers * prefill_flop / all,
             prefill_overhead_tok: overhead_tok,
-            prefill_window_overhead_tok: 0.0,
+            prefill_window_overhead_tok: overhead_tok,
         };
     };
     let layers = f64::from(model.layers);

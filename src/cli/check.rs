@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use wattmill::fleet::{Fleet, Pool};
+use wattmill::fleet::{Fleet, Pool, UNLIMITED_KV_BLOCKS};
 use wattmill::scenario::Resolved;
 
 use super::exit::Failure;
@@ -79,15 +79,22 @@ fn drafts(resolved: &Resolved) -> Vec<String> {
     let line = |(pool, plain): (&Pool, &Pool)| {
         let speculation = pool.speculation.as_ref()?;
         Some(format!(
-            "  draft     {}: proposes {} tokens a step, {:.2} are emitted; {} KV blocks a replica, {} without it",
+            "  draft     {}: proposes {} tokens a step, {:.2} are emitted; {} a replica, {} without it",
             pool.name,
             speculation.draft_tok,
             1.0 / speculation.step_per_tok,
-            pool.kv_blocks,
-            plain.kv_blocks
+            blocks(pool),
+            blocks(plain)
         ))
     };
     pools.filter_map(line).collect()
+}
+
+fn blocks(pool: &Pool) -> String {
+    match pool.kv_blocks {
+        UNLIMITED_KV_BLOCKS => "as many KV blocks as asked for".into(),
+        blocks => format!("{blocks} KV blocks"),
+    }
 }
 
 /// The part of a hash that people compare.

@@ -2,13 +2,17 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::Context;
+
 /// Print `text` to stdout, ending in exactly one line break.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.trim_end_matches('\n').as_bytes())?;
-    out.write_all(b"\n")?;
-    out.flush()?;
-    Ok(())
+    let mut write = || {
+        out.write_all(text.trim_end_matches('\n').as_bytes())?;
+        out.write_all(b"\n")?;
+        out.flush()
+    };
+    write().context("cannot write to standard output")
 }
 
 /// Print a line to stderr; if even that is closed there is nobody left to tell.

@@ -1,13 +1,17 @@
-//! What breaks and is repaired in a run: the whole timeline, drawn before it starts.
+//! What breaks and is repaired in a run, and when.
 //!
 //! Random failures are a renewal process per part, each from a stream of its own (seed, number of the entry, number of
 //! the part): neither the workload nor another failure shifts them.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use rand::RngExt;
 use rand_distr::Exp1;
+use rand_pcg::Pcg64Mcg;
 
 use crate::fleet::Fleet;
-use crate::physics::fs_from_s;
+use crate::physics::{fs_from_s, s_from_fs};
 use crate::scenario::Problem;
 use crate::scenario::types::{Failure, FailureTimes, Part, Scenario};
 use crate::workload::random::{Key, Purpose};
@@ -55,91 +59,177 @@ pub enum Broken {
     Plant(usize, f64),
 }
 
-/// All failures and repairs of a run that ends at `end_fs`, in order of time; at one instant repairs come first.
-///
-/// # Errors
-/// A part that is not there, or too many events.
-pub fn timeline(scenario: &Scenario, fleet: &Fleet, end_fs: i128) -> Result<Vec<FailureEvent>, Problem> {
-    let mut events = Vec::new();
-    for (number, failure) in scenario.failures.iter().enumerate() {
-        let path = format!("failures.{number}");
-        let (site, parts) = parts_of(failure, fleet, &path)?;
-        match &failure.when {
-            FailureTimes::At(outages) => {
-                let whole = together(&parts);
-                for outage in outages {
-                    let from_fs = fs_from_s((outage.at_h - scenario.start_at_h) * S_PER_H).max(0);
-                    let until_fs = outage
-                        .for_h
-                        .map(|hours| fs_from_s((outage.at_h + hours - scenario.start_at_h) * S_PER_H));
-                    if until_fs.is_some_and(|until_fs| until_fs <= 0) {
-                        continue;
-                    }
-                    for what in &whole {
-                        push(&mut events, site, what, (from_fs, until_fs), end_fs);
-                    }
-                }
-            }
-            FailureTimes::Random(times) => {
-                let key = Key::new(scenario.seed, Purpose::Failure, number as u16);
-                for (part, what) in parts.iter().enumerate() {
-                    let mut random = key.generator(part as u64);
-                    let mut at_s = 0.0;
-                    let end_s = crate::physics::s_from_fs(end_fs);
-                    loop {
-                        let (up, down): (f64, f64) = (random.sample(Exp1), random.sample(Exp1));
-                        at_s += up * times.mtbf_h * S_PER_H;
-                        if at_s > end_s {
-                            break;
-                        }
-                        let until_s = at_s + down * times.mttr_h * S_PER_H;
-                        let span = (fs_from_s(at_s), Some(fs_from_s(until_s)));
-                        push(&mut events, site, what, span, end_fs);
-                        at_s = until_s;
-                        if events.len() > MOST_EVENTS {
-                            return Err(Problem {
-                                path: format!("{path}.when.random"),
-                                message: format!(
-                                    "makes more than {MOST_EVENTS} failures and repairs in this run; raise mtbf_h"
-                                ),
-                            });
-                        }
-                    }
-                }
-            }
-        }
-    }
-    for pool in &fleet.pools {
-        // Nodes that are not there are as those that failed, but for their label.
-        let (from_fs, until_fs) = (pool.installed_fs.start, pool.installed_fs.end);
-        let what = Broken::Replicas(pool.replicas.clone());
-        if from_fs > 0 {
-            push(&mut events, pool.site, &what, (0, Some(from_fs)), end_fs);
-        }
-        if until_fs <= end_fs {
-            push(&mut events, pool.site, &what, (until_fs, None), end_fs);
-        }
-    }
-    // A stable sort: what happens at one instant keeps the order of the entries, repairs first.
-    events.sort_by_key(|event| (event.at_fs, event.breaks));
-    Ok(events)
+/// All failures and repairs of a run, in order of time; at one instant repairs come first. It has no end: what a run
+/// drains after its last arrival breaks as before.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    due: BinaryHeap<Reverse<Due>>,
+    sources: Vec<Source>,
+    /// Events yet to be drawn before this is a slip of a unit.
+    left: usize,
 }
 
-fn push(
-    events: &mut Vec<FailureEvent>,
+/// An event to come, in the order in which they come.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at_fs: i128,
+    breaks: bool,
+    source: usize,
+}
+
+/// What breaks together, by a list or again and again.
+#[derive(Debug)]
+struct Source {
     site: usize,
-    what: &Broken,
-    (from_fs, until_fs): (i128, Option<i128>),
-    end_fs: i128,
-) {
-    if from_fs > end_fs {
-        return;
+    what: Broken,
+    renewal: Option<Renewal>,
+}
+
+/// A part that breaks and is repaired for ever.
+#[derive(Debug)]
+struct Renewal {
+    random: Pcg64Mcg,
+    mtbf_s: f64,
+    mttr_s: f64,
+    /// When it is repaired of what comes next, or came last [s].
+    repaired_s: f64,
+    /// Where its numbers stand in the scenario.
+    path: String,
+}
+
+impl Renewal {
+    /// When it breaks next [fs]; draws the repair too.
+    fn next_fs(&mut self) -> i128 {
+        let (up, down): (f64, f64) = (self.random.sample(Exp1), self.random.sample(Exp1));
+        let breaks_s = self.repaired_s + up * self.mtbf_s;
+        self.repaired_s = breaks_s + down * self.mttr_s;
+        fs_from_s(breaks_s)
     }
-    events.push(FailureEvent { at_fs: from_fs, site, what: what.clone(), breaks: true });
-    if let Some(at_fs) = until_fs {
-        events.push(FailureEvent { at_fs: at_fs.max(from_fs), site, what: what.clone(), breaks: false });
+
+    fn too_many(&self) -> Problem {
+        Problem {
+            path: format!("{}.when.random", self.path),
+            message: format!("makes more than {MOST_EVENTS} failures and repairs in this run; raise mtbf_h"),
+        }
     }
 }
+
+impl Timeline {
+    /// What breaks in a run with `duration_fs` of arrivals.
+    ///
+    /// # Errors
+    /// A part that is not there, or too many events.
+    pub fn new(scenario: &Scenario, fleet: &Fleet, duration_fs: i128) -> Result<Self, Problem> {
+        let mut timeline = Self { due: BinaryHeap::new(), sources: Vec::new(), left: MOST_EVENTS };
+        let hour_fs = |hours: f64| fs_from_s((hours - scenario.start_at_h) * S_PER_H);
+        let mut expected = 0.0;
+        for (number, failure) in scenario.failures.iter().enumerate() {
+            let path = format!("failures.{number}");
+            let (site, parts) = parts_of(failure, fleet, &path)?;
+            match &failure.when {
+                FailureTimes::At(outages) => {
+                    let spans: Vec<Span> = outages
+                        .iter()
+                        .map(|outage| {
+                            let until_fs = outage.for_h.map(|hours| hour_fs(outage.at_h + hours));
+                            (hour_fs(outage.at_h).max(0), until_fs)
+                        })
+                        .filter(|(_, until_fs)| until_fs.is_none_or(|until_fs| until_fs > 0))
+                        .collect();
+                    for what in together(&parts) {
+                        timeline.listed(site, what, &spans);
+                    }
+                }
+                FailureTimes::Random(times) => {
+                    let key = Key::new(scenario.seed, Purpose::Failure, number as u16);
+                    let cycle_s = (times.mtbf_h + times.mttr_h) * S_PER_H;
+                    expected += 2.0 * parts.len() as f64 * s_from_fs(duration_fs) / cycle_s;
+                    for (part, what) in parts.into_iter().enumerate() {
+                        let renewal = Renewal {
+                            random: key.generator(part as u64),
+                            mtbf_s: times.mtbf_h * S_PER_H,
+                            mttr_s: times.mttr_h * S_PER_H,
+                            repaired_s: 0.0,
+                            path: path.clone(),
+                        };
+                        if expected > MOST_EVENTS as f64 {
+                            return Err(renewal.too_many());
+                        }
+                        timeline.random(site, what, renewal);
+                    }
+                }
+            }
+        }
+        for pool in &fleet.pools {
+            // Nodes that are not there are as those that failed, but for their label.
+            let there = &pool.installed_fs;
+            let before = (there.start > 0).then_some((0, Some(there.start)));
+            let after = (there.end < i128::MAX).then_some((there.end, None));
+            let spans: Vec<Span> = before.into_iter().chain(after).collect();
+            timeline.listed(pool.site, Broken::Replicas(pool.replicas.clone()), &spans);
+        }
+        Ok(timeline)
+    }
+
+    fn listed(&mut self, site: usize, what: Broken, spans: &[Span]) {
+        if spans.is_empty() {
+            return;
+        }
+        let source = self.sources.len();
+        self.sources.push(Source { site, what, renewal: None });
+        for &(from_fs, until_fs) in spans {
+            self.due.push(Reverse(Due { at_fs: from_fs, breaks: true, source }));
+            if let Some(until_fs) = until_fs {
+                self.due.push(Reverse(Due { at_fs: until_fs.max(from_fs), breaks: false, source }));
+            }
+        }
+    }
+
+    fn random(&mut self, site: usize, what: Broken, mut renewal: Renewal) {
+        let due = Due { at_fs: renewal.next_fs(), breaks: true, source: self.sources.len() };
+        self.due.push(Reverse(due));
+        self.sources.push(Source { site, what, renewal: Some(renewal) });
+    }
+
+    /// When something breaks or is repaired next [fs].
+    #[must_use]
+    pub fn peek_fs(&self) -> Option<i128> {
+        self.due.peek().map(|Reverse(due)| due.at_fs)
+    }
+
+    /// What breaks or is repaired next.
+    ///
+    /// # Errors
+    /// Too many events.
+    pub fn pop(&mut self) -> Result<Option<FailureEvent>, Problem> {
+        let Some(Reverse(due)) = self.due.pop() else { return Ok(None) };
+        let source = &mut self.sources[due.source];
+        if let Some(renewal) = &mut source.renewal {
+            self.left = self.left.checked_sub(1).ok_or_else(|| renewal.too_many())?;
+            // Not at one instant: repairs come first there, and it would stay broken.
+            let at_fs =
+                if due.breaks { fs_from_s(renewal.repaired_s).max(due.at_fs + 1) } else { renewal.next_fs() };
+            self.due.push(Reverse(Due { at_fs, breaks: !due.breaks, source: due.source }));
+        }
+        let (at_fs, breaks) = (due.at_fs, due.breaks);
+        Ok(Some(FailureEvent { at_fs, site: source.site, what: source.what.clone(), breaks }))
+    }
+
+    /// Whether anything is yet to be repaired, or to break as listed: what breaks at random brings nothing back.
+    #[must_use]
+    pub fn may_mend(&self) -> bool {
+        self.due.iter().any(|Reverse(due)| !due.breaks || self.sources[due.source].renewal.is_none())
+    }
+
+    /// Whether power devices, chillers or plants of a site may break.
+    #[must_use]
+    pub fn breaks_building(&self, site: usize) -> bool {
+        self.sources.iter().any(|source| source.site == site && !matches!(source.what, Broken::Replicas(_)))
+    }
+}
+
+/// From when to when something is broken [fs]; to the end, if never repaired.
+type Span = (i128, Option<i128>);
 
 /// Parts that break together: neighbouring replicas as one, modules as a number of them.
 fn together(parts: &[Broken]) -> Vec<Broken> {

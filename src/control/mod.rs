@@ -16,7 +16,7 @@ pub use building::{Building, Held, OTHER_PARTS};
 pub use capping::polca::PolcaTotals;
 pub use capping::{CappingPolicy, Member};
 pub use devices::DeviceMeter;
-pub use failures::{Broken, FailureEvent, timeline};
+pub use failures::{Broken, FailureEvent, Timeline};
 pub use feeds::Feeds;
 pub use meter::{Integrals, Meter, Reading};
 pub use nodes::NodeMeters;

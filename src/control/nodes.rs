@@ -1,5 +1,7 @@
 //! What the nodes of a site drew over the measured window: for each pool, how long its nodes drew how much.
 
+use std::ops::Range;
+
 use super::meter::{nanoseconds, short_nanoseconds, short_watts};
 use crate::fleet::Pool;
 use crate::physics::energy::short;
@@ -23,6 +25,8 @@ struct PoolNodes {
     replicas: usize,
     /// Nodes of a replica, which share its watts evenly; 1 where a node has whole replicas.
     nodes: usize,
+    /// From when to when they are there [fs]: before and after they count in no share.
+    there_fs: Range<i128>,
     /// Watts of a group, weighted by nanoseconds, and the most.
     spread: Histogram,
     most_nw: i64,
@@ -46,11 +50,12 @@ impl NodeMeters {
                 first_group: meters.groups.len(),
                 replicas: (of_node / of_replica).max(1) as usize,
                 nodes: (of_replica / of_node).max(1) as usize,
+                there_fs: pool.installed_fs.clone(),
                 spread: Histogram::default(),
                 most_nw: 0,
             };
             let groups = pool.replicas.len().div_ceil(nodes.replicas);
-            let none = Group { pool: number as u16, since_fs: 0, watts_nw: 0 };
+            let none = Group { pool: number as u16, since_fs: pool.installed_fs.start, watts_nw: 0 };
             meters.groups.resize(nodes.first_group + groups, none);
             meters.pools.push(nodes);
         }
@@ -91,22 +96,29 @@ impl NodeMeters {
     /// Integrate everything up to an instant.
     pub fn settle(&mut self, now_fs: i128) {
         for group in 0..self.groups.len() {
-            self.settle_one(now_fs, group);
+            let there_fs = &self.pools[usize::from(self.groups[group].pool)].there_fs;
+            self.settle_one(now_fs.min(there_fs.end), group);
         }
     }
 
     /// Forget what was: the measured window opens.
     pub fn open_window(&mut self, now_fs: i128) {
-        self.groups.iter_mut().for_each(|group| group.since_fs = now_fs);
+        for group in &mut self.groups {
+            group.since_fs = now_fs.max(self.pools[usize::from(group.pool)].there_fs.start);
+        }
         for pool in &mut self.pools {
             pool.spread.reset();
             pool.most_nw = 0;
         }
     }
 
-    /// Watts that a node of a pool does not exceed for each of these shares of the time of all its nodes, ascending.
+    /// Watts that a node of a pool does not exceed for each of these shares of the time that its nodes are there,
+    /// ascending; none if they never are.
     pub fn watts(&self, pool: usize, shares: &[f64]) -> Vec<f64> {
         let PoolNodes { spread, nodes, most_nw, .. } = &self.pools[pool];
+        if spread.total() == 0 {
+            return Vec::new();
+        }
         // Cells are up to 0.1 % wide: no percentile is above the maximum.
         let watts = |watts: u64| (watts as f64).min(*most_nw as f64 * 1e-9) / *nodes as f64;
         spread.values_at(shares).into_iter().map(watts).collect()

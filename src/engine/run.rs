@@ -31,8 +31,6 @@ pub struct Engine<'a> {
     held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
-    /// The next of all failures and repairs.
-    failure_next: usize,
     strays: Vec<Stray>,
     /// The event taken from the queue last that started no iterations.
     last: Key,
@@ -97,8 +95,8 @@ impl<'a> Engine<'a> {
                 queue.set(sources.cap + number, Key::new(level.from_fs, Rank::CapStep, number));
             }
         }
-        if let Some(first) = setup.failures.first() {
-            queue.set(sources.failure, Key::new(first.at_fs, Rank::Failure, 0));
+        if let Some(at_fs) = setup.failures.peek_fs() {
+            queue.set(sources.failure, Key::new(at_fs, Rank::Failure, 0));
         }
         Self {
             replicas: Replicas::new(setup),
@@ -111,7 +109,6 @@ impl<'a> Engine<'a> {
             held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
             cap_next: vec![1; sites],
-            failure_next: 0,
             strays: Vec::new(),
             last: Key::new(0, Rank::IterationEnd, 0),
             setup,
@@ -126,7 +123,7 @@ impl<'a> Engine<'a> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
         let mut notes = Vec::new();
         self.apply_effects(0);
-        self.break_at_start();
+        self.break_at_start()?;
         let end_fs = loop {
             events += 1;
             if events.is_multiple_of(PROGRESS_EVERY)
@@ -155,7 +152,7 @@ impl<'a> Engine<'a> {
                 Rank::Overdue => self.overdue(now_fs, number),
                 Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number, source),
-                Rank::Failure => self.failure(now_fs, source),
+                Rank::Failure => self.failure(now_fs)?,
                 Rank::Outage => self.outage(now_fs, number),
                 Rank::Restart => self.restart(now_fs, number),
                 Rank::Release => self.setup.power.release(now_fs, number),
@@ -189,7 +186,12 @@ impl<'a> Engine<'a> {
                 let idle_talk = next == Key::NEVER
                     || matches!(
                         next.rank(),
-                        Rank::Patience | Rank::Overdue | Rank::Building | Rank::Release | Rank::Tick
+                        Rank::Patience
+                            | Rank::Overdue
+                            | Rank::Building
+                            | Rank::Failure
+                            | Rank::Release
+                            | Rank::Tick
                     );
                 if idle_talk && !arriving && !self.anything_moves() {
                     self.stalled(&mut notes)?;
@@ -380,33 +382,33 @@ impl<'a> Engine<'a> {
     }
 
     /// What is broken, or not installed, from the start is so before anything arrives.
-    fn break_at_start(&mut self) {
-        while self.setup.failures.get(self.failure_next).is_some_and(|event| event.at_fs <= 0) {
-            self.failure(0, self.sources.failure);
-            if self.failure_next == self.setup.failures.len() {
-                self.queue.clear(self.sources.failure);
-            }
+    fn break_at_start(&mut self) -> Result<(), SimError> {
+        while self.setup.failures.peek_fs().is_some_and(|at_fs| at_fs <= 0) {
+            self.queue.clear(self.sources.failure);
+            self.failure(0)?;
             self.apply_effects(0);
             for site in 0..self.setup.fleet.sites.len() {
                 self.outage(0, site);
                 self.apply_effects(0);
             }
         }
+        Ok(())
     }
 
-    fn failure(&mut self, now_fs: i128, source: usize) {
-        let event = &self.setup.failures[self.failure_next];
-        self.setup.power.failure(now_fs, event);
+    fn failure(&mut self, now_fs: i128) -> Result<(), SimError> {
+        let next = self.setup.failures.pop().map_err(|problem| SimError::Scenario(vec![problem]))?;
+        let Some(event) = next else { return Ok(()) };
+        self.setup.power.failure(now_fs, &event);
         // Of a replica that is down for two reasons, one may begin or end: not installed, failed.
         for number in event.replicas() {
             if self.replicas.is_down(number) {
                 self.replicas.relabel(now_fs, number, self.setup);
             }
         }
-        self.failure_next += 1;
-        if let Some(next) = self.setup.failures.get(self.failure_next) {
-            self.queue.set(source, Key::new(next.at_fs, Rank::Failure, 0));
+        if let Some(at_fs) = self.setup.failures.peek_fs() {
+            self.queue.set(self.sources.failure, Key::new(at_fs, Rank::Failure, 0));
         }
+        Ok(())
     }
 
     /// Replicas of a site fail or boot; then the requests of those that failed go elsewhere, in order of arrival.
@@ -564,8 +566,9 @@ impl<'a> Engine<'a> {
         let pending = |source: usize| self.queue.is_pending(source);
         (0..self.sources.patience)
             .chain(self.sources.cap..self.sources.release)
-            .chain(self.sources.drain..self.sources.window)
+            .chain(self.sources.drain..self.sources.failure)
             .any(pending)
+            || self.setup.failures.may_mend()
             || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 

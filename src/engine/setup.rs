@@ -1,6 +1,6 @@
 //! What both engines start from: the fleet, its control, the stream of requests, the ledger, the rules of classes.
 
-use crate::control::{FailureEvent, PowerControl, timeline};
+use crate::control::{PowerControl, Timeline};
 use crate::fleet::Fleet;
 use crate::ledger::quality;
 use crate::ledger::staves::Mix;
@@ -58,7 +58,7 @@ pub struct Setup {
     /// Start of the measured window [fs].
     pub warm_up_fs: i128,
     /// What breaks and is repaired, in order of time.
-    pub failures: Vec<FailureEvent>,
+    pub failures: Timeline,
     /// Remarks about the inputs.
     pub notes: Vec<String>,
 }
@@ -117,7 +117,7 @@ pub fn setup(resolved: &Resolved, keep_requests: bool, probe: Option<&Probe>) ->
     }
     ledger.judge(quality::promises(scenario, &resolved.catalog, &workload));
     let (router, loads) = router::build(&scenario.routing, &fleet);
-    let failures = timeline(scenario, &fleet, workload.duration_fs())
+    let failures = Timeline::new(scenario, &fleet, workload.duration_fs())
         .map_err(|problem| SimError::Scenario(vec![problem]))?;
     Ok(Setup {
         power: PowerControl::new(&fleet, &failures),

@@ -179,9 +179,14 @@ pub struct MemoryPlan {
     pub usable_gb: f64,
     /// Weights per GPU [GB].
     pub weights_gb: f64,
-    /// KV blocks per replica; 0 if the weights do not fit.
+    /// Sliding windows of `max_seqs` sequences per GPU [GB].
+    pub windows_gb: f64,
+    /// KV blocks per replica; 0 if weights and windows do not fit, `UNLIMITED_KV_BLOCKS` if no layer keeps the whole context.
     pub kv_blocks: u64,
 }
+
+/// KV blocks of a model whose layers all slide: what a sequence keeps does not grow with its context.
+pub const UNLIMITED_KV_BLOCKS: u64 = u64::MAX;
 
 /// A draft takes memory beside its target.
 pub(crate) fn add_memory(target: &mut RooflineParams, draft: &RooflineParams) {
@@ -195,11 +200,17 @@ pub fn memory_plan(gpu: &Gpu, params: &RooflineParams, batching: &types::Batchin
     let usable = gpu.hbm_gb.value * 1e9 * batching.hbm_fraction;
     let windows = params.kv_window_bytes_per_seq_per_gpu * f64::from(batching.max_seqs);
     let free = usable - params.weight_bytes_per_gpu - windows;
+    // Nothing but the windows is kept where this is 0.
     let block_bytes = params.kv_bytes_per_tok_per_gpu * f64::from(batching.kv_block_tok);
     MemoryPlan {
         usable_gb: usable * 1e-9,
         weights_gb: params.weight_bytes_per_gpu * 1e-9,
-        kv_blocks: if free > 0.0 { (free / block_bytes) as u64 } else { 0 },
+        windows_gb: windows * 1e-9,
+        kv_blocks: match (free > 0.0, block_bytes > 0.0) {
+            (false, _) => 0,
+            (true, false) => UNLIMITED_KV_BLOCKS,
+            (true, true) => (free / block_bytes) as u64,
+        },
     }
 }
 
@@ -267,6 +278,10 @@ fn build_pool(
     let kv_blocks = pool.batching.kv_blocks.unwrap_or(memory.kv_blocks);
     // An own step law with its own KV blocks asks nothing of the GPU's memory.
     let own_memory = pool.batching.kv_blocks.is_some() && pool.step_law != types::StepLaw::Roofline;
+    if memory.kv_blocks == 0 && !own_memory && memory.windows_gb > 0.0 && memory.weights_gb < memory.usable_gb
+    {
+        return Err(problem("batching.max_seqs", windows_too_large(gpu, &pool.batching, &memory)));
+    }
     if memory.kv_blocks == 0 && !own_memory {
         let drafted = draft.is_some();
         return Err(problem("parallel.tensor", too_large(gpu, &model, drafted, gpus, per_node, &memory)));
@@ -479,6 +494,21 @@ fn too_large(
         memory.weights_gb,
         gpu.name,
         memory.usable_gb
+    )
+}
+
+fn windows_too_large(gpu: &Gpu, batching: &types::Batching, memory: &MemoryPlan) -> String {
+    let free_gb = memory.usable_gb - memory.weights_gb;
+    let most = free_gb / memory.windows_gb * f64::from(batching.max_seqs);
+    let advice = if most < 1.0 {
+        "use windows of fewer tokens".into()
+    } else {
+        format!("use fewer than {most:.0}, or windows of fewer tokens")
+    };
+    format!(
+        "the sliding windows of {} sequences take {:.1} GB per GPU, and {} offers {free_gb:.1} GB beside the weights \
+         at this hbm_fraction; {advice}",
+        batching.max_seqs, memory.windows_gb, gpu.name
     )
 }
 

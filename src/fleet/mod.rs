@@ -10,7 +10,7 @@ pub mod steady;
 mod supply;
 mod weather;
 
-pub use build::memory_plan;
+pub use build::{UNLIMITED_KV_BLOCKS, memory_plan};
 pub(crate) use build::{add_memory, model_of};
 pub(crate) use facility::kind as device_kind;
 pub use facility::{Facility, ZoneSpec};

@@ -657,7 +657,8 @@ pub struct PoolSummary {
     pub gpu: String,
     pub replicas: u64,
     pub gpus: u64,
-    pub kv_blocks_per_replica: u64,
+    /// Null if what a sequence keeps does not grow with its context: no block is asked for.
+    pub kv_blocks_per_replica: Option<u64>,
     pub output_tok_per_s: f64,
     /// Share of replica-seconds spent in iterations.
     pub busy_share: f64,

@@ -236,7 +236,7 @@ pub(super) fn around(name: &str, series: Vec<SeriesRow>, start_at_h: f64) -> Out
             gpu: "H100-SXM-80GB".to_string(),
             replicas: 64,
             gpus: 512,
-            kv_blocks_per_replica: 90_000,
+            kv_blocks_per_replica: Some(90_000),
             output_tok_per_s: output / time,
             busy_share: 0.93,
             mean_clock: Some(0.95),

@@ -30,7 +30,7 @@ pub struct Cascade {
 #[serde(deny_unknown_fields)]
 pub struct BestOf {
     /// Answers, 2 to 64.
-    pub n: u8,
+    pub n: u32,
     /// Who chooses.
     pub verify: Verify,
 }
@@ -58,7 +58,7 @@ impl Answering {
     /// Most models of a cascade.
     pub(crate) const MOST_MODELS: usize = 8;
     /// Most answers of which the best is taken.
-    pub(crate) const MOST_ANSWERS: u8 = 64;
+    pub(crate) const MOST_ANSWERS: u32 = 64;
 
     /// The verifier.
     #[must_use]
@@ -82,8 +82,8 @@ impl Answering {
                 legs
             }
             Self::BestOf(best_of) => {
-                let mut legs = vec![own; best_of.n.into()];
-                legs.resize(2 * usize::from(best_of.n), verifier);
+                let mut legs = vec![own; best_of.n as usize];
+                legs.resize(2 * best_of.n as usize, verifier);
                 legs
             }
         }

@@ -75,7 +75,7 @@ pub(crate) fn expected_accuracy(
                             of_cascade(&attempts, &cascade.verify, correlation, &normal)
                         }
                         Answering::BestOf(best_of) => {
-                            let n = best_of.n.into();
+                            let n = best_of.n as i32;
                             attempts.first().map_or(0.0, |attempt| {
                                 of_best(n, attempt, &best_of.verify, correlation, &normal)
                             })

@@ -11,6 +11,8 @@ use super::{
 
 /// Most levers of a scenario.
 pub(crate) const MOST_LEVERS: usize = 16;
+/// Pairs of levers that contradict each other, told at once.
+const MOST_TOLD: usize = 10;
 
 /// Fields that say what is compared, and how: the same whichever levers are pulled.
 const HELD: [&str; 12] = [
@@ -91,27 +93,31 @@ impl Draft {
         super::finish(scenario, &self.stem, self.base_dir.clone(), options, source, &self.digests)
     }
 
-    /// What is wrong with the levers of a scenario: each is pulled alone.
+    /// What is wrong with the levers of a scenario: each is pulled alone; if that is well, each with each other.
     pub(crate) fn lever_problems(&self, base: &Resolved, options: &LoadOptions) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (number, lever) in base.scenario.levers.iter().enumerate() {
-            let one = || -> Result<(), ScenarioError> {
-                let tree = self.pulled_tree(base, &[number])?;
-                let (tree, written) = super::changed(tree, self.changes.clone(), options)?;
-                let (mut scenario, source) = self.typed_as_base(tree, written)?;
-                defaults::fill(&mut scenario, &self.stem);
-                let problems = check::all(&scenario, &self.base_dir, &options.catalog);
-                if problems.is_empty() {
-                    Ok(())
-                } else {
-                    Err(ScenarioError::Problems(source.lines(&problems)))
-                }
-            };
-            if let Err(error) = one() {
-                lines.push(format!("{error} (lever {})", lever.name));
-            }
+        let pulled = |numbers: &[usize]| -> Result<(), ScenarioError> {
+            let tree = self.pulled_tree(base, numbers)?;
+            let (tree, written) = super::changed(tree, self.changes.clone(), options)?;
+            let (mut scenario, source) = self.typed_as_base(tree, written)?;
+            defaults::fill(&mut scenario, &self.stem);
+            let problems = check::all(&scenario, &self.base_dir, &options.catalog);
+            if problems.is_empty() { Ok(()) } else { Err(ScenarioError::Problems(source.lines(&problems))) }
+        };
+        let levers = &base.scenario.levers;
+        let alone = levers.iter().enumerate().filter_map(|(k, lever)| {
+            let error = pulled(&[k]).err()?;
+            Some(format!("{error} (lever {})", lever.name))
+        });
+        let alone: Vec<String> = alone.collect();
+        if !alone.is_empty() {
+            return alone;
         }
-        lines
+        let pairs = (0..levers.len()).flat_map(|b| (0..b).map(move |a| [a, b]));
+        let both = pairs.filter_map(|[a, b]| {
+            let error = pulled(&[a, b]).err()?;
+            Some(format!("{error} (levers {} and {} together)", levers[a].name, levers[b].name))
+        });
+        both.take(MOST_TOLD).collect()
     }
 
     /// The document with levers pulled. What a lever writes stands where the lever does.

@@ -294,7 +294,7 @@ impl<'de> Deserializer<'de> for At<'_> {
                     return Err(TypeError::at(
                         second.key_place,
                         format!(
-                            "{} has {} keys ({}); a {label} is exactly one",
+                            "{} has {} keys ({}); exactly one says which {label} it is",
                             if self.name.is_empty() { "the scenario" } else { self.name },
                             entries.len(),
                             entries.iter().map(|e| e.key.as_str()).collect::<Vec<_>>().join(", ")

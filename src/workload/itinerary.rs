@@ -152,7 +152,7 @@ impl Answering {
     ) -> Self {
         let (kind, verify) = match answering {
             types::Answering::Cascade(cascade) => (Kind::Cascade, &cascade.verify),
-            types::Answering::BestOf(best_of) => (Kind::BestOf(best_of.n), &best_of.verify),
+            types::Answering::BestOf(best_of) => (Kind::BestOf(best_of.n as u8), &best_of.verify),
         };
         let key = |purpose| Key::new(seed, purpose, class);
         let model = |thinkers: Thinkers| Model {

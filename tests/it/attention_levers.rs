@@ -7,7 +7,7 @@ use wattmill::catalog::{
     Catalog, Draft, Lever, Model, Precision, Sparse, Split, draft_in, replica, replica_in,
 };
 use wattmill::fleet::{Fleet, memory_plan};
-use wattmill::ledger::outcome::Summary;
+use wattmill::ledger::outcome::{Outcome, Summary};
 use wattmill::physics::clock::Clock;
 use wattmill::physics::roofline::RooflineParams;
 use wattmill::physics::speculation::{Speculation, mean_tok};
@@ -525,6 +525,47 @@ fleet:
     }
 }
 
+/// Windows that nothing outgrows cost what attention to everything does: layers pay the same for short prompts. Where all
+/// slide, nothing grows with the context, and no block is asked for.
+#[test]
+fn windows_that_nothing_outgrows_cost_the_same() {
+    let text = "\
+duration_s: 20
+at_end: drain
+workload:
+  classes:
+    - name: a
+      arrivals: { poisson: { rate_per_s: 3 } }
+      lengths: { prompt: { lognormal: { mean_tok: 2000, sigma: 0.5, max_tok: 4000 } }, answer: { constant: { tok: 80 } } }
+models:
+  - { name: m, catalog: Llama-3.1-8B, attention: ATTENTION }
+fleet:
+  sites:
+    - pools:
+        - { model: m, gpu: H100-SXM-80GB, nodes: 1, batching: { max_seqs: 16 } }
+";
+    let of = |attention: &str| {
+        let (outcome, _) = equal(attention, &load(&text.replace("ATTENTION", attention), &[]));
+        outcome
+    };
+    let full = of("native");
+    for (attention, blocks) in [
+        ("{ sliding_window: { tokens: 8192, every: 4 } }", true),
+        ("{ sliding_window: { tokens: 8192 } }", false),
+    ] {
+        let windows = of(attention);
+        assert_eq!(windows.summary.per_pool[0].kv_blocks_per_replica.is_some(), blocks);
+        let rows = |outcome: &Outcome| outcome.requests.clone().expect("rows");
+        for (full, windows) in rows(&full).iter().zip(rows(&windows)) {
+            let ms = |fs: Option<i128>| fs.expect("done") as f64 * 1e-12;
+            // A decoded token itself is counted beside its context where layers see all, and within it where they slide:
+            // one token of two thousand.
+            close("first token", ms(windows.first_token_fs), ms(full.first_token_fs), 1e-5);
+            close("end", ms(windows.finish_fs), ms(full.finish_fs), 1e-5);
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let refused = |text: &str, words: &str| {
@@ -555,6 +596,11 @@ fn what_cannot_be_is_refused() {
     refused(&with("gpt-oss-20b", "sparse_top_k"), "sliding windows of its own");
     refused(&with("DeepSeek-V3.2", "sparse_top_k"), "sparse attention of its own");
     refused(&with("Qwen3-8B", "{ sliding_window: { tokens: 0 } }"), "tokens: is 0; at least 1");
+    refused(
+        &with("DeepSeek-V3", "{ sliding_window: { tokens: 16000000 } }"),
+        "batching.max_seqs: the sliding windows of",
+    );
+    refused(&with("Qwen3-8B", "native, kv_cache: nvfp4"), "kv_cache: a KV cache cannot be kept in nvfp4");
     refused(
         &with("Qwen3-8B", "{ sliding_window: { tokens: 64, every: 1 } }"),
         "every: is 1; one layer in 2 to 36",

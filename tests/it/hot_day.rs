@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use rayon::prelude::*;
-use wattmill::control::{Effect, Grant, Held, PowerControl};
+use wattmill::control::{Effect, Grant, Held, PowerControl, Timeline};
 use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::{Binding, Constraint, Outcome, Stretch};
 use wattmill::physics::clock::Clock;
@@ -143,7 +143,7 @@ fn joules_add_up_in_a_building_whatever_the_interval() {
 fn heat_adds_up_in_the_zone() {
     let resolved = eighth(&["start_at_h=12", "duration_s=28800"]);
     let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).expect("a fleet");
-    let mut control = PowerControl::new(&fleet, &[]);
+    let mut control = PowerControl::new(&fleet, &Timeline::default());
     let mut dice = Draw::new(5);
     let mut watts: Vec<Watts> = (0..fleet.replicas()).map(|r| fleet.pool(r).power.idle()).collect();
     let (mut building_fs, mut release_fs) = (None, None);

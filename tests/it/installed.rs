@@ -59,6 +59,14 @@ fn a_node_that_comes_later_draws_nothing_before() {
     let of = |name: &str| summary.per_pool.iter().find(|pool| pool.name == name).expect("a pool");
     close("old", of("old").energy_it_j, 2.0 * hour_j + 2700.0 * 1000.0, 1e-3);
     close("new", of("new").energy_it_j, hour_j + 900.0 * 1000.0, 1e-3);
+    // Of the hour that it was there it drew nothing less than idle watts, three quarters of it no more.
+    let drawn = |share: f64| {
+        let mut rows = outcome.distribution.iter().filter(|row| row.name == "hall.new");
+        rows.find(|row| row.time_share == share).expect("a row").power_w
+    };
+    for (share, power_w) in [(0.0, 1000.0), (0.74, 1000.0), (0.76, 2000.0), (1.0, 2000.0)] {
+        close("drawn", drawn(share), power_w, 1e-3);
+    }
     // Of the hour that it was there.
     close("busy", of("new").busy_share, 0.25, 2e-3);
     // Nothing was late, and what is not there has no label.
@@ -70,6 +78,40 @@ fn a_node_that_comes_later_draws_nothing_before() {
     close("their mean", stave, 1.5 * rate(0), 1e-12);
     let before = outcome.requests.expect("requests").into_iter().filter(|row| row.arrival_fs < HOUR_FS);
     assert!(before.into_iter().all(|row| row.replica == Some(0)));
+}
+
+/// Jobs come for a minute, each takes a second, and both nodes work until the second goes, long after the last came: of 1,200
+/// jobs 600 are over then, and the first one alone needs ten minutes more.
+#[test]
+fn a_node_goes_while_the_rest_is_drained() {
+    let minutes = |text: &str| text.replace("duration_s: 7200", "duration_s: 60\nat_end: drain");
+    let outcome = run(&minutes(&two(20.0, &format!("          removed_h: {}\n", 6.0 + 300.0 / 3600.0))));
+    let summary = &outcome.summary;
+    close("end", summary.scenario.end_s, 900.0, 2e-3);
+    assert_eq!((summary.requests.completed, summary.requests.retried > 0), (1200, true));
+    for (name, busy) in [("old", 1.0), ("new", 1.0)] {
+        let pool = summary.per_pool.iter().find(|pool| pool.name == name).expect("a pool");
+        close(name, pool.busy_share, busy, 2e-3);
+    }
+    close("joules", summary.energy_j.it, 2000.0 * (900.0 + 300.0), 2e-3);
+    // The other one comes a second before instead.
+    let hours = 6.0 + 300.0 / 3600.0;
+    let text = minutes(&two(20.0, &format!("          installed_h: {}\n", hours - 1.0 / 3600.0))).replacen(
+        "          start_up_s: 0\n",
+        &format!("          start_up_s: 0\n          removed_h: {hours}\n"),
+        1,
+    );
+    let outcome = run(&text);
+    close("end", outcome.summary.scenario.end_s, 1200.0, 2e-3);
+    assert_eq!(outcome.summary.requests.completed, 1200);
+    // One that fails again and again does its part.
+    let fails =
+        "failures:\n  - { of: { nodes: { pool: new } }, when: { random: { mtbf_h: 0.05, mttr_h: 0.05 } } }\n";
+    let outcome = run(&format!("{fails}{}", minutes(&two(20.0, ""))));
+    assert_eq!(outcome.summary.requests.completed, 1200);
+    assert!((600.0..1200.0).contains(&outcome.summary.scenario.end_s));
+    let new = outcome.summary.per_pool.iter().find(|pool| pool.name == "new").expect("a pool");
+    assert!(new.busy_share < 0.9, "{}", new.busy_share);
 }
 
 /// The second node is taken out at 7:00, in the middle of a request, which the first one ends.
@@ -93,9 +135,15 @@ fn a_node_that_goes_hands_its_requests_on() {
 fn nothing_is_removed_before_it_is_installed() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("test.yaml");
-    let text = two(0.5, "          installed_h: 7\n          removed_h: 6.5\n");
-    std::fs::write(&path, text).expect("scenario");
-    let options = wattmill::scenario::LoadOptions::new(crate::support::catalog());
-    let error = wattmill::scenario::load(&path, &options).expect_err("refused").to_string();
-    assert!(error.contains("removed_h") && error.contains("after its nodes are installed (7)"), "{error}");
+    for (installed, removed, says) in [
+        ("          installed_h: 7\n", 6.5, "after its nodes are installed (7)"),
+        ("          installed_h: 3\n", 5.0, "after the run starts (start_at_h is 6)"),
+        ("", 3.0, "after the run starts (start_at_h is 6)"),
+    ] {
+        let text = two(0.5, &format!("{installed}          removed_h: {removed}\n"));
+        std::fs::write(&path, text).expect("scenario");
+        let options = wattmill::scenario::LoadOptions::new(crate::support::catalog());
+        let error = wattmill::scenario::load(&path, &options).expect_err("refused").to_string();
+        assert!(error.contains("removed_h") && error.contains(says), "{error}");
+    }
 }

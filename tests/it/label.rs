@@ -492,7 +492,7 @@ fn examine(case: &Case, plain: &Arc<Catalog>, compute: &Arc<Catalog>, memory: &A
     let scale = Scale {
         requests_per_s: probe.throughput.output_tok_per_s / case.answer_tok,
         it_w: probe.power_w.it.mean,
-        kv_blocks: probe.per_pool[0].kv_blocks_per_replica,
+        kv_blocks: probe.per_pool[0].kv_blocks_per_replica.expect("blocks"),
         stay_s,
     };
     // The draw and the rate at the case's own KV capacity, in the long run.

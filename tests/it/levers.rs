@@ -146,7 +146,53 @@ fn drawn_orders_leave_nothing_over() {
 /// wait at most 3 S solves ρ·e^(−3(1 − ρ)) = 0.1.
 #[test]
 fn the_load_is_solved_as_the_queue_says() {
-    let text = "\
+    let question = Question { load: Load::Solved { attainment: 0.9, tolerance: 0.01 }, seeds: 4, ..GIVEN };
+    let answer = ask(QUEUE, &question);
+    let solve = |limit: f64| {
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..60 {
+            let rho: f64 = 0.5 * (low + high);
+            if rho * (-(1.0 - rho) * limit).exp() < 0.1 { low = rho } else { high = rho }
+        }
+        low
+    };
+    for (mask, service_s) in [(0, 1.0), (1, 0.5)] {
+        let subset = answer.subset(mask).expect("a subset");
+        let rate = 0.2 * subset.mean_of(|run| Some(run.load)).expect("a load");
+        close("load", rate * service_s, solve(3.0 / service_s), 0.03);
+        for run in subset.result.as_ref().expect("runs") {
+            assert!(run.slo_attainment.expect("requests") >= 0.9);
+        }
+    }
+}
+
+/// Nobody comes at the load given, or so few that more than a thousand times as many would do; nothing useful comes of it.
+#[test]
+fn a_load_of_nobody_is_no_failure() {
+    let short = QUEUE.replace("duration_s: 60000\nwarm_up_s: 4000", "duration_s: 4000");
+    let nobody = short.replace("rate_per_s: 0.2", "rate_per_s: 0.00002");
+    let question = Question { load: Load::Solved { attainment: 0.9, tolerance: 0.05 }, ..GIVEN };
+    let told = refused(&nobody, &[], &question);
+    assert!(told.contains("give a larger load to start from"), "{told}");
+    let few = ask(&short.replace("rate_per_s: 0.2", "rate_per_s: 0.0025"), &question);
+    let enough = ask(&short, &question);
+    for mask in [0, 1] {
+        let rate = |answer: &Answer, base: f64| {
+            base * answer.subset(mask).and_then(|s| s.mean_of(|run| Some(run.load))).expect("a load")
+        };
+        close("load", rate(&few, 0.0025), rate(&enough, 0.2), 0.1);
+    }
+    let answer = ask(&nobody, &GIVEN);
+    let shares = answer.shares.as_ref().expect("shares");
+    assert_eq!(answer.subset(0).and_then(|subset| subset.mean(Good::UsefulTokPerS)), Some(0.0));
+    assert!(answer.subsets.iter().all(|subset| answer.delivers_nothing(subset)));
+    // Of nothing no factor, of what the device could do one.
+    assert_eq!(shares.joint[Good::UsefulTokPerSPerMw as usize], None);
+    assert!(shares.joint[Good::Compute as usize].expect("a factor").mean > 0.5);
+}
+
+/// One request at a time.
+const QUEUE: &str = "\
 duration_s: 60000
 warm_up_s: 4000
 workload:
@@ -171,25 +217,6 @@ fleet:
 levers:
   - { name: twice as fast, set: [fleet.sites.0.pools.0.step_law.affine.base_us=500] }
 ";
-    let question = Question { load: Load::Solved { attainment: 0.9, tolerance: 0.01 }, seeds: 4, ..GIVEN };
-    let answer = ask(text, &question);
-    let solve = |limit: f64| {
-        let (mut low, mut high) = (0.0, 1.0);
-        for _ in 0..60 {
-            let rho: f64 = 0.5 * (low + high);
-            if rho * (-(1.0 - rho) * limit).exp() < 0.1 { low = rho } else { high = rho }
-        }
-        low
-    };
-    for (mask, service_s) in [(0, 1.0), (1, 0.5)] {
-        let subset = answer.subset(mask).expect("a subset");
-        let rate = 0.2 * subset.mean_of(|run| Some(run.load)).expect("a load");
-        close("load", rate * service_s, solve(3.0 / service_s), 0.03);
-        for run in subset.result.as_ref().expect("runs") {
-            assert!(run.slo_attainment.expect("requests") >= 0.9);
-        }
-    }
-}
 
 /// Problems for a model of the tier 32b on one node.
 fn problems(reasoning: &str, target: &str, listed: &str) -> String {
@@ -445,12 +472,18 @@ fn mistakes_are_told_with_their_place() {
             "  - { name: a, set: [models.0.weights=fp8] }\n  - { name: a, set: [models.0.kv_cache=fp8] }\n",
             "there is already a lever named 'a'".into(),
         ),
+        // Each is well alone.
+        (
+            "  - { name: a, set: [fleet.sites.0.pools.0.installed_h=0.2] }\n  - { name: b, set: \
+             [fleet.sites.0.pools.0.removed_h=0.1] }\n",
+            "(levers a and b together)".into(),
+        ),
     ] {
         let error = refused(&text(listed), &[], &GIVEN);
         assert!(error.contains(&says), "{error}\nlacks {says}");
     }
     let fp8 = "  - { name: a, set: [models.0.weights=fp8] }\n";
-    assert!(refused(&text("").replace("levers:\n", ""), &[], &GIVEN).contains("has no levers"));
+    assert!(refused(&text("").replace("levers:\n", ""), &[], &GIVEN).contains("levers: none to measure"));
     assert!(refused(&text(fp8), &["models.0.weights=nvfp4"], &GIVEN).contains("lever 'a' sets this field"));
     let solved = Question { load: Load::Solved { attainment: 0.9, tolerance: 0.1 }, ..GIVEN };
     let no_slo = text(fp8).replace("      slo: { ttft_ms: 5000, tpot_ms: 60 }\n", "");

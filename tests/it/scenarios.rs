@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wattmill::control::timeline;
+use wattmill::control::Timeline;
 use wattmill::fleet::Fleet;
 use wattmill::ledger::outcome::Outcome;
 use wattmill::physics::clock::Clock;
@@ -48,9 +48,12 @@ fn as_expected(name: &str) -> Outcome {
 #[track_caller]
 fn no_device_carries_too_much(resolved: &Resolved, outcome: &Outcome) {
     let fleet = Fleet::build(&resolved.scenario, &resolved.catalog, &resolved.base_dir).expect("a fleet");
-    let failures = timeline(&resolved.scenario, &fleet, fs_from_s(outcome.summary.scenario.duration_s))
-        .expect("failures")
-        .len();
+    let end_fs = fs_from_s(outcome.summary.scenario.end_s);
+    let mut timeline = Timeline::new(&resolved.scenario, &fleet, end_fs).expect("failures");
+    let mut failures = 0;
+    while timeline.pop().expect("few").is_some_and(|event| event.at_fs <= end_fs) {
+        failures += 1;
+    }
     let hours = (outcome.summary.scenario.duration_s / 3600.0).ceil() as usize;
     let stages = outcome.counters.throttles.stages as usize;
     for (site, summary) in fleet.sites.iter().zip(&outcome.summary.per_site) {

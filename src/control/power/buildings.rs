@@ -3,14 +3,14 @@
 use super::{Effect, PowerControl};
 use crate::control::building::OTHER_PARTS;
 use crate::control::domain::{Domain, Mode};
-use crate::control::failures::{Broken, FailureEvent};
+use crate::control::failures::{Broken, FailureEvent, Timeline};
 use crate::fleet::Fleet;
 use crate::physics::clock::Clock;
 use crate::physics::zone::ZoneChange;
 
 impl PowerControl {
     /// Idle loads and plants before the first request.
-    pub(super) fn open_building(&mut self, site: usize, fleet: &Fleet, failures: &[FailureEvent]) {
+    pub(super) fn open_building(&mut self, site: usize, fleet: &Fleet, failures: &Timeline) {
         let domain = &mut self.domains[site];
         let Some(building) = &mut domain.building else { return };
         building.set_cap_nw(domain.cap_nw);
@@ -22,10 +22,7 @@ impl PowerControl {
             domain.uncapped_nw[number] = member.planned_nw;
         }
         if let Some(facility) = &fleet.sites[site].facility
-            && (facility.supply.acts()
-                || failures
-                    .iter()
-                    .any(|event| event.site == site && !matches!(event.what, Broken::Replicas(_))))
+            && (facility.supply.acts() || failures.breaks_building(site))
         {
             building.open_feeds(facility);
         }

@@ -15,7 +15,7 @@ use super::bill::Accounts;
 use super::building::{Building, Held};
 use super::capping::polca::PolcaTotals;
 use super::domain::{Domain, Mode, Replica, idle_reading};
-use super::failures::FailureEvent;
+use super::failures::Timeline;
 use super::meter::Meter;
 use super::nodes::NodeMeters;
 use crate::fleet::{CapLevel, Fleet, GpuThermal};
@@ -118,7 +118,7 @@ struct PoolLaws {
 
 impl PowerControl {
     /// Control at t = 0 with every replica idle; `failures`: all that are to come.
-    pub fn new(fleet: &Fleet, failures: &[FailureEvent]) -> Self {
+    pub fn new(fleet: &Fleet, failures: &Timeline) -> Self {
         let mut replicas: Vec<Replica> = (0..fleet.replicas())
             .map(|r| {
                 let pool = fleet.pool(r);

@@ -81,8 +81,6 @@ pub(super) struct Stepwise<'a> {
     setting_out: Vec<Request>,
     /// By site: the next step of its cap.
     cap_next: Vec<usize>,
-    /// The next of all failures and repairs.
-    failure_next: usize,
     /// By pool: whether its hall is too hot to let anything in.
     draining: Vec<bool>,
     /// Requests of closed loops that draining pools shed (pool, class); each has a successor once that is over.
@@ -104,8 +102,8 @@ impl<'a> Stepwise<'a> {
                 pending.insert((level.from_fs, Rank::CapStep, number));
             }
         }
-        if let Some(first) = setup.failures.first() {
-            pending.insert((first.at_fs, Rank::Failure, 0));
+        if let Some(at_fs) = setup.failures.peek_fs() {
+            pending.insert((at_fs, Rank::Failure, 0));
         }
         Self {
             replicas: (0..setup.fleet.replicas()).map(|number| Replica::new(number, setup)).collect(),
@@ -114,7 +112,6 @@ impl<'a> Stepwise<'a> {
             journeys: BTreeMap::new(),
             setting_out: Vec::new(),
             cap_next: vec![1; setup.fleet.sites.len()],
-            failure_next: 0,
             draining: vec![false; setup.fleet.pools.len()],
             owed: Vec::new(),
             fault,
@@ -133,7 +130,7 @@ impl<'a> Stepwise<'a> {
         let (mut events, mut arrivals, mut now_fs) = (0_u64, 0_u64, 0);
         let mut notes = Vec::new();
         self.apply_effects(0);
-        self.break_at_start();
+        self.break_at_start()?;
         let end_fs = loop {
             events += 1;
             if events.is_multiple_of(PROGRESS_EVERY)
@@ -158,7 +155,7 @@ impl<'a> Stepwise<'a> {
                 Rank::Overdue => self.overdue(now_fs, number),
                 Rank::Building => self.setup.power.building_event(now_fs, number),
                 Rank::CapStep => self.cap_step(now_fs, number),
-                Rank::Failure => self.failure(now_fs),
+                Rank::Failure => self.failure(now_fs)?,
                 Rank::Outage => self.outage(now_fs, number),
                 Rank::Restart => self.restart(now_fs, number),
                 Rank::Release => self.setup.power.release(now_fs, number),
@@ -506,11 +503,11 @@ impl<'a> Stepwise<'a> {
             | Rank::IterationStart
             | Rank::Retry
             | Rank::CapStep
-            | Rank::Failure
             | Rank::Outage
             | Rank::Restart
             | Rank::Drain => true,
             Rank::Patience => may_give_up(number),
+            Rank::Failure => self.setup.failures.may_mend(),
             _ => false,
         })
     }

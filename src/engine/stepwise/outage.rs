@@ -3,35 +3,38 @@
 use super::batch::Sequence;
 use super::replica::Doing;
 use super::{Rank, Stepwise};
+use crate::engine::SimError;
 use crate::ledger::Departure;
 use crate::ledger::outcome::RequestOutcome;
 
 impl Stepwise<'_> {
     /// What is broken, or not installed, from the start is so before anything arrives.
-    pub(super) fn break_at_start(&mut self) {
-        while self.setup.failures.get(self.failure_next).is_some_and(|event| event.at_fs <= 0) {
+    pub(super) fn break_at_start(&mut self) -> Result<(), SimError> {
+        while self.setup.failures.peek_fs().is_some_and(|at_fs| at_fs <= 0) {
             self.pending.retain(|&(_, rank, _)| rank != Rank::Failure);
-            self.failure(0);
+            self.failure(0)?;
             self.apply_effects(0);
             for site in 0..self.setup.fleet.sites.len() {
                 self.outage(0, site);
                 self.apply_effects(0);
             }
         }
+        Ok(())
     }
 
-    pub(super) fn failure(&mut self, now_fs: i128) {
-        let event = &self.setup.failures[self.failure_next];
-        self.setup.power.failure(now_fs, event);
+    pub(super) fn failure(&mut self, now_fs: i128) -> Result<(), SimError> {
+        let next = self.setup.failures.pop().map_err(|problem| SimError::Scenario(vec![problem]))?;
+        let Some(event) = next else { return Ok(()) };
+        self.setup.power.failure(now_fs, &event);
         for number in event.replicas() {
             if matches!(self.replicas[number].doing, Doing::Failed) {
                 self.relabel(now_fs, number);
             }
         }
-        self.failure_next += 1;
-        if let Some(next) = self.setup.failures.get(self.failure_next) {
-            self.pending.insert((next.at_fs, Rank::Failure, 0));
+        if let Some(at_fs) = self.setup.failures.peek_fs() {
+            self.pending.insert((at_fs, Rank::Failure, 0));
         }
+        Ok(())
     }
 
     /// Replicas of a site fail or boot; then those without one find another.

@@ -13,7 +13,7 @@ use super::outcome::{
 };
 use super::staves::{PoolStaves, device_staves, installed, site_at_power};
 use crate::control::{PolcaTotals, PowerControl};
-use crate::fleet::{Fleet, Pool, Site};
+use crate::fleet::{Fleet, Pool, Site, UNLIMITED_KV_BLOCKS};
 use crate::physics::energy;
 
 /// What the ledger does not know itself.
@@ -314,7 +314,7 @@ impl Ledger {
                 gpu: pool.gpu.clone(),
                 replicas,
                 gpus: replicas * u64::from(pool.gpus_per_replica),
-                kv_blocks_per_replica: pool.kv_blocks,
+                kv_blocks_per_replica: (pool.kv_blocks != UNLIMITED_KV_BLOCKS).then_some(pool.kv_blocks),
                 output_tok_per_s: if window_s > 0.0 {
                     tokens_f64(account.window_tokens) / window_s
                 } else {

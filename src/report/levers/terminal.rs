@@ -37,6 +37,7 @@ pub fn text(answer: &Answer, question: &Question, subject: &Subject, color: bool
     out.push('\n');
     table(&mut out, answer, &bold);
     infeasible(&mut out, answer);
+    nothing(&mut out, answer);
     bindings(&mut out, answer);
     if question.load == Load::Given {
         crossings(&mut out, answer);
@@ -159,6 +160,29 @@ fn infeasible(out: &mut String, answer: &Answer) {
         );
     }
     out.push('\n');
+}
+
+/// Subsets that deliver nothing, and what that takes away.
+fn nothing(out: &mut String, answer: &Answer) {
+    let none: Vec<String> = answer
+        .subsets
+        .iter()
+        .filter(|subset| answer.delivers_nothing(subset))
+        .map(|subset| match answer.names(subset.mask).as_slice() {
+            [] => "without levers".to_string(),
+            names => names.join(" + "),
+        })
+        .collect();
+    if none.is_empty() {
+        return;
+    }
+    let more = none.len().saturating_sub(MOST_TOLD);
+    let told = none[..none.len() - more].join("; ");
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let _ = writeln!(
+        out,
+        "no useful token under a seed, of which nothing is a factor, so shares are not told: {told}{more}\n"
+    );
 }
 
 /// What binds without levers, with each alone, with all.

@@ -120,13 +120,15 @@ impl Check {
             }
         }
         if let Some(removed_h) = pool.removed_h {
-            let installed_h = pool.installed_h.unwrap_or(scenario.start_at_h);
-            self.require(
-                &format!("{path}.removed_h"),
-                removed_h,
-                removed_h > installed_h,
-                &format!("after its nodes are installed ({installed_h})"),
-            );
+            let start_h = scenario.start_at_h;
+            let instead = match pool.installed_h.filter(|installed_h| *installed_h > start_h) {
+                Some(installed_h) => format!("after its nodes are installed ({installed_h})"),
+                None => format!(
+                    "after the run starts (start_at_h is {start_h}); a pool that is gone by then is left out"
+                ),
+            };
+            let after_h = pool.installed_h.unwrap_or(start_h).max(start_h);
+            self.require(&format!("{path}.removed_h"), removed_h, removed_h > after_h, &instead);
         }
         if let Some(gpu_cap_w) = pool.gpu_cap_w {
             self.positive(&format!("{path}.gpu_cap_w"), gpu_cap_w, 1e6);

@@ -222,6 +222,9 @@ impl Check {
                 let path = format!("models.{i}.attention.{}", refused.field);
                 self.refuse(path.trim_end_matches('.'), refused.message);
             }
+            if let Err(message) = model.kv_cache.keeps_kv() {
+                self.refuse(format!("models.{i}.kv_cache"), message);
+            }
             self.speculation(&format!("models.{i}"), model, catalog);
             if let Some(tier) = &model.quality_tier {
                 self.known(&format!("models.{i}.quality_tier"), tier, Kind::QualityTier, catalog);

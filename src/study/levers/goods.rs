@@ -74,7 +74,7 @@ impl Good {
         }
     }
 
-    /// Its value in a run; none where the run has none above 0.
+    /// Its value in a run; none where the run has none.
     #[must_use]
     pub fn of(self, summary: &Summary) -> Option<f64> {
         let mw = 1e-6 * watts(summary);
@@ -95,7 +95,7 @@ impl Good {
             Self::Power => staves.power,
             Self::Cooling => staves.cooling,
         };
-        value.filter(|value| *value > 0.0 && value.is_finite())
+        value.filter(|value| value.is_finite())
     }
 }
 

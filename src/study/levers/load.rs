@@ -80,10 +80,12 @@ fn search(
     let mut guessed = false;
     loop {
         let outcome = run(resolved, seed, factor, progress)?;
-        let attainment = outcome.summary.slo_attainment.unwrap_or(0.0);
-        best = best.max(attainment);
+        let attainment = outcome.summary.slo_attainment;
+        best = best.max(attainment.unwrap_or(0.0));
         let guess = guess(&outcome.summary.staves_tok_per_s);
-        if attainment >= target {
+        // Where nobody asks nobody waits: the load may be larger, though none is held yet.
+        let larger = attainment.map_or(misses.is_none(), |attainment| attainment >= target);
+        if larger {
             meets = Some(At { factor, outcome });
         } else {
             misses = Some(factor);
@@ -107,13 +109,14 @@ fn search(
         }
         if factor > MOST {
             let text = format!(
-                "{MOST} times the load still meets the SLO of {:.1} % of its requests, so there is no largest one; give \
-                 tighter limits, or --load given",
+                "{MOST} times the load still meets the SLO of {:.1} % of its requests, and more is not tried; give a larger \
+                 load to start from or tighter limits, or use --load given",
                 target * 100.0
             );
             return Ok(Err(StudyError::Question(text)));
         }
     }
+    let meets = meets.filter(|at| at.outcome.summary.slo_attainment.is_some());
     Ok(Ok(meets.ok_or(Unreached::Service { target, best })))
 }
 

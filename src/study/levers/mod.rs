@@ -23,7 +23,7 @@ use super::replications;
 use crate::ledger::outcome::{Constraint, Stretch, Summary};
 use crate::scenario::lever::{overlap, path_of};
 use crate::scenario::types::Scenario;
-use crate::scenario::{Draft, LoadOptions, Resolved, ScenarioError};
+use crate::scenario::{Draft, LoadOptions, Problem, Resolved};
 
 /// A stave is moved if it changes by more than this [natural logarithm].
 const MOVED: f64 = 0.01;
@@ -221,6 +221,13 @@ impl Answer {
         all.filter(|(_, ln)| ln.abs() > MOVED).collect()
     }
 
+    /// Whether some run delivers nothing useful: nothing is a factor of that.
+    #[must_use]
+    pub fn delivers_nothing(&self, subset: &Subset) -> bool {
+        let none = |run: &Run| run.goods[Good::UsefulTokPerS as usize].is_none_or(|rate| rate <= 0.0);
+        subset.result.as_ref().is_ok_and(|runs| runs.iter().any(none))
+    }
+
     /// The most that a class can be held at in all subsets, of those that a subset cannot hold.
     #[must_use]
     pub fn reachable(&self) -> Vec<(String, f64)> {
@@ -254,7 +261,7 @@ pub fn levers(
 ) -> Result<Answer, StudyError> {
     let base = draft.resolve(load).map_err(|error| StudyError::Question(error.to_string()))?;
     let scenario = &base.scenario;
-    fits(scenario, load, question)?;
+    fits(&base, load, question)?;
     let targets = quality::targets(scenario, &base.catalog).map_err(StudyError::Question)?;
     let names: Vec<String> = scenario.levers.iter().map(|lever| lever.name.clone()).collect();
     let n = names.len();
@@ -267,10 +274,12 @@ pub fn levers(
         .iter()
         .map(|mask| {
             let pulled: Vec<usize> = (0..n).filter(|k| mask & (1 << k) != 0).collect();
-            draft.resolve_pulled(&base, &pulled, load)
+            draft.resolve_pulled(&base, &pulled, load).map_err(|error| {
+                let pulled: Vec<&str> = pulled.iter().map(|k| names[*k].as_str()).collect();
+                StudyError::Question(format!("{error} (levers {} together)", pulled.join(" + ")))
+            })
         })
-        .collect::<Result<_, ScenarioError>>()
-        .map_err(|error| StudyError::Question(error.to_string()))?;
+        .collect::<Result<_, StudyError>>()?;
     if let Some(k) = variants.iter().position(|variant| capped(&variant.scenario) != capped(scenario)) {
         let pulled: Vec<&str> =
             (0..n).filter(|lever| masks[k] & (1 << lever) != 0).map(|l| names[l].as_str()).collect();
@@ -328,10 +337,13 @@ pub fn levers(
 }
 
 /// Whether the question suits the scenario.
-fn fits(scenario: &Scenario, load: &LoadOptions, question: &Question) -> Result<(), StudyError> {
+fn fits(base: &Resolved, load: &LoadOptions, question: &Question) -> Result<(), StudyError> {
+    let scenario = &base.scenario;
     if scenario.levers.is_empty() {
-        let text = "the scenario has no levers; name them, e.g.\nlevers:\n  - { name: fp8, set: [models.0.weights=fp8] }";
-        return Err(StudyError::Question(text.into()));
+        let message =
+            "none to measure; name some, e.g. `levers: [{ name: fp8, set: [models.0.weights=fp8] }]`";
+        let problem = Problem { path: "levers".into(), message: message.into() };
+        return Err(StudyError::Question(base.render_problems(&[problem])));
     }
     for set in &load.sets {
         let path = path_of(set);
@@ -428,16 +440,14 @@ fn shares(n: usize, subsets: &[Subset], orders: Option<&[Vec<usize>]>, seeds: us
     };
     for good in Good::ALL {
         let g = good as usize;
-        let there = subsets.iter().all(|subset| {
-            subset.result.as_deref().is_ok_and(|runs| runs.iter().all(|run| run.goods[g].is_some()))
-        });
-        if !there {
-            continue;
-        }
+        // Nothing is a factor of 0: what asks for its logarithm is not a number, and not told.
         let ln = |mask: u32, seed: usize| {
-            runs[mask as usize].and_then(|runs| runs[seed].goods[g]).map_or(f64::NAN, f64::ln)
+            let value = runs[mask as usize].and_then(|runs| runs[seed].goods[g]);
+            value.filter(|value| *value > 0.0).map_or(f64::NAN, f64::ln)
         };
-        let over_seeds = |of: &dyn Fn(usize) -> f64| Mean::of(&(0..seeds).map(of).collect::<Vec<_>>());
+        let over_seeds = |of: &dyn Fn(usize) -> f64| {
+            Mean::of(&(0..seeds).map(of).collect::<Vec<_>>()).filter(|mean| mean.mean.is_finite())
+        };
         let by_seed: Vec<Vec<f64>> = (0..seeds)
             .map(|seed| match orders {
                 None => shapley::exact(n, |mask| ln(mask, seed)),

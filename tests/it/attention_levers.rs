@@ -598,7 +598,7 @@ fn what_cannot_be_is_refused() {
     refused(&with("Qwen3-8B", "{ sliding_window: { tokens: 0 } }"), "tokens: is 0; at least 1");
     refused(
         &with("DeepSeek-V3", "{ sliding_window: { tokens: 16000000 } }"),
-        "batching.max_seqs: the sliding windows of",
+        "the sliding windows of 2048 sequences take",
     );
     refused(&with("Qwen3-8B", "native, kv_cache: nvfp4"), "kv_cache: a KV cache cannot be kept in nvfp4");
     refused(

@@ -215,12 +215,6 @@ impl Timeline {
         Ok(Some(FailureEvent { at_fs, site: source.site, what: source.what.clone(), breaks }))
     }
 
-    /// Whether anything is yet to be repaired, or to break as listed: what breaks at random brings nothing back.
-    #[must_use]
-    pub fn may_mend(&self) -> bool {
-        self.due.iter().any(|Reverse(due)| !due.breaks || self.sources[due.source].renewal.is_none())
-    }
-
     /// Whether power devices, chillers or plants of a site may break.
     #[must_use]
     pub fn breaks_building(&self, site: usize) -> bool {

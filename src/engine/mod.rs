@@ -6,6 +6,7 @@ mod queue;
 mod replicas;
 mod run;
 mod setup;
+mod stall;
 mod stepwise;
 
 use std::time::Instant;

@@ -6,6 +6,7 @@ use super::journeys::{Dropped, Journeys, Over};
 use super::queue::{Key, Queue, Rank};
 use super::replicas::{Replicas, Stray};
 use super::setup::Setup;
+use super::stall::Stall;
 use crate::control::Effect;
 use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Gauges};
@@ -31,6 +32,7 @@ pub struct Engine<'a> {
     held: Vec<Vec<u16>>,
     pub(super) in_flight: u64,
     cap_next: Vec<usize>,
+    stall: Stall,
     strays: Vec<Stray>,
     /// The event taken from the queue last that started no iterations.
     last: Key,
@@ -109,6 +111,7 @@ impl<'a> Engine<'a> {
             held: vec![Vec::new(); setup.fleet.pools.len()],
             in_flight: 0,
             cap_next: vec![1; sites],
+            stall: Stall::default(),
             strays: Vec::new(),
             last: Key::new(0, Rank::IterationEnd, 0),
             setup,
@@ -193,8 +196,12 @@ impl<'a> Engine<'a> {
                             | Rank::Release
                             | Rank::Tick
                     );
-                if idle_talk && !arriving && !self.anything_moves() {
-                    self.stalled(&mut notes)?;
+                let moves = !idle_talk || arriving || self.anything_moves();
+                let around = self.sources.building..self.sources.drain;
+                let hope = around.chain([self.sources.failure]).any(|source| self.queue.is_pending(source));
+                let looked = matches!(key.rank(), Rank::Building | Rank::Failure);
+                if self.stall.is_over(now_fs, looked, moves, hope) {
+                    notes.push(self.stall.note(self.in_flight, hope, self.waiting_for_watts())?);
                     break now_fs;
                 }
             }
@@ -568,24 +575,11 @@ impl<'a> Engine<'a> {
             .chain(self.sources.cap..self.sources.release)
             .chain(self.sources.drain..self.sources.failure)
             .any(pending)
-            || self.setup.failures.may_mend()
             || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 
-    /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.
-    fn stalled(&self, notes: &mut Vec<String>) -> Result<(), SimError> {
-        let waiting: u64 = (0..self.setup.fleet.sites.len()).map(|site| self.setup.power.waiting(site)).sum();
-        if waiting == 0 {
-            return Err(SimError::Invariant(format!(
-                "{} requests in flight and nothing moves",
-                self.in_flight
-            )));
-        }
-        notes.push(format!(
-            "{} requests can never be finished: the power cap is below the lowest draw of a replica",
-            self.in_flight
-        ));
-        Ok(())
+    fn waiting_for_watts(&self) -> bool {
+        (0..self.setup.fleet.sites.len()).any(|site| self.setup.power.waiting(site) > 0)
     }
 
     fn close(&mut self, end_fs: i128) -> Result<(), SimError> {

@@ -438,7 +438,15 @@ fn installed(pool: &types::Pool, start_at_h: f64) -> std::ops::Range<i128> {
 
 /// Most tokens of a prefix that the cache of a pool may hold; `None` if it has no cache, or nothing for it.
 fn longest_prefix_tok(scenario: &Scenario, pool: &types::Pool) -> Option<u32> {
-    let may_come = |class: &&types::Class| class.model.as_ref().is_none_or(|model| *model == pool.model);
+    let may_come = |class: &&types::Class| {
+        let own = class.model.as_deref();
+        let models = match (&class.answering, quality::routed_models(scenario, class)) {
+            (Some(answering), _) => answering.models(own),
+            (None, Some(routed)) => routed.map(Some).to_vec(),
+            (None, None) => vec![own],
+        };
+        models.into_iter().any(|model| model.is_none_or(|model| model == pool.model))
+    };
     let prefixes =
         scenario.workload.classes.iter().filter(may_come).filter_map(|class| class.prefixes.as_ref());
     let longest = |tok: &Length| match tok {

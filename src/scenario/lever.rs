@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::document::{Node, Value};
 use super::types::{Escalate, Reasoning, Scenario};
 use super::{
-    Draft, LoadOptions, Problem, Resolved, ScenarioError, Source, check, defaults, overrides, typed, yaml,
+    Draft, LoadOptions, Problem, Resolved, ScenarioError, Source, check, defaults, inputs, overrides, typed,
+    yaml,
 };
 
 /// Most levers of a scenario.
@@ -95,10 +96,20 @@ impl Draft {
 
     /// What is wrong with the levers of a scenario: each is pulled alone; if that is well, each with each other.
     pub(crate) fn lever_problems(&self, base: &Resolved, options: &LoadOptions) -> Vec<String> {
+        let known: Vec<String> =
+            inputs::paths_mut(&mut base.scenario.clone()).into_iter().map(|(_, path)| path.clone()).collect();
         let pulled = |numbers: &[usize]| -> Result<(), ScenarioError> {
             let tree = self.pulled_tree(base, numbers)?;
             let (tree, written) = super::changed(tree, self.changes.clone(), options)?;
             let (mut scenario, source) = self.typed_as_base(tree, written)?;
+            let named = inputs::paths_mut(&mut scenario).into_iter().find(|(_, path)| !known.contains(*path));
+            if let Some((path, file)) = named {
+                let message = format!(
+                    "names the file '{file}', which the scenario itself does not; a lever may only set values, so that \
+                     a scenario that is moved keeps its files"
+                );
+                return Err(ScenarioError::Problems(source.lines(&[Problem { path, message }])));
+            }
             defaults::fill(&mut scenario, &self.stem);
             let problems = check::all(&scenario, &self.base_dir, &options.catalog);
             if problems.is_empty() { Ok(()) } else { Err(ScenarioError::Problems(source.lines(&problems))) }

@@ -351,6 +351,54 @@ report:";
     assert!(requests.completed > 400, "{requests:?}");
 }
 
+/// The cooling fails while requests are drained, and the hall trips: they wait until it is cool again, not only until the
+/// plant is back; and where it never is, the run ends, with weather after a day of it.
+#[test]
+fn what_drains_waits_for_a_hot_hall() {
+    let hall = |dry_bulb: &str| Hall {
+        nodes: 2,
+        step_us: 50_000.0,
+        duration_s: 60.0,
+        interval_s: 600.0,
+        set_c: 35.0,
+        dry_bulb: dry_bulb.into(),
+        capacity_w: 30_000.0,
+        // From the first seconds without cooling to trip; an hour of idle heat comes out again in some minutes.
+        buffer: Some((1.0, [1.5, 1.6, 6.0])),
+        ups_inside: false,
+    };
+    let run = |dry_bulb: &str, outage: &str| {
+        let text = hall(dry_bulb)
+            .text()
+            .replace("duration_s: 60\n", "duration_s: 60\nat_end: drain\n")
+            .replace("closed_loop: { in_flight: 48 }", "poisson: { rate_per_s: 0.2 }")
+            .replace("answer: { constant: { tok: 50 } }", "answer: { constant: { tok: 40000 } }");
+        let fails = format!(
+            "failures:\n  - {{ of: {{ cooling: {{ zone: hall }} }}, when: {{ at: [{{ {outage} }}] }} }}\n"
+        );
+        equal("drain a hot hall", &load(&format!("{fails}{text}"), &[])).0
+    };
+    let constant = "{ constant: 25 }";
+    let outcome = run(constant, "at_h: 0.02, for_h: 0.5");
+    let (free, held) = (40_000.0 * 0.05, outcome.summary.scenario.end_s);
+    assert_eq!(outcome.summary.requests.in_flight, 0, "{:?}", outcome.summary.requests);
+    assert!(outcome.summary.requests.completed > 0 && held > 0.52 * 3600.0 + free - 400.0, "{held}");
+    assert!(
+        !outcome.summary.notes.iter().any(|note| note.contains("finished")),
+        "{:?}",
+        outcome.summary.notes
+    );
+    for (dry_bulb, says, end_h) in [
+        (constant, "can never be finished: power cap or cooling", 0.02..2.0),
+        ("{ daily: { min: 20, max: 25, max_at_h: 15 } }", "for a day power cap or cooling", 24.0..26.1),
+    ] {
+        let outcome = run(dry_bulb, "at_h: 0.02");
+        let summary = &outcome.summary;
+        assert!(summary.notes.iter().any(|note| note.contains(says)), "{:?}", summary.notes);
+        assert!(summary.requests.in_flight > 0 && end_h.contains(&(summary.scenario.end_s / 3600.0)));
+    }
+}
+
 /// Losses of the UPS, the only device in the hall: 50 kW · (0.010 + 0.020·x + 0.015·x²), behind the row's own
 /// 50 kW · (0.001 + 0.008·x²).
 fn ups_loss_w(row: &SeriesRow) -> f64 {

@@ -268,16 +268,15 @@ fn accuracy_out_of_reach_is_told_with_the_best_there_is() {
     let answer = ask(&text, &GIVEN);
     assert!(answer.shares.is_none());
     assert!(answer.subset(0).expect("the base").result.is_ok());
-    let Some(Err(Unreached::Quality { class, target: asked, best })) =
-        answer.subset(1).map(|s| s.result.clone())
-    else {
+    let Some(Err(Unreached::Quality(missed))) = answer.subset(1).map(|s| s.result.clone()) else {
         panic!("{:?}", answer.subset(1));
     };
-    assert_eq!((class.as_str(), asked), ("problems", target));
-    close("best", best, reach(Some("weights-nvfp4")), 1e-9);
+    let [missed] = missed.as_slice() else { panic!("{missed:?}") };
+    assert_eq!((missed.class.as_str(), missed.target), ("problems", target));
+    close("best", missed.best, reach(Some("weights-nvfp4")), 1e-9);
     // With the cache in 8 bit it is less still, or as much: the least of all subsets is what all reach.
     let (_, least) = answer.reachable().pop().expect("a class");
-    assert!(least <= best);
+    assert!(least <= missed.best);
     let text = problems("fixed", &format!("      quality_target: {}\n", least - 1e-6), listed);
     assert!(ask(&text, &GIVEN).shares.is_some());
 }
@@ -432,7 +431,8 @@ fn escalation_keeps_its_target() {
     let pull = format!("  - {{ name: escalate, set: ['workload.classes.0.reasoning={escalating}'] }}\n");
     let fp8 = "  - { name: fp8 cache, set: [models.0.kv_cache=fp8] }\n";
     for (reasoning, listed) in [(escalating, fp8), ("{ fixed: { budget_tok: 500 } }", pull.as_str())] {
-        let text = problems(reasoning, "      quality_target: 0.75\n", listed)
+        // The smaller model alone is right in at most 0.83.
+        let text = problems(reasoning, "      quality_target: 0.85\n", listed)
             .replace("duration_s: 900\nwarm_up_s: 300", "duration_s: 60")
             .replace("    - name: problems\n", "    - name: problems\n      model: solver\n")
             .replace("catalog: Qwen3-32B }", "catalog: Qwen3-8B }\n  - { name: large, catalog: Qwen3-32B }")
@@ -471,6 +471,10 @@ fn mistakes_are_told_with_their_place() {
         (
             "  - { name: a, set: [models.0.weights=fp8] }\n  - { name: a, set: [models.0.kv_cache=fp8] }\n",
             "there is already a lever named 'a'".into(),
+        ),
+        (
+            "  - { name: a, set: ['fleet.sites.0.power.cap_fraction={ csv: { path: cap.csv, column: f } }'] }\n",
+            "names the file 'cap.csv'".into(),
         ),
         // Each is well alone.
         (

@@ -309,6 +309,49 @@ fn a_cache_without_prefixes_changes_nothing() {
     assert_eq!(with.counters, without.counters);
 }
 
+/// Pools cache prefixes of classes that come to them by escalation or to judge, too.
+#[test]
+fn prefixes_go_with_escalated_requests_and_to_judges() {
+    let text = |answered: &str| {
+        format!(
+            "\
+duration_s: 30
+at_end: drain
+workload:
+  classes:
+    - name: a
+      model: small
+      arrivals: {{ poisson: {{ rate_per_s: 2 }} }}
+      lengths: {{ prompt: {{ constant: {{ tok: 50 }} }}, answer: {{ constant: {{ tok: 40 }} }} }}
+      prefixes: {{ tok: {{ constant: {{ tok: 1024 }} }}, count: 1 }}
+      difficulty: {{ share: {{ easy: 0.4, medium: 0.4, hard: 0.2 }}, flagged_hard: {{ easy: 0.3, medium: 0.6, hard: 0.9 }} }}
+{answered}models:
+  - {{ name: small, catalog: Qwen3-8B, quality_tier: 7b }}
+  - {{ name: other, catalog: Qwen3-32B, quality_tier: 32b }}
+fleet:
+  sites:
+    - pools:
+        - {{ model: small, gpu: H200-SXM-141GB, nodes: 1 }}
+        - {{ model: other, gpu: H200-SXM-141GB, nodes: 1 }}
+"
+        )
+    };
+    for answered in [
+        "      quality_target: 0.85\n      reasoning: { quality_target: { escalate_to: other } }\n",
+        "      answering: { best_of: { n: 2, verify: { model: other, output_tok: 3, accepts_right: 0.9, accepts_wrong: 0.2 } } }\n",
+    ] {
+        let (outcome, _) = equal(answered, &load(&text(answered), &[]));
+        for pool in &outcome.summary.per_pool {
+            assert!(
+                pool.prompt_cached_tok > 20 * 1024,
+                "{answered}{}: {}",
+                pool.name,
+                pool.prompt_cached_tok
+            );
+        }
+    }
+}
+
 #[test]
 fn mistakes_are_told_where_they_stand() {
     for (old, new, place, told) in [

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::SimError;
 use super::ended::Ended;
 use super::setup::Setup;
+use super::stall::Stall;
 use crate::control::Effect;
 use crate::ledger::outcome::RequestOutcome;
 use crate::ledger::{Departure, Gauges};
@@ -81,6 +82,7 @@ pub(super) struct Stepwise<'a> {
     setting_out: Vec<Request>,
     /// By site: the next step of its cap.
     cap_next: Vec<usize>,
+    stall: Stall,
     /// By pool: whether its hall is too hot to let anything in.
     draining: Vec<bool>,
     /// Requests of closed loops that draining pools shed (pool, class); each has a successor once that is over.
@@ -112,6 +114,7 @@ impl<'a> Stepwise<'a> {
             journeys: BTreeMap::new(),
             setting_out: Vec::new(),
             cap_next: vec![1; setup.fleet.sites.len()],
+            stall: Stall::default(),
             draining: vec![false; setup.fleet.pools.len()],
             owed: Vec::new(),
             fault,
@@ -177,8 +180,13 @@ impl<'a> Stepwise<'a> {
                 if self.in_flight() == 0 && !arriving {
                     break now_fs;
                 }
-                if !arriving && !self.anything_moves() {
-                    self.stalled(&mut notes)?;
+                let moves = arriving || self.anything_moves();
+                let hope =
+                    self.pending.iter().any(|(_, rank, _)| matches!(rank, Rank::Building | Rank::Failure));
+                let looked = matches!(rank, Rank::Building | Rank::Failure);
+                if self.stall.is_over(now_fs, looked, moves, hope) {
+                    let waits = self.replicas.iter().any(|r| matches!(r.doing, Doing::WaitingForWatts));
+                    notes.push(self.stall.note(self.in_flight(), hope, waits)?);
                     break now_fs;
                 }
             }
@@ -507,21 +515,8 @@ impl<'a> Stepwise<'a> {
             | Rank::Restart
             | Rank::Drain => true,
             Rank::Patience => may_give_up(number),
-            Rank::Failure => self.setup.failures.may_mend(),
             _ => false,
         })
-    }
-
-    /// Nothing moves with requests in flight: either the cap lets no replica run, or there is a bug.
-    fn stalled(&self, notes: &mut Vec<String>) -> Result<(), SimError> {
-        let in_flight = self.in_flight();
-        if !self.replicas.iter().any(|r| matches!(r.doing, Doing::WaitingForWatts)) {
-            return Err(SimError::Invariant(format!("{in_flight} requests in flight and nothing moves")));
-        }
-        notes.push(format!(
-            "{in_flight} requests can never be finished: the power cap is below the lowest draw of a replica"
-        ));
-        Ok(())
     }
 
     fn close(&mut self, end_fs: i128) -> Result<(), SimError> {

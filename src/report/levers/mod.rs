@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::subject::Head;
 use super::{ReportError, Subject, Theme, figures, folder};
-use crate::study::levers::{Answer, GOODS, Good, Load, Question, Shares, Subset, Unreached};
+use crate::study::levers::{Answer, GOODS, Good, Load, Missed, Question, Shares, Subset, Unreached};
 use crate::study::paired::Mean;
 pub use terminal::text;
 
@@ -54,7 +54,7 @@ pub fn json(answer: &Answer, question: &Question, subject: &Subject) -> String {
             "without": answer.subset(0).map_or(Value::Null, binding),
             "with_all": all.map_or(Value::Null, binding),
         }),
-        unreached: answer.subsets.iter().filter_map(|subset| unreached(answer, subset)).collect(),
+        unreached: answer.subsets.iter().flat_map(|subset| unreached(answer, subset)).collect(),
         reachable: answer
             .reachable()
             .into_iter()
@@ -156,17 +156,22 @@ fn binding(subset: &Subset) -> Value {
     })
 }
 
-fn unreached(answer: &Answer, subset: &Subset) -> Option<Value> {
+/// Why a subset has no result: one entry, or one by class.
+fn unreached(answer: &Answer, subset: &Subset) -> Vec<Value> {
     let names = answer.names(subset.mask);
-    Some(match subset.result.as_ref().err()? {
-        Unreached::Quality { class, target, best } => {
-            json!({ "levers": names, "class": class, "accuracy": target, "best_accuracy": best })
+    let Some(why) = subset.result.as_ref().err() else { return Vec::new() };
+    vec![match why {
+        Unreached::Quality(missed) => {
+            let each = missed.iter().map(|Missed { class, target, best }| {
+                json!({ "levers": names, "class": class, "accuracy": target, "best_accuracy": best })
+            });
+            return each.collect();
         }
         Unreached::Service { target, best } => {
             json!({ "levers": names, "slo_attainment": target, "best_slo_attainment": best })
         }
         Unreached::Build(text) => json!({ "levers": names, "cannot_be_built": text }),
-    })
+    }]
 }
 
 fn subset_row(answer: &Answer, subset: &Subset) -> Value {

@@ -6,7 +6,7 @@ use super::{PHI, held_in_words};
 use crate::report::Subject;
 use crate::report::numbers::{short, significant, span};
 use crate::report::palette;
-use crate::study::levers::{Answer, Good, Load, Question, Subset, Unreached};
+use crate::study::levers::{Answer, Good, Load, Missed, Question, Subset, Unreached};
 use crate::study::paired::Mean;
 
 /// Subsets without a result that are told one by one.
@@ -134,8 +134,15 @@ fn infeasible(out: &mut String, answer: &Answer) {
         let names = answer.names(subset.mask);
         let names = if names.is_empty() { "without levers".to_string() } else { names.join(" + ") };
         let why = match &subset.result {
-            Err(Unreached::Quality { class, target, best }) => {
-                format!("{class} is right in at most {:.2} %, not in {:.2} %", best * 100.0, target * 100.0)
+            Err(Unreached::Quality(missed)) => {
+                let each = missed.iter().map(|Missed { class, target, best }| {
+                    format!(
+                        "{class} is right in at most {:.2} %, not in {:.2} %",
+                        best * 100.0,
+                        target * 100.0
+                    )
+                });
+                each.collect::<Vec<_>>().join("; ")
             }
             Err(Unreached::Service { target, best }) => format!(
                 "at most {:.2} % of requests are within their SLO at any load, not {:.2} %",
@@ -221,13 +228,23 @@ fn crossings(out: &mut String, answer: &Answer) {
     for what in ["power", "cooling"] {
         let when = if what == "power" { Subset::power_lasting_s } else { Subset::cooling_lasting_s };
         let at = |mask: u32| answer.subset(mask).map(when);
-        let Some(Some(without)) = at(0) else { continue };
-        let _ = write!(out, "{what} binds for good after {} without levers", span(without));
-        let Some(Some(all)) = at(answer.all()) else {
-            let _ = writeln!(out, ", and not at all with all of them");
+        let (Some(without), Some(all)) = (at(0), at(answer.all())) else { continue };
+        let Some(all) = all else {
+            if let Some(without) = without {
+                let _ = writeln!(
+                    out,
+                    "{what} binds for good after {} without levers, and not with all of them",
+                    span(without)
+                );
+            }
             continue;
         };
-        let _ = writeln!(out, ", after {} with all of them", span(all));
+        let first = without.map_or("not".into(), |without| format!("after {}", span(without)));
+        let _ = writeln!(
+            out,
+            "{what} binds for good {first} without levers, after {} with all of them",
+            span(all)
+        );
         for (lever, name) in answer.levers.iter().enumerate() {
             let Some(Some(but)) = at(answer.all() & !(1 << lever)) else { continue };
             let (by, which) = if but <= all { (all - but, "earlier") } else { (but - all, "later") };

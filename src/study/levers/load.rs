@@ -73,7 +73,8 @@ fn search(
     progress: &Progress,
 ) -> Result<Found, SimError> {
     let mut best: f64 = 0.0;
-    let mut meets: Option<At> = None;
+    let mut held: Option<At> = None;
+    let mut meets: Option<f64> = None;
     let mut misses: Option<f64> = None;
     let mut factor = 1.0;
     let mut step = STEP;
@@ -83,19 +84,21 @@ fn search(
         let attainment = outcome.summary.slo_attainment;
         best = best.max(attainment.unwrap_or(0.0));
         let guess = guess(&outcome.summary.staves_tok_per_s);
-        // Where nobody asks nobody waits: the load may be larger, though none is held yet.
-        let larger = attainment.map_or(misses.is_none(), |attainment| attainment >= target);
-        if larger {
-            meets = Some(At { factor, outcome });
-        } else {
-            misses = Some(factor);
+        match attainment {
+            Some(attainment) if attainment < target => misses = Some(factor),
+            // Where nobody asks nobody waits: the load may be larger, though none is held.
+            None => meets = Some(factor),
+            Some(_) => {
+                meets = Some(factor);
+                held = Some(At { factor, outcome });
+            }
         }
-        factor = match (&meets, misses) {
-            (Some(at), Some(miss)) if miss / at.factor <= 1.0 + tolerance => break,
-            (Some(at), Some(miss)) => (at.factor * miss).sqrt(),
-            (Some(at), None) if !guessed => (at.factor * guess).max(at.factor * STEP),
+        factor = match (meets, misses) {
+            (Some(meet), Some(miss)) if miss / meet <= 1.0 + tolerance => break,
+            (Some(meet), Some(miss)) => (meet * miss).sqrt(),
+            (Some(meet), None) if !guessed => (meet * guess).max(meet * STEP),
             (None, Some(miss)) if !guessed => (miss * guess).min(miss / STEP),
-            (Some(at), None) => at.factor * step,
+            (Some(meet), None) => meet * step,
             (None, Some(miss)) => miss / step,
             (None, None) => break,
         };
@@ -116,8 +119,7 @@ fn search(
             return Ok(Err(StudyError::Question(text)));
         }
     }
-    let meets = meets.filter(|at| at.outcome.summary.slo_attainment.is_some());
-    Ok(Ok(meets.ok_or(Unreached::Service { target, best })))
+    Ok(Ok(held.ok_or(Unreached::Service { target, best })))
 }
 
 /// By which factor the load may change until the shortest stave is reached, as far as they tell.

@@ -116,15 +116,8 @@ pub struct Run {
 /// Why a subset has no result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unreached {
-    /// A class cannot be right as often as is asked, however long it thinks.
-    Quality {
-        /// The class.
-        class: String,
-        /// What is asked.
-        target: f64,
-        /// The most it can reach.
-        best: f64,
-    },
+    /// Classes cannot be right as often as is asked, however long they think: at least one.
+    Quality(Vec<Missed>),
     /// At no load do as many requests meet their SLO.
     Service {
         /// What is asked.
@@ -134,6 +127,17 @@ pub enum Unreached {
     },
     /// It makes no fleet, in words.
     Build(String),
+}
+
+/// A class that cannot be right as often as is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Missed {
+    /// The class.
+    pub class: String,
+    /// What is asked.
+    pub target: f64,
+    /// The most it can reach.
+    pub best: f64,
 }
 
 /// Accuracy against the energy of an answer.
@@ -233,10 +237,12 @@ impl Answer {
     pub fn reachable(&self) -> Vec<(String, f64)> {
         let mut out: Vec<(String, f64)> = Vec::new();
         for subset in &self.subsets {
-            let Err(Unreached::Quality { class, best, .. }) = &subset.result else { continue };
-            match out.iter_mut().find(|(name, _)| name == class) {
-                Some((_, least)) => *least = least.min(*best),
-                None => out.push((class.clone(), *best)),
+            let Err(Unreached::Quality(missed)) = &subset.result else { continue };
+            for Missed { class, best, .. } in missed {
+                match out.iter_mut().find(|(name, _)| name == class) {
+                    Some((_, least)) => *least = least.min(*best),
+                    None => out.push((class.clone(), *best)),
+                }
             }
         }
         out
@@ -262,7 +268,7 @@ pub fn levers(
     let base = draft.resolve(load).map_err(|error| StudyError::Question(error.to_string()))?;
     let scenario = &base.scenario;
     fits(&base, load, question)?;
-    let targets = quality::targets(scenario, &base.catalog).map_err(StudyError::Question)?;
+    let targets = quality::targets(&base).map_err(StudyError::Question)?;
     let names: Vec<String> = scenario.levers.iter().map(|lever| lever.name.clone()).collect();
     let n = names.len();
     let orders = (n > shapley::MOST_EXACT).then(|| {

@@ -1,10 +1,12 @@
 //! Equal quality: thinking budgets with which a class is right as often as is asked, whatever else changed.
 
-use super::Unreached;
+use super::{Missed, Unreached};
 use crate::catalog::Catalog;
+use crate::scenario::Resolved;
 use crate::scenario::escalation;
 use crate::scenario::quality::{self, MOST_BUDGET_TOK};
-use crate::scenario::types::{Class, Reasoning, Scenario};
+use crate::scenario::types::{Arrivals, Class, Reasoning, Scenario};
+use crate::workload::Workload;
 
 /// Accuracy that rounding may lose.
 const ROUNDING: f64 = 1e-9;
@@ -23,9 +25,18 @@ pub struct HeldClass {
 /// The accuracy each class of a scenario is to have, by class; none of those without difficulty.
 ///
 /// # Errors
-/// In words: a class whose accuracy is known of its trace alone.
-pub(super) fn targets(scenario: &Scenario, catalog: &Catalog) -> Result<Vec<Option<HeldClass>>, String> {
-    let target = |class: &Class| -> Result<Option<HeldClass>, String> {
+/// In words: a class whose accuracy is known of its trace alone, or a file that cannot be read.
+pub(super) fn targets(base: &Resolved) -> Result<Vec<Option<HeldClass>>, String> {
+    let (scenario, catalog) = (&base.scenario, &base.catalog);
+    let classes = &scenario.workload.classes;
+    let replays = classes
+        .iter()
+        .any(|class| class.difficulty.is_some() && matches!(class.arrivals, Arrivals::Trace(_)));
+    let workload = match replays {
+        true => Some(Workload::open(scenario, &base.base_dir, catalog).map_err(|error| error.to_string())?),
+        false => None,
+    };
+    let target = |(number, class): (usize, &Class)| -> Result<Option<HeldClass>, String> {
         let Some(mix) = &class.difficulty else { return Ok(None) };
         if mix.share.is_none() {
             return Err(format!(
@@ -33,11 +44,18 @@ pub(super) fn targets(scenario: &Scenario, catalog: &Catalog) -> Result<Vec<Opti
                 class.name
             ));
         }
+        if workload.as_ref().is_some_and(|workload| workload.records_thinking(number as u16)) {
+            return Err(format!(
+                "class {}: its trace brings how long each problem needs, so no accuracy can be held; leave out its column \
+                 thinking_tok",
+                class.name
+            ));
+        }
         let expected = expected(scenario, catalog, class, budgets(class))?;
         let (accuracy, is_target) = class.quality_target.map_or((expected, false), |target| (target, true));
         Ok(Some(HeldClass { class: class.name.clone(), accuracy, is_target }))
     };
-    scenario.workload.classes.iter().map(target).collect()
+    classes.iter().enumerate().map(target).collect()
 }
 
 /// The scenario with budgets that hold every class at its accuracy: the smallest fixed one, or the budgets of a policy
@@ -47,6 +65,10 @@ pub(super) fn hold(
     catalog: &Catalog,
     targets: &[Option<HeldClass>],
 ) -> Result<(), Unreached> {
+    let mut missed = Vec::new();
+    let mut miss = |target: &HeldClass, best: f64| {
+        missed.push(Missed { class: target.class.clone(), target: target.accuracy, best });
+    };
     for (number, target) in targets.iter().enumerate() {
         let Some(target) = target else { continue };
         let class = scenario.workload.classes[number].clone();
@@ -59,30 +81,17 @@ pub(super) fn hold(
                     (budget.budget_tok, budget.escalate) = (Some(budget_tok), Some(escalate));
                     scenario.workload.classes[number].reasoning = Some(Reasoning::QualityTarget(budget));
                 }
-                Err(best) => {
-                    let best = best.map_or(0.0, |reach| reach.most);
-                    return Err(Unreached::Quality {
-                        class: target.class.clone(),
-                        target: target.accuracy,
-                        best,
-                    });
-                }
+                Err(best) => miss(target, best.map_or(0.0, |reach| reach.most)),
             }
             continue;
         }
         let scaled = scaled_to(&class, target.accuracy, &reached).map_err(Unreached::Build)?;
         match scaled {
             Ok(reasoning) => scenario.workload.classes[number].reasoning = reasoning,
-            Err(best) => {
-                return Err(Unreached::Quality {
-                    class: target.class.clone(),
-                    target: target.accuracy,
-                    best,
-                });
-            }
+            Err(best) => miss(target, best),
         }
     }
-    Ok(())
+    if missed.is_empty() { Ok(()) } else { Err(Unreached::Quality(missed)) }
 }
 
 /// Accuracies of a class between no thought and all that it may want: the ends of what budgets can do. Equal where

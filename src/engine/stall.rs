@@ -1,0 +1,45 @@
+//! When a draining run ends with requests that nobody serves: those that wait for watts.
+
+use super::SimError;
+
+/// How long a run waits for weather, zones, failures and repairs to let a replica run again: a day has them all [fs].
+const PATIENCE_FS: i128 = 24 * 3600 * 1_000_000_000_000_000;
+
+/// Since when no replica moves.
+#[derive(Debug, Default)]
+pub(super) struct Stall {
+    since_fs: Option<i128>,
+}
+
+impl Stall {
+    /// Whether the run ends after an event: nothing `moves`, and no failure, repair or change of the building is pending that
+    /// gives `hope`; or none has helped for a day, which is `looked` at after such an event: engines have those in common.
+    pub(super) fn is_over(&mut self, now_fs: i128, looked: bool, moves: bool, hope: bool) -> bool {
+        if moves {
+            self.since_fs = None;
+            return false;
+        }
+        let since_fs = *self.since_fs.get_or_insert(now_fs);
+        !hope || (looked && now_fs - since_fs >= PATIENCE_FS)
+    }
+
+    /// What is said of it.
+    ///
+    /// # Errors
+    /// Nobody waits for watts, so that it is a bug.
+    pub(super) fn note(&self, in_flight: u64, hope: bool, waits: bool) -> Result<String, SimError> {
+        if !waits {
+            return Err(SimError::Invariant(format!("{in_flight} requests in flight and nothing moves")));
+        }
+        Ok(match hope {
+            false => {
+                format!(
+                    "{in_flight} requests can never be finished: power cap or cooling lets no replica of theirs run"
+                )
+            }
+            true => format!(
+                "{in_flight} requests are not finished: for a day power cap or cooling has let no replica of theirs run"
+            ),
+        })
+    }
+}

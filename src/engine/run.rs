@@ -199,7 +199,7 @@ impl<'a> Engine<'a> {
                 let moves = !idle_talk || arriving || self.anything_moves();
                 let around = self.sources.building..self.sources.drain;
                 let hope = around.chain([self.sources.failure]).any(|source| self.queue.is_pending(source));
-                let looked = matches!(key.rank(), Rank::Building | Rank::Failure);
+                let looked = matches!(key.rank(), Rank::Building | Rank::Failure | Rank::Release);
                 if self.stall.is_over(now_fs, looked, moves, hope) {
                     notes.push(self.stall.note(self.in_flight, hope, self.waiting_for_watts())?);
                     break now_fs;

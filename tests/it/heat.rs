@@ -390,7 +390,11 @@ fn what_drains_waits_for_a_hot_hall() {
     );
     for (dry_bulb, says, end_h) in [
         (constant, "can never be finished: power cap or cooling", 0.02..2.0),
-        ("{ daily: { min: 20, max: 25, max_at_h: 15 } }", "for a day power cap or cooling", 24.0..26.1),
+        (
+            "{ daily: { min: 20, max: 25, max_at_h: 15 } }",
+            "power cap or cooling has let no replica of theirs run",
+            24.0..26.1,
+        ),
     ] {
         let outcome = run(dry_bulb, "at_h: 0.02");
         let summary = &outcome.summary;

@@ -183,7 +183,7 @@ impl<'a> Stepwise<'a> {
                 let moves = arriving || self.anything_moves();
                 let hope =
                     self.pending.iter().any(|(_, rank, _)| matches!(rank, Rank::Building | Rank::Failure));
-                let looked = matches!(rank, Rank::Building | Rank::Failure);
+                let looked = matches!(rank, Rank::Building | Rank::Failure | Rank::Release);
                 if self.stall.is_over(now_fs, looked, moves, hope) {
                     let waits = self.replicas.iter().any(|r| matches!(r.doing, Doing::WaitingForWatts));
                     notes.push(self.stall.note(self.in_flight(), hope, waits)?);

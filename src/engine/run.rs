@@ -196,12 +196,22 @@ impl<'a> Engine<'a> {
                             | Rank::Release
                             | Rank::Tick
                     );
-                let moves = !idle_talk || arriving || self.anything_moves();
-                let around = self.sources.building..self.sources.drain;
-                let hope = around.chain([self.sources.failure]).any(|source| self.queue.is_pending(source));
-                let looked = matches!(key.rank(), Rank::Building | Rank::Failure | Rank::Release);
-                if self.stall.is_over(now_fs, looked, moves, hope) {
-                    notes.push(self.stall.note(self.in_flight, hope, self.waiting_for_watts())?);
+                if idle_talk && !arriving && !self.anything_moves() && !self.anything_around() {
+                    notes.push(Stall::for_ever(self.in_flight, self.waiting_for_watts())?);
+                    break now_fs;
+                }
+                let too_long = match key.rank() {
+                    Rank::IterationEnd => {
+                        self.stall.progress(now_fs);
+                        false
+                    }
+                    Rank::Building | Rank::Failure | Rank::Outage | Rank::Restart | Rank::Release => {
+                        self.stall.is_too_long(now_fs)
+                    }
+                    _ => false,
+                };
+                if too_long && !arriving && !self.anything_certain() {
+                    notes.push(self.stall.too_long(now_fs, self.in_flight));
                     break now_fs;
                 }
             }
@@ -575,6 +585,19 @@ impl<'a> Engine<'a> {
             .chain(self.sources.cap..self.sources.release)
             .chain(self.sources.drain..self.sources.failure)
             .any(pending)
+            || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
+    }
+
+    /// Whether the building changes, or something fails or is repaired, later.
+    fn anything_around(&self) -> bool {
+        let around = self.sources.building..self.sources.drain;
+        around.chain([self.sources.failure]).any(|source| self.queue.is_pending(source))
+    }
+
+    /// Whether a replica is at work, a step of a cap is to come, or somebody may give up.
+    fn anything_certain(&mut self) -> bool {
+        self.replicas.any_at_work()
+            || (self.sources.cap..self.sources.release).any(|source| self.queue.is_pending(source))
             || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 

@@ -8,46 +8,45 @@ const PATIENCE_FS: i128 = 24 * 3600 * 1_000_000_000_000_000;
 /// So many of their events are as good as a day: power control may look for room every millisecond.
 const PATIENCE_EVENTS: u32 = 50_000;
 
-/// Since when no replica moves.
+/// Since when no iteration has ended.
 #[derive(Debug, Default)]
 pub(super) struct Stall {
     since_fs: Option<i128>,
-    looks: u32,
-    lasted_fs: i128,
+    events: u32,
 }
 
 impl Stall {
-    /// Whether the run ends after an event: nothing `moves`, and no failure, repair or change of the building is pending that
-    /// gives `hope`; or none has helped for a day, which is `looked` at after such an event, or of power control: engines have
-    /// those in common.
-    pub(super) fn is_over(&mut self, now_fs: i128, looked: bool, moves: bool, hope: bool) -> bool {
-        if moves {
-            (self.since_fs, self.looks) = (None, 0);
-            return false;
-        }
-        self.lasted_fs = now_fs - *self.since_fs.get_or_insert(now_fs);
-        self.looks += u32::from(looked);
-        !hope || (looked && (self.lasted_fs >= PATIENCE_FS || self.looks >= PATIENCE_EVENTS))
+    /// An iteration ends.
+    pub(super) fn progress(&mut self, now_fs: i128) {
+        (self.since_fs, self.events) = (Some(now_fs), 0);
     }
 
-    /// What is said of it.
+    /// An event of the building, of power control, or of failures; whether these have been waited for long enough. Engines
+    /// have such events in common, and the last end of an iteration before, whenever no replica is at work.
+    pub(super) fn is_too_long(&mut self, now_fs: i128) -> bool {
+        self.events = self.events.saturating_add(1);
+        now_fs - *self.since_fs.get_or_insert(now_fs) >= PATIENCE_FS || self.events >= PATIENCE_EVENTS
+    }
+
+    /// What is said of a run that ended so.
+    pub(super) fn too_long(&self, now_fs: i128, in_flight: u64) -> String {
+        format!(
+            "{in_flight} requests are not finished: for {:.0} s power cap or cooling has let no replica of theirs run",
+            s_from_fs(now_fs - self.since_fs.unwrap_or(now_fs))
+        )
+    }
+
+    /// What is said of a run in which nothing is to come.
     ///
     /// # Errors
     /// Nobody waits for watts, so that it is a bug.
-    pub(super) fn note(&self, in_flight: u64, hope: bool, waits: bool) -> Result<String, SimError> {
-        if !waits {
-            return Err(SimError::Invariant(format!("{in_flight} requests in flight and nothing moves")));
+    pub(super) fn for_ever(in_flight: u64, waits: bool) -> Result<String, SimError> {
+        if waits {
+            Ok(format!(
+                "{in_flight} requests can never be finished: power cap or cooling lets no replica of theirs run"
+            ))
+        } else {
+            Err(SimError::Invariant(format!("{in_flight} requests in flight and nothing moves")))
         }
-        Ok(match hope {
-            false => {
-                format!(
-                    "{in_flight} requests can never be finished: power cap or cooling lets no replica of theirs run"
-                )
-            }
-            true => format!(
-                "{in_flight} requests are not finished: for {:.0} s power cap or cooling has let no replica of theirs run",
-                s_from_fs(self.lasted_fs)
-            ),
-        })
     }
 }

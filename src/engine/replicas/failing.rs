@@ -106,6 +106,11 @@ impl Replicas {
         self.relabel(now_fs, number, setup);
     }
 
+    /// Whether an iteration is under way.
+    pub(in crate::engine) fn any_at_work(&self) -> bool {
+        self.replicas.iter().any(|replica| matches!(replica.state, State::Running(_)))
+    }
+
     /// Whether a pool has a replica that lets requests in.
     pub(in crate::engine) fn pool_open(&self, pool: usize) -> bool {
         self.pools[pool].up > 0 && !self.pools[pool].draining

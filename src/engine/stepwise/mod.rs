@@ -180,13 +180,25 @@ impl<'a> Stepwise<'a> {
                 if self.in_flight() == 0 && !arriving {
                     break now_fs;
                 }
-                let moves = arriving || self.anything_moves();
-                let hope =
+                let around =
                     self.pending.iter().any(|(_, rank, _)| matches!(rank, Rank::Building | Rank::Failure));
-                let looked = matches!(rank, Rank::Building | Rank::Failure | Rank::Release);
-                if self.stall.is_over(now_fs, looked, moves, hope) {
+                if !arriving && !around && !self.anything_moves() {
                     let waits = self.replicas.iter().any(|r| matches!(r.doing, Doing::WaitingForWatts));
-                    notes.push(self.stall.note(self.in_flight(), hope, waits)?);
+                    notes.push(Stall::for_ever(self.in_flight(), waits)?);
+                    break now_fs;
+                }
+                let too_long = match rank {
+                    Rank::IterationEnd => {
+                        self.stall.progress(now_fs);
+                        false
+                    }
+                    Rank::Building | Rank::Failure | Rank::Outage | Rank::Restart | Rank::Release => {
+                        self.stall.is_too_long(now_fs)
+                    }
+                    _ => false,
+                };
+                if too_long && !arriving && !self.anything_certain() {
+                    notes.push(self.stall.too_long(now_fs, self.in_flight()));
                     break now_fs;
                 }
             }
@@ -502,10 +514,6 @@ impl<'a> Stepwise<'a> {
 
     /// Whether anything is to come that can change a request's fate.
     fn anything_moves(&self) -> bool {
-        let may_give_up = |class: usize| {
-            self.setup.classes[class].patience_fs.is_some()
-                && self.replicas.iter().any(|r| r.waiting_since(class, i128::MAX).next().is_some())
-        };
         self.pending.iter().any(|&(_, rank, number)| match rank {
             Rank::IterationEnd
             | Rank::IterationStart
@@ -514,9 +522,22 @@ impl<'a> Stepwise<'a> {
             | Rank::Outage
             | Rank::Restart
             | Rank::Drain => true,
-            Rank::Patience => may_give_up(number),
+            Rank::Patience => self.may_give_up(number),
             _ => false,
         })
+    }
+
+    fn may_give_up(&self, class: usize) -> bool {
+        self.setup.classes[class].patience_fs.is_some()
+            && self.replicas.iter().any(|r| r.waiting_since(class, i128::MAX).next().is_some())
+    }
+
+    /// Whether a replica is at work, a step of a cap is to come, or somebody may give up.
+    fn anything_certain(&self) -> bool {
+        self.replicas.iter().any(|r| matches!(r.doing, Doing::Iterating(_)))
+            || self.pending.iter().any(|&(_, rank, number)| {
+                rank == Rank::CapStep || rank == Rank::Patience && self.may_give_up(number)
+            })
     }
 
     fn close(&mut self, end_fs: i128) -> Result<(), SimError> {

@@ -19,6 +19,8 @@ use crate::workload::random::{Key, Purpose};
 /// Most events of a run: more is a slip of a unit.
 const MOST_EVENTS: usize = 2_000_000;
 const S_PER_H: f64 = 3600.0;
+/// What would come later does not come: arrivals end within 1e9 s, and keys of events hold 2^80 fs, 1.2e9 s [fs].
+const FAR_FS: i128 = 1_100_000_000 * 1_000_000_000_000_000;
 
 /// Something breaks, or is repaired.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,17 +180,23 @@ impl Timeline {
         let source = self.sources.len();
         self.sources.push(Source { site, what, renewal: None });
         for &(from_fs, until_fs) in spans {
-            self.due.push(Reverse(Due { at_fs: from_fs, breaks: true, source }));
+            self.push(Due { at_fs: from_fs, breaks: true, source });
             if let Some(until_fs) = until_fs {
-                self.due.push(Reverse(Due { at_fs: until_fs.max(from_fs), breaks: false, source }));
+                self.push(Due { at_fs: until_fs.max(from_fs), breaks: false, source });
             }
         }
     }
 
     fn random(&mut self, site: usize, what: Broken, mut renewal: Renewal) {
         let due = Due { at_fs: renewal.next_fs(), breaks: true, source: self.sources.len() };
-        self.due.push(Reverse(due));
+        self.push(due);
         self.sources.push(Source { site, what, renewal: Some(renewal) });
+    }
+
+    fn push(&mut self, due: Due) {
+        if due.at_fs < FAR_FS {
+            self.due.push(Reverse(due));
+        }
     }
 
     /// When something breaks or is repaired next [fs].
@@ -204,15 +212,20 @@ impl Timeline {
     pub fn pop(&mut self) -> Result<Option<FailureEvent>, Problem> {
         let Some(Reverse(due)) = self.due.pop() else { return Ok(None) };
         let source = &mut self.sources[due.source];
+        let event = FailureEvent {
+            at_fs: due.at_fs,
+            site: source.site,
+            what: source.what.clone(),
+            breaks: due.breaks,
+        };
         if let Some(renewal) = &mut source.renewal {
             self.left = self.left.checked_sub(1).ok_or_else(|| renewal.too_many())?;
             // Not at one instant: repairs come first there, and it would stay broken.
             let at_fs =
                 if due.breaks { fs_from_s(renewal.repaired_s).max(due.at_fs + 1) } else { renewal.next_fs() };
-            self.due.push(Reverse(Due { at_fs, breaks: !due.breaks, source: due.source }));
+            self.push(Due { at_fs, breaks: !due.breaks, source: due.source });
         }
-        let (at_fs, breaks) = (due.at_fs, due.breaks);
-        Ok(Some(FailureEvent { at_fs, site: source.site, what: source.what.clone(), breaks }))
+        Ok(Some(event))
     }
 
     /// Whether power devices, chillers or plants of a site may break.

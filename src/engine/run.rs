@@ -200,17 +200,18 @@ impl<'a> Engine<'a> {
                     notes.push(Stall::for_ever(self.in_flight, self.waiting_for_watts())?);
                     break now_fs;
                 }
-                let too_long = match key.rank() {
-                    Rank::IterationEnd => {
-                        self.stall.progress(now_fs);
-                        false
-                    }
-                    Rank::Building | Rank::Failure | Rank::Outage | Rank::Restart | Rank::Release => {
-                        self.stall.is_too_long(now_fs)
-                    }
-                    _ => false,
-                };
-                if too_long && !arriving && !self.anything_certain() {
+                if key.rank() == Rank::IterationEnd {
+                    self.stall.progress(now_fs);
+                }
+                let around = matches!(
+                    key.rank(),
+                    Rank::Building | Rank::Failure | Rank::Outage | Rank::Restart | Rank::Release
+                );
+                if around
+                    && self.stall.is_too_long(now_fs, self.replicas.any_at_work())
+                    && !arriving
+                    && !self.anything_certain()
+                {
                     notes.push(self.stall.too_long(now_fs, self.in_flight));
                     break now_fs;
                 }
@@ -594,10 +595,9 @@ impl<'a> Engine<'a> {
         around.chain([self.sources.failure]).any(|source| self.queue.is_pending(source))
     }
 
-    /// Whether a replica is at work, a step of a cap is to come, or somebody may give up.
+    /// Whether a step of a cap is to come, or somebody may give up.
     fn anything_certain(&mut self) -> bool {
-        self.replicas.any_at_work()
-            || (self.sources.cap..self.sources.release).any(|source| self.queue.is_pending(source))
+        (self.sources.cap..self.sources.release).any(|source| self.queue.is_pending(source))
             || (0..self.setup.classes.len()).any(|class| self.replicas.next_patience(class).is_some())
     }
 

@@ -8,7 +8,7 @@ const PATIENCE_FS: i128 = 24 * 3600 * 1_000_000_000_000_000;
 /// So many of their events are as good as a day: power control may look for room every millisecond.
 const PATIENCE_EVENTS: u32 = 50_000;
 
-/// Since when no iteration has ended.
+/// Since when no replica is at work.
 #[derive(Debug, Default)]
 pub(super) struct Stall {
     since_fs: Option<i128>,
@@ -21,9 +21,13 @@ impl Stall {
         (self.since_fs, self.events) = (Some(now_fs), 0);
     }
 
-    /// An event of the building, of power control, or of failures; whether these have been waited for long enough. Engines
-    /// have such events in common, and the last end of an iteration before, whenever no replica is at work.
-    pub(super) fn is_too_long(&mut self, now_fs: i128) -> bool {
+    /// An event of the building, of power control, or of failures, which engines have in common; whether these have been
+    /// waited for long enough. A replica `at_work` is progress: of one that fails meanwhile no iteration ends.
+    pub(super) fn is_too_long(&mut self, now_fs: i128, at_work: bool) -> bool {
+        if at_work {
+            self.progress(now_fs);
+            return false;
+        }
         self.events = self.events.saturating_add(1);
         now_fs - *self.since_fs.get_or_insert(now_fs) >= PATIENCE_FS || self.events >= PATIENCE_EVENTS
     }

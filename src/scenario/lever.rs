@@ -169,10 +169,9 @@ impl Draft {
         scenario.levers.clear();
         scenario.expect.clear();
         for class in &mut scenario.workload.classes {
-            // Which pool to escalate to hangs on the wanted accuracy, which stays with it.
-            if !matches!(class.reasoning, Some(Reasoning::QualityTarget(_))) {
-                class.quality_target = None;
-            }
+            // Who escalates wants a target; whether it is in reach the study says.
+            let escalates = matches!(class.reasoning, Some(Reasoning::QualityTarget(_)));
+            class.quality_target = class.quality_target.filter(|_| escalates).map(|_| 0.0);
             // Found by the target; the study finds it again.
             match &mut class.reasoning {
                 Some(Reasoning::Fixed(fixed)) => _ = fixed.budget_tok.get_or_insert(1),

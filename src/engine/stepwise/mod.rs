@@ -187,17 +187,18 @@ impl<'a> Stepwise<'a> {
                     notes.push(Stall::for_ever(self.in_flight(), waits)?);
                     break now_fs;
                 }
-                let too_long = match rank {
-                    Rank::IterationEnd => {
-                        self.stall.progress(now_fs);
-                        false
-                    }
-                    Rank::Building | Rank::Failure | Rank::Outage | Rank::Restart | Rank::Release => {
-                        self.stall.is_too_long(now_fs)
-                    }
-                    _ => false,
-                };
-                if too_long && !arriving && !self.anything_certain() {
+                if rank == Rank::IterationEnd {
+                    self.stall.progress(now_fs);
+                }
+                let around = matches!(
+                    rank,
+                    Rank::Building | Rank::Failure | Rank::Outage | Rank::Restart | Rank::Release
+                );
+                if around
+                    && self.stall.is_too_long(now_fs, self.any_at_work())
+                    && !arriving
+                    && !self.anything_certain()
+                {
                     notes.push(self.stall.too_long(now_fs, self.in_flight()));
                     break now_fs;
                 }
@@ -532,12 +533,15 @@ impl<'a> Stepwise<'a> {
             && self.replicas.iter().any(|r| r.waiting_since(class, i128::MAX).next().is_some())
     }
 
-    /// Whether a replica is at work, a step of a cap is to come, or somebody may give up.
-    fn anything_certain(&self) -> bool {
+    fn any_at_work(&self) -> bool {
         self.replicas.iter().any(|r| matches!(r.doing, Doing::Iterating(_)))
-            || self.pending.iter().any(|&(_, rank, number)| {
-                rank == Rank::CapStep || rank == Rank::Patience && self.may_give_up(number)
-            })
+    }
+
+    /// Whether a step of a cap is to come, or somebody may give up.
+    fn anything_certain(&self) -> bool {
+        self.pending.iter().any(|&(_, rank, number)| {
+            rank == Rank::CapStep || rank == Rank::Patience && self.may_give_up(number)
+        })
     }
 
     fn close(&mut self, end_fs: i128) -> Result<(), SimError> {

@@ -216,12 +216,8 @@ impl Check {
             self.reached(path, class, mix, scenario, catalog);
             return;
         }
-        // Both are found already: of a variant, where the study says what cannot be reached.
-        let found =
-            matches!(&class.reasoning, Some(Reasoning::QualityTarget(target)) if target.budget_tok.is_some());
         match quality::tiers_of_class(scenario, catalog, class) {
             Err(message) => self.refuse(mix_path, message),
-            Ok(_) if found => {}
             Ok(tiers) => {
                 if let (Some(target), Some(share)) = (class.quality_target, &mix.share)
                     && let Err(most) = quality::smallest_budget(class, &tiers, share, target)

@@ -79,7 +79,9 @@ pub(super) fn hold(
             match escalation::find(scenario, catalog, &class, &share, target.accuracy) {
                 Ok((budget_tok, escalate)) => {
                     (budget.budget_tok, budget.escalate) = (Some(budget_tok), Some(escalate));
-                    scenario.workload.classes[number].reasoning = Some(Reasoning::QualityTarget(budget));
+                    let held = &mut scenario.workload.classes[number];
+                    held.reasoning = Some(Reasoning::QualityTarget(budget));
+                    held.quality_target = Some(target.accuracy);
                 }
                 Err(best) => miss(target, best.map_or(0.0, |reach| reach.most)),
             }

@@ -86,7 +86,12 @@ impl Unit {
 }
 
 /// Ends of names, the longer before the shorter.
-const SUFFIXES: [(&str, Unit); 26] = [
+const SUFFIXES: [(&str, Unit); 31] = [
+    ("_usd_per_million_useful_tok", Unit::Fixed("$/M tokens")),
+    ("_g_per_million_useful_tok", Unit::Fixed("g/M tokens")),
+    ("_g_per_kwh", Unit::Fixed("g/kWh")),
+    ("_kg_per_kwh", Unit::Fixed("kg/kWh")),
+    ("_l_per_kwh", Unit::Fixed("l/kWh")),
     ("_tok_per_s", Unit::Si("tokens/s")),
     ("_req_per_s", Unit::Si("requests/s")),
     ("_flop_per_s", Unit::Si("FLOP/s")),
@@ -272,6 +277,9 @@ mod tests {
             ("slo.ttft_ms", "SLO TTFT", Unit::Fixed("ms")),
             ("pools.0.batching.max_seqs", "Batching largest sequences", Unit::None),
             ("nodes", "Nodes", Unit::None),
+            ("cost_usd_per_million_useful_tok", "Cost", Unit::Fixed("$/M tokens")),
+            ("wue_l_per_kwh", "Wue", Unit::Fixed("l/kWh")),
+            ("cue_kg_per_kwh", "Cue", Unit::Fixed("kg/kWh")),
             ("tpf.k_eff_flop_per_s", "Tpf k eff", Unit::Si("FLOP/s")),
         ] {
             assert_eq!(quantity(name), Quantity { words: words.into(), unit }, "{name}");

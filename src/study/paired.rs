@@ -26,6 +26,11 @@ impl Mean {
         let n = values.len();
         let t =
             StudentsT::new(0.0, 1.0, n.checked_sub(1).filter(|f| *f > 0)? as f64).ok()?.inverse_cdf(0.975);
+        // Sums of equal numbers round; their mean does not.
+        let (first, rest) = values.split_first()?;
+        if rest.iter().all(|value| value == first) {
+            return Some(Self { n, mean: *first, ci95_low: *first, ci95_high: *first });
+        }
         let mean = values.iter().sum::<f64>() / n as f64;
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
         let half = t * (variance / n as f64).sqrt();
@@ -78,6 +83,8 @@ mod tests {
         let (a, b) = ([1.0, 100.0, 10_000.0], [2.0, 101.0, 10_001.0]);
         let mean = Mean::of_differences(&a, &b).unwrap();
         assert_eq!((mean.mean, mean.ci95_low, mean.ci95_high), (1.0, 1.0, 1.0));
+        let same = Mean::of(&[0.999; 8]).unwrap();
+        assert_eq!((same.mean, same.ci95_low, same.ci95_high), (0.999, 0.999, 0.999));
         assert_eq!(Mean::of(&[1.0]), None);
         assert_eq!(Mean::of(&[]), None);
     }

@@ -114,6 +114,47 @@ fn a_node_goes_while_the_rest_is_drained() {
     assert!(new.busy_share < 0.9, "{}", new.busy_share);
 }
 
+/// The cap lets nobody run at one site; at the other a node fails in the middle of a long answer, which is lost, and fails
+/// again and again. The day of patience is from that failure on, in both engines.
+#[test]
+fn a_stall_begins_when_the_last_replica_at_work_fails() {
+    let site = |name: &str, power: &str| {
+        format!(
+            "    - name: {name}\n      static_pue: 1\n{power}      pools:\n        - name: {name}\n          model: \
+             {name}\n          gpu: H100-SXM-80GB\n          node: ideal_linear\n          nodes: 1\n          parallel: {{ \
+             tensor: 8 }}\n          start_up_s: 0\n          batching: {{ max_seqs: 1 }}\n          step_law: {{ affine: {{ \
+             base_us: 10000, energy: {{ per_state: {{ idle_w: 1000, base_w: 9000, per_seq_w: 0 }} }} }} }}\n"
+        )
+    };
+    let class = |name: &str, tok: u32| {
+        format!(
+            "    - name: {name}\n      model: {name}\n      on_failure: lose\n      arrivals: {{ constant: {{ rate_per_s: \
+             0.04 }} }}\n      lengths: {{ prompt: {{ constant: {{ tok: 1 }} }}, answer: {{ constant: {{ tok: {tok} }} }} }}\n"
+        )
+    };
+    let text = format!(
+        "duration_s: 60\nat_end: drain\nfailures:\n  - {{ of: {{ nodes: {{ pool: long }} }}, when: {{ random: {{ mtbf_h: 0.2, \
+         mttr_h: 0.2 }} }} }}\nworkload:\n  classes:\n{}{}models:\n  - {{ name: held, catalog: Llama-3.1-8B }}\n  - {{ name: \
+         long, catalog: Llama-3.1-8B }}\nfleet:\n  sites:\n{}{}",
+        class("held", 4000),
+        class("long", 100_000),
+        site(
+            "held",
+            "      power: { cap_mw: 0.0095, cap_fraction: { steps: [{ at_h: 0.015, value: 0.11 }] } }\n"
+        ),
+        site("long", ""),
+    );
+    let (outcome, _) = crate::engines::equal("a stall", &load(&text, &[]));
+    let summary = &outcome.summary;
+    assert!(summary.requests.shed_by.lost > 0 && summary.requests.in_flight > 0, "{:?}", summary.requests);
+    assert!(summary.scenario.end_s > 86_400.0, "{}", summary.scenario.end_s);
+    assert!(
+        summary.notes.iter().any(|note| note.contains("has let no replica of theirs run")),
+        "{:?}",
+        summary.notes
+    );
+}
+
 /// The second node is taken out at 7:00, in the middle of a request, which the first one ends.
 #[test]
 fn a_node_that_goes_hands_its_requests_on() {

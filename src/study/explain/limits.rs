@@ -156,7 +156,8 @@ pub fn all(resolved: &Resolved, share: f64) -> Vec<Limit> {
     let mut add = |kind, place: String, step: f64, share, unit, target| {
         limits.push(Limit { kind, place, step, step_share: share, unit, target });
     };
-    add(LimitKind::Demand, String::new(), share * 100.0, Some(share), "% of arrivals", Target::Fleet);
+    let growth = demand::growth(&resolved.scenario, share);
+    add(LimitKind::Demand, String::new(), growth * 100.0, Some(growth), "% of arrivals", Target::Fleet);
     for (s, site) in resolved.scenario.fleet.sites.iter().enumerate() {
         let watts = watts_share(resolved, site, share);
         if let Some(cap_mw) = site.power.cap_mw {
@@ -193,7 +194,12 @@ pub fn all(resolved: &Resolved, share: f64) -> Vec<Limit> {
                 add(LimitKind::HbmBandwidth, place.clone(), percent, Some(share), "% bytes/s", target);
                 add(LimitKind::HostAndLinks, place.clone(), percent, Some(share), "% faster", target);
             }
-            add(LimitKind::KvBytes, place.clone(), percent, Some(share), "% bytes", target);
+            // Blocks that are given are whole.
+            let of_kv = pool.batching.kv_blocks.map_or(share, |blocks| {
+                let blocks = blocks.max(1) as f64;
+                (blocks * share).ceil() / blocks
+            });
+            add(LimitKind::KvBytes, place.clone(), of_kv * 100.0, Some(of_kv), "% bytes", target);
             let slots = (f64::from(pool.batching.max_seqs) * share).ceil();
             let of_slots = slots / f64::from(pool.batching.max_seqs.max(1));
             add(LimitKind::Slots, place.clone(), slots, Some(of_slots), "sequences", target);
@@ -395,7 +401,8 @@ fn pool_moved(
         LimitKind::Slots => pool.batching.max_seqs += step as u32,
         LimitKind::GpuCap => pool.gpu_cap_w = pool.gpu_cap_w.map(|cap_w| cap_w * more),
         LimitKind::KvBytes if pool.batching.kv_blocks.is_some() => {
-            pool.batching.kv_blocks = pool.batching.kv_blocks.map(|blocks| (blocks as f64 * more) as u64);
+            pool.batching.kv_blocks =
+                pool.batching.kv_blocks.map(|blocks| (blocks as f64 * more).round() as u64);
             // The memory must hold them; twice what they need, so that rounding to blocks cannot refuse them: blocks that
             // are given do not grow with it.
             let kv_gb = kv_gb(&moved, (s, p)).unwrap_or(0.0);

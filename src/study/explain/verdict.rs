@@ -73,13 +73,16 @@ impl Labels {
     pub fn share_of(&self, limit: &Limit) -> f64 {
         let Some(constraint) = limit.kind.constraint() else { return 0.0 };
         let names = |label: Constraint, place: &str| {
-            let apart = place.ends_with("host") || place.ends_with("link");
+            let apart = place.ends_with(".host") || place.ends_with(".link");
+            // `row-1` is no part of `row-10`.
+            let rest = place.strip_prefix(&limit.place);
+            let within = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
             label == constraint
                 && match limit.kind {
                     LimitKind::Demand => true,
-                    LimitKind::HostAndLinks => apart && place.starts_with(&limit.place),
-                    LimitKind::Flops => !apart && place.starts_with(&limit.place),
-                    _ => place == limit.place || place.starts_with(&limit.place),
+                    LimitKind::HostAndLinks => apart && within,
+                    LimitKind::Flops => !apart && within,
+                    _ => within,
                 }
         };
         self.shares.iter().filter(|(label, place, _)| names(*label, place)).map(|s| s.2).sum()

@@ -50,7 +50,13 @@ pub(super) fn table(min: f64, max: f64, points: u32, kind: NumberKind) -> Vec<f6
         *value = if kind == NumberKind::Integer { value.round() } else { rounded(*value, 4) };
     }
     values[last] = max;
-    values.dedup();
+    // In a narrow range what is rounded may lie beyond its ends, or beyond its neighbour.
+    let mut below = f64::NEG_INFINITY;
+    values.retain(|&value| {
+        let keeps = value > below && value <= max;
+        below = if keeps { value } else { below };
+        keeps
+    });
     values
 }
 
@@ -95,5 +101,7 @@ mod tests {
     fn tables_hold_both_ends_once() {
         assert_eq!(table(1.0, 4.0, 9, NumberKind::Integer), [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(table(1.0, 100.0, 3, NumberKind::Real), [1.0, 10.0, 100.0]);
+        assert_eq!(table(1000.4, 1000.9, 3, NumberKind::Real), [1000.4, 1000.9]);
+        assert_eq!(table(-2.0, 2.0, 5, NumberKind::Real), [-2.0, -1.0, 0.0, 1.0, 2.0]);
     }
 }
